@@ -1,0 +1,30 @@
+/* model/node.h — what we keep of a Node */
+#pragma once
+#include <stdbool.h>
+#include "base/list.h"
+#include "model/constraint.h"
+#include "model/pod.h"
+#include "model/resource.h"
+
+#define LABEL_ZONE "topology.kubernetes.io/zone"
+
+struct node {
+	const char *name;		/* interned */
+	char uid[UID_SIZE];
+	int64_t version;
+	struct resources allocatable;
+	struct label *labels;
+	size_t label_count;
+	struct taint *taints;
+	size_t taint_count;
+	const char *address;		/* interned InternalIP, or NULL */
+	const char *boot_id;		/* interned, or NULL */
+	uint32_t generation;		/* of the list that last showed it; set by the agent */
+	bool unschedulable, ready;	/* ready: condition Ready is True */
+	struct list pods;		/* struct pod.by_node */
+};
+
+struct node *node_new(void);
+void node_free(struct node *n);
+void node_freep(struct node **n);
+const char *node_label(const struct node *n, const char *key);	/* NULL = absent */

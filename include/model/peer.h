@@ -1,0 +1,31 @@
+/* model/peer.h — another node as gossip shows it */
+#pragma once
+#include <stdbool.h>
+#include "base/clock.h"
+#include "model/resource.h"
+
+#define PEER_ADDR_SIZE 46
+#define PEER_PROTOCOL 1			/* the tag `v` */
+
+enum peer_status { PEER_ALIVE, PEER_LEAVING, PEER_LEFT, PEER_FAILED, PEER_UNKNOWN };
+
+struct peer {
+	const char *name;		/* interned node name */
+	char addr[PEER_ADDR_SIZE];
+	uint16_t port;
+	enum peer_status status;
+	struct mono status_since;	/* when we first saw this status */
+	const char *site;		/* interned tag, "" = none */
+	struct resources free;		/* tags cpu, mem, pods */
+	bool has_capacity;		/* the tags were there and valid: without them it cannot bid */
+	bool api;			/* its own link is online */
+	int protocol;			/* tag v; 0 = none */
+};
+
+/* All peers as of one answer of the agent. */
+struct peers {
+	struct peer *items;
+	size_t count;
+	struct mono as_of;		/* 0 = never */
+};
+const struct peer *peers_find(const struct peers *p, const char *name);

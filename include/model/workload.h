@@ -1,0 +1,27 @@
+/* model/workload.h — what we keep of a ReplicaSet */
+#pragma once
+#include <stdbool.h>
+#include "base/list.h"
+#include "model/pod.h"
+
+enum heal_policy { POLICY_AT_LEAST_ONCE, POLICY_AT_MOST_ONCE, POLICY_NEVER, POLICY_DEFAULT };
+enum heal_policy heal_policy_parse(const char *text, bool *out_known);	/* NULL → POLICY_DEFAULT */
+const char *heal_policy_name(enum heal_policy p);
+
+struct workload {
+	char uid[UID_SIZE];
+	char *name;
+	const char *ns;			/* interned */
+	const char *deployment;		/* interned name of the owning Deployment, or NULL */
+	int64_t version;		/* resourceVersion */
+	int32_t replicas, ready_replicas;
+	enum heal_policy policy;	/* annotation on the ReplicaSet or its template */
+	uint32_t generation;		/* of the list that last showed it; set by the agent */
+	const char *refusal;		/* interned: why its template cannot become a static pod; NULL = it can. Set by the agent */
+	bool deleting;
+	struct list pods;		/* struct pod.by_owner */
+};
+
+struct workload *workload_new(void);
+void workload_free(struct workload *w);
+void workload_freep(struct workload **w);
