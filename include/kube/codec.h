@@ -1,0 +1,24 @@
+/* kube/codec.h — API objects into the structs of model/
+ *
+ * Pure and quick: one pass over what we need, unknown fields are ignored. A missing name or uid is -EINVAL; anything
+ * else that is missing or mistyped counts as absent. The caller owns *out.
+ */
+#pragma once
+#include "base/json.h"
+
+struct node;
+struct pod;
+struct workload;
+
+int kube_decode_pod(const json_object *o, struct pod **out_pod);
+int kube_decode_workload(const json_object *o, struct workload **out_workload);	/* apps/v1 ReplicaSet */
+int kube_decode_node(const json_object *o, struct node **out_node);
+
+/* What a pod (its `spec`; `status` may be NULL) requests as kube-scheduler counts it: the larger of
+ * (containers + sidecars) and of each init container with the sidecars started before it; pod-level requests replace
+ * that; plus overhead; pods = 1. While a resize is under way the larger of wanted and actual counts. */
+struct resources;
+void kube_pod_request(const json_object *spec, const json_object *status, struct resources *out_request);
+/* Where it may run; shared, see constraints_intern(). Never NULL. */
+struct constraints;
+const struct constraints *kube_pod_constraints(const json_object *spec);

@@ -1,0 +1,353 @@
+/* codec.c — Pods, ReplicaSets and Nodes as JSON into model/ structs
+ *
+ * Requests follow k8s.io/component-helpers/resource.PodRequests, as kube-scheduler uses it. Constraints are in
+ * constraints.c.
+ */
+#include "kube/codec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "model/node.h"
+#include "model/pod.h"
+#include "model/workload.h"
+
+/* ---- metadata ---- */
+
+static int take_uid(const json_object *meta, char uid[UID_SIZE])
+{
+	const char *text = json_str(json_get_key(meta, "uid"));
+
+	return str_is_empty(text) || !str_copy(uid, UID_SIZE, text) ? -EINVAL : 0;
+}
+
+static int64_t version_of(const json_object *meta)
+{
+	int64_t v = 0;
+	const char *text = json_str(json_get_key(meta, "resourceVersion"));
+
+	if (text)
+		(void)num_parse_i64(text, 0, INT64_MAX, &v);
+	return v;
+}
+
+static const char *annotation(const json_object *meta, const char *key)
+{
+	return json_str(json_get_key(json_get_key(meta, "annotations"), key));
+}
+
+static json_object *controller_of(const json_object *meta)
+{
+	json_object *refs = json_get_key(meta, "ownerReferences");
+
+	for (size_t i = 0; i < json_len(refs); i++)
+		if (json_get_bool(json_at(refs, i), "controller", false))
+			return json_at(refs, i);
+	return NULL;
+}
+
+static int32_t int32_of(const json_object *o, const char *key, int32_t fallback)
+{
+	int64_t v = json_get_i64(o, key, fallback);
+
+	return v < INT32_MIN || v > INT32_MAX ? fallback : (int32_t)v;
+}
+
+/* The condition of that type, if its status is True. */
+static json_object *condition_true(const json_object *status, const char *type)
+{
+	json_object *all = json_get_key(status, "conditions");
+
+	for (size_t i = 0; i < json_len(all); i++) {
+		json_object *c = json_at(all, i);
+
+		if (str_eq(json_str(json_get_key(c, "type")), type))
+			return str_eq(json_str(json_get_key(c, "status")), "True") ? c : NULL;
+	}
+	return NULL;
+}
+
+/* ---- requests ---- */
+
+/* A quantity is a string, but small ones arrive as numbers from those who write by hand. */
+static bool quantity(const json_object *list, const char *name, int (*parse)(const char *, int64_t *), int64_t *out)
+{
+	json_object *v = json_get_key(list, name);
+
+	if (!v)
+		return false;
+	return parse(json_is_str(v) ? json_str(v) : json_text(v), out) == 0 && *out >= 0;
+}
+
+/* Overwrite what `list` names; false entries stay. */
+static void take_resources(const json_object *list, struct resources *r)
+{
+	int64_t v;
+
+	if (quantity(list, "cpu", quantity_parse_milli, &v))
+		r->cpu_milli = v;
+	if (quantity(list, "memory", quantity_parse, &v))
+		r->mem_bytes = v;
+}
+
+static struct resources resources_of(const json_object *list)
+{
+	struct resources r = { 0 };
+
+	take_resources(list, &r);
+	return r;
+}
+
+static json_object *status_of(const json_object *statuses, const char *container)
+{
+	for (size_t i = 0; i < json_len(statuses); i++)
+		if (str_eq(json_str(json_get_key(json_at(statuses, i), "name")), container))
+			return json_at(statuses, i);
+	return NULL;
+}
+
+/* `statuses` is NULL unless a resize is under way: then the larger of wanted, allocated and actual counts. */
+static struct resources container_request(const json_object *container, const json_object *statuses)
+{
+	struct resources r = resources_of(json_get_key(json_get_key(container, "resources"), "requests")), other;
+	json_object *status = statuses ? status_of(statuses, json_str(json_get_key(container, "name"))) : NULL;
+
+	if (!status)
+		return r;
+	other = resources_of(json_get_key(status, "allocatedResources"));
+	resources_max(&r, &other);
+	other = resources_of(json_get_key(json_get_key(status, "resources"), "requests"));
+	resources_max(&r, &other);
+	return r;
+}
+
+static bool is_sidecar(const json_object *init_container)
+{
+	return str_eq(json_str(json_get_key(init_container, "restartPolicy")), "Always");
+}
+
+static bool is_resizing(const json_object *status)
+{
+	return condition_true(status, "PodResizePending") || condition_true(status, "PodResizeInProgress");
+}
+
+void kube_pod_request(const json_object *spec, const json_object *status, struct resources *out_request)
+{
+	const json_object *containers = json_get_key(spec, "containers"), *inits = json_get_key(spec, "initContainers");
+	bool resizing = is_resizing(status);
+	const json_object *statuses = resizing ? json_get_key(status, "containerStatuses") : NULL;
+	const json_object *init_statuses = resizing ? json_get_key(status, "initContainerStatuses") : NULL;
+	struct resources sum = { 0 }, sidecars = { 0 }, peak = { 0 }, r;
+
+	for (size_t i = 0; i < json_len(containers); i++) {
+		r = container_request(json_at(containers, i), statuses);
+		resources_add(&sum, &r);
+	}
+	for (size_t i = 0; i < json_len(inits); i++) {
+		r = container_request(json_at(inits, i), init_statuses);
+		resources_add(&r, &sidecars);	/* it runs beside the sidecars started before it */
+		if (is_sidecar(json_at(inits, i)))
+			sidecars = r;
+		resources_max(&peak, &r);
+	}
+	resources_add(&sum, &sidecars);
+	resources_max(&sum, &peak);
+	take_resources(json_get_key(json_get_key(spec, "resources"), "requests"), &sum);
+	r = resources_of(json_get_key(spec, "overhead"));
+	resources_add(&sum, &r);
+	sum.pods = 1;
+	*out_request = sum;
+}
+
+/* ---- Pod ---- */
+
+static enum pod_phase phase_of(const json_object *status)
+{
+	static const char *const phases[] = {
+	    [POD_PENDING] = "Pending",
+	    [POD_RUNNING] = "Running",
+	    [POD_SUCCEEDED] = "Succeeded",
+	    [POD_FAILED] = "Failed",
+	};
+	const char *text = json_str(json_get_key(status, "phase"));
+
+	for (size_t i = 0; i < ARRAY_LEN(phases); i++)
+		if (str_eq(text, phases[i]))
+			return (enum pod_phase)i;
+	return text ? POD_UNKNOWN : POD_PENDING;
+}
+
+static bool has_claims(const json_object *spec)
+{
+	const json_object *volumes = json_get_key(spec, "volumes");
+
+	if (json_len(json_get_key(spec, "resourceClaims")))
+		return true;
+	for (size_t i = 0; i < json_len(volumes); i++) {
+		const json_object *v = json_at(volumes, i);
+
+		if (json_get_key(v, "persistentVolumeClaim") || json_get_key(v, "ephemeral"))
+			return true;
+	}
+	return false;
+}
+
+static void take_spec(struct pod *p, const json_object *spec, const json_object *status)
+{
+	const char *node = json_str(json_get_key(spec, "nodeName"));
+	const char *scheduler = json_str(json_get_key(spec, "schedulerName"));
+
+	p->node = str_is_empty(node) ? NULL : intern(node);
+	p->default_scheduler = str_is_empty(scheduler) || str_eq(scheduler, "default-scheduler");
+	p->gated = json_len(json_get_key(spec, "schedulingGates")) > 0;
+	p->has_claims = has_claims(spec);
+	p->priority = int32_of(spec, "priority", 0);
+	p->constraints = kube_pod_constraints(spec);
+	kube_pod_request(spec, status, &p->request);
+}
+
+static void take_status(struct pod *p, const json_object *status)
+{
+	const json_object *ready = condition_true(status, "Ready");
+	const char *since = json_str(json_get_key(ready, "lastTransitionTime"));
+
+	p->phase = phase_of(status);
+	p->ready = ready != NULL;
+	if (since)
+		(void)wall_parse(since, &p->ready_since);
+}
+
+int kube_decode_pod(const json_object *o, struct pod **out_pod)
+{
+	cleanup(pod_freep) struct pod *p = pod_new();
+	const json_object *meta = json_get_key(o, "metadata"), *status = json_get_key(o, "status"), *owner;
+	const char *name = json_str(json_get_key(meta, "name"));
+
+	if (str_is_empty(name) || take_uid(meta, p->uid) < 0)
+		return -EINVAL;
+	p->name = str_dup(name);
+	p->ns = intern(str_or(json_str(json_get_key(meta, "namespace")), ""));
+	p->version = version_of(meta);
+	p->deleting = json_get_key(meta, "deletionTimestamp") != NULL;
+	p->is_mirror = annotation(meta, ANNOTATION_MIRROR) != NULL;
+	p->original_uid = intern(annotation(meta, ANNOTATION_ORIGINAL_UID));
+	owner = controller_of(meta);
+	if (str_eq(json_str(json_get_key(owner, "kind")), "ReplicaSet"))
+		p->owner = intern(json_str(json_get_key(owner, "uid")));
+	take_spec(p, json_get_key(o, "spec"), status);
+	take_status(p, status);
+	*out_pod = take(p);
+	return 0;
+}
+
+/* ---- ReplicaSet ---- */
+
+static enum heal_policy policy_of(const json_object *meta, const json_object *spec)
+{
+	const json_object *template_meta = json_get(spec, "template.metadata");
+	const char *own = annotation(meta, ANNOTATION_POLICY);
+	bool known;
+
+	return heal_policy_parse(own ? own : annotation(template_meta, ANNOTATION_POLICY), &known);
+}
+
+int kube_decode_workload(const json_object *o, struct workload **out_workload)
+{
+	cleanup(workload_freep) struct workload *w = workload_new();
+	const json_object *meta = json_get_key(o, "metadata"), *spec = json_get_key(o, "spec"), *owner;
+	const char *name = json_str(json_get_key(meta, "name"));
+
+	if (str_is_empty(name) || take_uid(meta, w->uid) < 0)
+		return -EINVAL;
+	w->name = str_dup(name);
+	w->ns = intern(str_or(json_str(json_get_key(meta, "namespace")), ""));
+	w->version = version_of(meta);
+	w->deleting = json_get_key(meta, "deletionTimestamp") != NULL;
+	owner = controller_of(meta);
+	if (str_eq(json_str(json_get_key(owner, "kind")), "Deployment"))
+		w->deployment = intern(json_str(json_get_key(owner, "name")));
+	w->replicas = int32_of(spec, "replicas", 1);
+	w->ready_replicas = int32_of(json_get_key(o, "status"), "readyReplicas", 0);
+	w->policy = policy_of(meta, spec);
+	*out_workload = take(w);
+	return 0;
+}
+
+/* ---- Node ---- */
+
+static void take_labels(struct node *n, const json_object *labels)
+{
+	struct json_iter it = json_iter(labels);
+	size_t count = 0;
+
+	while (json_iter_next(&it))
+		count++;
+	n->labels = count ? mem_new_n(struct label, count) : NULL;
+	for (it = json_iter(labels); json_iter_next(&it) && n->label_count < count;)
+		if (json_is_str(it.value))
+			n->labels[n->label_count++] = (struct label){ intern(it.key), intern(json_str(it.value)) };
+}
+
+static enum taint_effect taint_effect_of(const char *text)
+{
+	static const char *const effects[] = {
+		[TAINT_NO_SCHEDULE] = "NoSchedule", [TAINT_PREFER_NO_SCHEDULE] = "PreferNoSchedule",
+		[TAINT_NO_EXECUTE] = "NoExecute",
+	};
+
+	for (size_t i = TAINT_NO_SCHEDULE; i < ARRAY_LEN(effects); i++)
+		if (str_eq(text, effects[i]))
+			return (enum taint_effect)i;
+	return TAINT_NONE;
+}
+
+static void take_taints(struct node *n, const json_object *taints)
+{
+	size_t count = json_len(taints);
+
+	n->taints = count ? mem_new_n(struct taint, count) : NULL;
+	for (size_t i = 0; i < count; i++) {
+		const json_object *t = json_at(taints, i);
+		enum taint_effect effect = taint_effect_of(json_str(json_get_key(t, "effect")));
+		const char *key = json_str(json_get_key(t, "key"));
+
+		if (key && effect != TAINT_NONE)
+			n->taints[n->taint_count++] = (struct taint){
+				intern(key), intern(str_or(json_str(json_get_key(t, "value")), "")), effect };
+	}
+}
+
+static const char *internal_ip(const json_object *status)
+{
+	const json_object *all = json_get_key(status, "addresses");
+
+	for (size_t i = 0; i < json_len(all); i++)
+		if (str_eq(json_str(json_get_key(json_at(all, i), "type")), "InternalIP"))
+			return intern(json_str(json_get_key(json_at(all, i), "address")));
+	return NULL;
+}
+
+int kube_decode_node(const json_object *o, struct node **out_node)
+{
+	cleanup(node_freep) struct node *n = node_new();
+	const json_object *meta = json_get_key(o, "metadata"), *spec = json_get_key(o, "spec");
+	const json_object *status = json_get_key(o, "status"), *allocatable = json_get_key(status, "allocatable");
+	const char *name = json_str(json_get_key(meta, "name"));
+
+	if (str_is_empty(name) || take_uid(meta, n->uid) < 0)
+		return -EINVAL;
+	n->name = intern(name);
+	n->version = version_of(meta);
+	take_resources(allocatable, &n->allocatable);
+	(void)quantity(allocatable, "pods", quantity_parse, &n->allocatable.pods);
+	take_labels(n, json_get_key(meta, "labels"));
+	take_taints(n, json_get_key(spec, "taints"));
+	n->unschedulable = json_get_bool(spec, "unschedulable", false);
+	n->ready = condition_true(status, "Ready") != NULL;
+	n->address = internal_ip(status);
+	n->boot_id = intern(json_get_str(status, "nodeInfo.bootID"));
+	*out_node = take(n);
+	return 0;
+}

@@ -1,0 +1,217 @@
+/* constraints.c — where a pod may run, decoded once per distinct content
+ *
+ * The key under which constraints are shared is the compact text of exactly the fields they are decoded from. What we
+ * do not understand (an operator of a later release, a list beyond CONSTRAINT_LIST_MAX) makes them `unsupported`: only
+ * kube-scheduler judges such a pod.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "kube/codec.h"
+#include "model/constraint.h"
+
+/* Length of a list we are going to keep. */
+static size_t bounded(struct constraints *c, size_t n)
+{
+	if (n <= CONSTRAINT_LIST_MAX)
+		return n;
+	c->unsupported = true;
+	return 0;
+}
+
+/* ---- selector and affinity ---- */
+
+static void take_selector(struct constraints *c, const json_object *selector)
+{
+	struct json_iter it = json_iter(selector);
+	size_t n = 0;
+
+	while (json_iter_next(&it))
+		n++;
+	n = bounded(c, n);
+	if (!n)
+		return;
+	c->selector = mem_new_n(struct label, n);
+	for (it = json_iter(selector); json_iter_next(&it) && c->selector_count < n;) {
+		if (!json_is_str(it.value))
+			c->unsupported = true;
+		else
+			c->selector[c->selector_count++] = (struct label){ intern(it.key), intern(json_str(it.value)) };
+	}
+}
+
+static void take_expr(struct constraints *c, struct match_expr *e, const json_object *o, bool is_field)
+{
+	static const char *const ops[] = {
+		[MATCH_IN] = "In", [MATCH_NOT_IN] = "NotIn", [MATCH_EXISTS] = "Exists",
+		[MATCH_DOES_NOT_EXIST] = "DoesNotExist", [MATCH_GT] = "Gt", [MATCH_LT] = "Lt",
+	};
+	const char *op = json_str(json_get_key(o, "operator")), *key = json_str(json_get_key(o, "key"));
+	const json_object *values = json_get_key(o, "values");
+	size_t n = bounded(c, json_len(values)), which = 0;
+
+	while (which < ARRAY_LEN(ops) && !str_eq(op, ops[which]))
+		which++;
+	if (which == ARRAY_LEN(ops) || !key || (is_field && !str_eq(key, "metadata.name")))
+		c->unsupported = true;
+	*e = (struct match_expr){ .key = intern(str_or(key, "")), .is_field = is_field };
+	e->op = which < ARRAY_LEN(ops) ? (enum match_op)which : MATCH_IN;
+	e->values = n ? mem_new_n(const char *, n) : NULL;
+	for (size_t i = 0; i < n; i++)
+		e->values[e->value_count++] = intern(str_or(json_str(json_at(values, i)), ""));
+}
+
+static void take_term(struct constraints *c, struct match_term *t, const json_object *o)
+{
+	const json_object *labels = json_get_key(o, "matchExpressions"), *fields = json_get_key(o, "matchFields");
+	size_t n = bounded(c, json_len(labels)), m = bounded(c, json_len(fields));
+
+	if (n + m)
+		t->exprs = mem_new_n(struct match_expr, n + m);
+	for (size_t i = 0; i < n; i++)
+		take_expr(c, &t->exprs[t->count++], json_at(labels, i), false);
+	for (size_t i = 0; i < m; i++)
+		take_expr(c, &t->exprs[t->count++], json_at(fields, i), true);
+}
+
+static void take_affinity(struct constraints *c, const json_object *affinity)
+{
+#define REQUIRED "requiredDuringSchedulingIgnoredDuringExecution"
+	const json_object *required = json_get_key(json_get_key(affinity, "nodeAffinity"), REQUIRED);
+	const json_object *terms = json_get_key(required, "nodeSelectorTerms");
+	size_t n = bounded(c, json_len(terms));
+
+	if (json_len(json_get_key(json_get_key(affinity, "podAffinity"), REQUIRED)) ||
+	    json_len(json_get_key(json_get_key(affinity, "podAntiAffinity"), REQUIRED)))
+		c->unsupported = true;
+	if (!required)
+		return;
+	c->has_affinity = true;
+	c->terms = n ? mem_new_n(struct match_term, n) : NULL;
+	for (size_t i = 0; i < n; i++)
+		take_term(c, &c->terms[c->term_count++], json_at(terms, i));
+}
+
+static void take_spread(struct constraints *c, const json_object *spread)
+{
+	for (size_t i = 0; i < json_len(spread); i++)
+		if (!str_eq(json_str(json_get_key(json_at(spread, i), "whenUnsatisfiable")), "ScheduleAnyway"))
+			c->unsupported = true;
+}
+
+/* ---- tolerations and ports ---- */
+
+static void take_toleration(struct constraints *c, const json_object *o)
+{
+	static const struct { const char *text; enum taint_effect effect; } effects[] = {
+		{ "", TAINT_NONE }, { "NoSchedule", TAINT_NO_SCHEDULE }, { "PreferNoSchedule", TAINT_PREFER_NO_SCHEDULE },
+		{ "NoExecute", TAINT_NO_EXECUTE },
+	};
+	const char *key = json_str(json_get_key(o, "key")), *effect = str_or(json_str(json_get_key(o, "effect")), "");
+	const char *op = str_or(json_str(json_get_key(o, "operator")), "");
+	struct toleration t = { .key = str_is_empty(key) ? NULL : intern(key), .exists = str_eq(op, "Exists") };
+
+	/* One that we do not understand tolerates nothing. */
+	if (!t.exists && ((op[0] && !str_eq(op, "Equal")) || !t.key))
+		return;
+	t.value = intern(str_or(json_str(json_get_key(o, "value")), ""));
+	for (size_t i = 0; i < ARRAY_LEN(effects); i++) {
+		if (!str_eq(effect, effects[i].text))
+			continue;
+		t.effect = effects[i].effect;
+		c->tolerations[c->toleration_count++] = t;
+		return;
+	}
+}
+
+static void take_tolerations(struct constraints *c, const json_object *all)
+{
+	size_t n = bounded(c, json_len(all));
+
+	c->tolerations = n ? mem_new_n(struct toleration, n) : NULL;
+	for (size_t i = 0; i < n; i++)
+		take_toleration(c, json_at(all, i));
+}
+
+static void take_ports(struct constraints *c, const json_object *ports)
+{
+	size_t n = bounded(c, json_len(ports));
+
+	c->ports = n ? mem_new_n(struct host_port, n) : NULL;
+	for (size_t i = 0; i < n; i++) {
+		const json_object *p = json_at(ports, i);
+		int64_t number = json_get_i64(p, "hostPort", 0);
+
+		if (number > 0 && number < 65536)
+			c->ports[c->port_count++] = (struct host_port){
+				(int32_t)number, intern(str_or(json_str(json_get_key(p, "protocol")), "TCP")),
+				intern(str_or(json_str(json_get_key(p, "hostIP")), "")) };
+	}
+}
+
+/* ---- the key ---- */
+
+static bool stays(const json_object *container)
+{
+	return str_eq(json_str(json_get_key(container, "restartPolicy")), "Always");
+}
+
+/* The ports with a hostPort of all containers that stay: sidecars, not the other init containers. NULL = none. */
+static void add_ports(json_object **all, const json_object *containers, bool sidecars_only)
+{
+	for (size_t i = 0; i < json_len(containers); i++) {
+		const json_object *c = json_at(containers, i), *ports = json_get_key(c, "ports");
+
+		if (sidecars_only && !stays(c))
+			continue;
+		for (size_t k = 0; k < json_len(ports); k++) {
+			if (json_get_i64(json_at(ports, k), "hostPort", 0) <= 0)
+				continue;
+			if (!*all)
+				*all = json_new_array();
+			json_append(*all, json_copy(json_at(ports, k)));
+		}
+	}
+}
+
+static void add_key(struct buf *key, const char *name, const json_object *o)
+{
+	if (o)
+		buf_addf(key, "%s\"%s\":%s", key->len > 1 ? "," : "", name, json_text(o));
+}
+
+/* The key is itself a pod spec of just the fields that matter: decoding it again gives the same constraints. */
+static void build_key(struct buf *key, const json_object *spec, const json_object *ports)
+{
+	buf_addc(key, '{');
+	add_key(key, "nodeSelector", json_get_key(spec, "nodeSelector"));
+	add_key(key, "affinity", json_get_key(spec, "affinity"));
+	add_key(key, "tolerations", json_get_key(spec, "tolerations"));
+	add_key(key, "topologySpreadConstraints", json_get_key(spec, "topologySpreadConstraints"));
+	if (ports)
+		buf_addf(key, "%s\"containers\":[{\"ports\":%s}]", key->len > 1 ? "," : "", json_text(ports));
+	buf_addc(key, '}');
+}
+
+const struct constraints *kube_pod_constraints(const json_object *spec)
+{
+	cleanup(json_putp) json_object *ports = NULL;
+	cleanup(buf_fini) struct buf key = BUF_INIT;
+	const struct constraints *known;
+	struct constraints *c;
+
+	add_ports(&ports, json_get_key(spec, "containers"), false);
+	add_ports(&ports, json_get_key(spec, "initContainers"), true);
+	build_key(&key, spec, ports);
+	known = constraints_find(key.data);
+	if (known)
+		return known;
+	c = mem_new(struct constraints);
+	take_selector(c, json_get_key(spec, "nodeSelector"));
+	take_affinity(c, json_get_key(spec, "affinity"));
+	take_tolerations(c, json_get_key(spec, "tolerations"));
+	take_spread(c, json_get_key(spec, "topologySpreadConstraints"));
+	take_ports(c, ports);
+	return constraints_intern(key.data, c);
+}

@@ -1,0 +1,407 @@
+/* credentials.c — find, read and reread what proves who we are
+ *
+ * A credential is either embedded or a file; files are read when loaded and again by kube_credentials_refresh(). A
+ * reread that fails or yields nothing keeps the old data: a file caught half-written must not log us out.
+ */
+#include "kube/credentials.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "kube/kube_int.h"
+
+#define SERVER_MAX 2048
+
+static int refuse(char *err, size_t err_size, int r, const char *fmt, ...) PRINTF_LIKE(4, 5);
+static int refuse(char *err, size_t err_size, int r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(err, err_size, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+void secret_wipe(char **secret)
+{
+	if (!*secret)
+		return;
+	explicit_bzero(*secret, strlen(*secret));
+	free(*secret);
+	*secret = NULL;
+}
+
+int base64_decode(const char *text, char **out, size_t *out_len)
+{
+	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	cleanup(secret_wipe) char *data = mem_try(strlen(text) / 4 * 3 + 4, 1);
+	size_t len = 0, digits = 0, pads = 0;
+	uint32_t bits = 0;
+
+	if (!data)
+		return -ENOMEM;
+	for (const char *p = text; *p; p++) {
+		const char *at = strchr(alphabet, *p);
+
+		if (strchr(" \t\r\n", *p))
+			continue;
+		if (*p == '=' && digits % 4 >= 2 && digits % 4 + pads < 4) {
+			pads++;
+			continue;
+		}
+		if (!at || pads)
+			return -EINVAL;
+		bits = bits << 6 | (uint32_t)(at - alphabet);
+		if (++digits % 4 != 1)
+			data[len++] = (char)(bits >> (6 - 2 * ((digits - 1) % 4)));
+	}
+	if ((digits + pads) % 4)
+		return -EINVAL;
+	if (memchr(data, '\0', len))
+		return -EINVAL;		/* PEM is text, and what is behind the NUL would not be wiped */
+	data[len] = '\0';
+	*out_len = len;
+	*out = take(data);
+	return 0;
+}
+
+/* ---- one credential ---- */
+
+static void credential_fini(struct credential *c)
+{
+	free(c->path);
+	secret_wipe(&c->data);
+}
+
+/* Read its file; *out_changed only says more than before. */
+static int credential_read(struct credential *c, bool *out_changed)
+{
+	struct buf b = BUF_INIT;
+	int r = file_read(c->path, c->limit, &b);
+
+	while (r == 0 && b.len && strchr(" \t\r\n", b.data[b.len - 1]))
+		b.data[--b.len] = '\0';
+	if (r == 0 && b.len == 0)
+		r = -ENODATA;
+	if (r == 0 && strlen(b.data) != b.len)
+		r = -EBADMSG;		/* a NUL inside */
+	if (r == 0 && !str_eq(b.data, c->data)) {
+		secret_wipe(&c->data);
+		c->len = b.len;
+		c->data = buf_take(&b);
+		*out_changed = true;
+	}
+	if (b.data)
+		explicit_bzero(b.data, b.cap);
+	buf_fini(&b);
+	return r;
+}
+
+static bool is_text_line(const char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s <= ' ' || *s == 0x7f)
+			return false;
+	return true;
+}
+
+/* ---- the parts ---- */
+
+static int check_server(struct kube_credentials *c, char *err, size_t err_size)
+{
+	const char *host = strstr(c->server, "://");
+	size_t n = strlen(c->server);
+
+	if (n > SERVER_MAX || !is_text_line(c->server))
+		return refuse(err, err_size, -EINVAL, "server: the URL is too long or contains a space");
+	if (!str_has_prefix(c->server, "https://") && !str_has_prefix(c->server, "http://"))
+		return refuse(err, err_size, -EINVAL, "server \"%s\": give a URL with https:// or http://", c->server);
+	host += strlen("://");
+	if (!*host || *host == '/' || strchr(host, '@') || strpbrk(host, "?#"))
+		return refuse(err, err_size, -EINVAL, "server: give https://HOST[:PORT][/PATH], without a user, ? or #");
+	while (c->server[n - 1] == '/')
+		c->server[--n] = '\0';
+	return 0;
+}
+
+static bool is_loopback(const char *url)
+{
+	static const char *const hosts[] = { "127.0.0.1", "localhost", "[::1]" };
+	const char *host = strstr(url, "://") + 3;
+
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++)
+		if (str_has_prefix(host, hosts[i]) && strchr(":/", host[strlen(hosts[i])]))
+			return true;
+	return false;
+}
+
+/* A secret does not travel in the clear. */
+static int check_exposure(const struct kube_credentials *c, char *err, size_t err_size)
+{
+	if (c->token.data && !is_text_line(c->token.data))
+		return refuse(err, err_size, -EINVAL, "%s: the token contains a space or a control character", c->source);
+	if (c->token.data && str_has_prefix(c->server, "http://") && !is_loopback(c->server))
+		return refuse(err, err_size, -EINVAL, "server \"%s\": a token is not sent over plain http; use https",
+			      c->server);
+	return 0;
+}
+
+/* ---- the service account of our pod ---- */
+
+static int load_in_cluster(struct kube_credentials *c, const char *host, const char *dir, char *err, size_t err_size)
+{
+	const char *port = str_or(getenv("KUBERNETES_SERVICE_PORT"), "443");
+	bool changed = false;
+	int r;
+
+	c->source = str_dup("in-cluster");
+	c->server = str_format(strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host, port);
+	c->token.path = str_format("%s/token", dir);
+	c->ca.path = str_format("%s/ca.crt", dir);
+	r = credential_read(&c->token, &changed);
+	if (r < 0)
+		return refuse(err, err_size, r, "%s: %s; is automountServiceAccountToken off?", c->token.path,
+			      err_str(r));
+	r = credential_read(&c->ca, &changed);
+	if (r < 0)
+		return refuse(err, err_size, r, "%s: %s", c->ca.path, err_str(r));
+	return 0;
+}
+
+/* ---- kubeconfig ---- */
+
+/* A path in a kubeconfig is relative to its folder. */
+static char *path_beside(const char *kubeconfig, const char *path)
+{
+	const char *slash = strrchr(kubeconfig, '/');
+
+	if (path[0] == '/' || !slash)
+		return str_dup(path);
+	return str_format("%.*s/%s", (int)(slash - kubeconfig), kubeconfig, path);
+}
+
+struct pem { const char *field, *file, *data; struct credential *into; };
+
+static int load_pem(const char *kubeconfig, const struct pem *p, char *err, size_t err_size)
+{
+	bool changed = false;
+	int r;
+
+	if (p->data) {		/* wins over the file, as for kubectl */
+		if (base64_decode(p->data, &p->into->data, &p->into->len) < 0)
+			return refuse(err, err_size, -EINVAL, "%s: %s-data is no base64 text", kubeconfig, p->field);
+	} else if (p->file) {
+		p->into->path = path_beside(kubeconfig, p->file);
+		r = credential_read(p->into, &changed);
+		if (r < 0)
+			return refuse(err, err_size, r, "%s: %s %s: %s", kubeconfig, p->field, p->into->path, err_str(r));
+	}
+	if (p->into->data && !strstr(p->into->data, "-----BEGIN "))
+		return refuse(err, err_size, -EINVAL, "%s: %s contains no PEM block", kubeconfig, p->field);
+	return 0;
+}
+
+static int take_kubeconfig(struct kube_credentials *c, const char *path, struct kubeconfig *k, char *err, size_t err_size)
+{
+	const struct pem pems[] = {
+		{ "certificate-authority", k->ca_file, k->ca_data, &c->ca },
+		{ "client-certificate", k->cert_file, k->cert_data, &c->cert },
+		{ "client-key", k->key_file, k->key_data, &c->key },
+	};
+	bool changed = false;
+	int r = 0;
+
+	c->source = str_format("kubeconfig %s context %s", path, k->context);
+	c->server = take(k->server);
+	c->tls_server_name = take(k->tls_server_name);
+	c->insecure = k->insecure;
+	for (size_t i = 0; i < ARRAY_LEN(pems) && r == 0; i++)
+		r = load_pem(path, &pems[i], err, err_size);
+	if (r < 0)
+		return r;
+	if (!k->token_file) {
+		c->token.data = take(k->token);
+		c->token.len = c->token.data ? strlen(c->token.data) : 0;
+		return 0;
+	}
+	c->token.path = path_beside(path, k->token_file);	/* wins over the token, as for kubectl */
+	r = credential_read(&c->token, &changed);
+	return r < 0 ? refuse(err, err_size, r, "%s: tokenFile %s: %s", path, c->token.path, err_str(r)) : 0;
+}
+
+static int load_kubeconfig(struct kube_credentials *c, const char *path, const char *context, char *err, size_t err_size)
+{
+	struct kubeconfig k = { 0 };
+	struct buf text = BUF_INIT;
+	char why[512] = "";
+	int r = file_read(path, KUBECONFIG_MAX, &text);
+
+	if (r == -E2BIG)
+		(void)refuse(err, err_size, r, "kubeconfig %s: larger than %zu bytes", path, KUBECONFIG_MAX);
+	else if (r < 0)
+		(void)refuse(err, err_size, r, "kubeconfig %s: %s", path, err_str(r));
+	if (r == 0) {
+		r = kubeconfig_parse(text.data ? text.data : "", text.len, context, &k, why, sizeof(why));
+		if (r < 0)
+			(void)refuse(err, err_size, r, "kubeconfig %s: %s", path, why);
+	}
+	if (text.data)
+		explicit_bzero(text.data, text.cap);
+	buf_fini(&text);
+	if (r == 0)
+		r = take_kubeconfig(c, path, &k, err, err_size);
+	kubeconfig_fini(&k);
+	return r;
+}
+
+/* $KUBECONFIG may be a list; we take it when it names one file. NULL = not set. */
+static int kubeconfig_from_env(char **out_path, char *err, size_t err_size)
+{
+	const char *list = str_or(getenv("KUBECONFIG"), "");
+	size_t skip = strspn(list, ":"), n = strcspn(list + skip, ":");
+
+	if (list[skip + n + strspn(list + skip + n, ":")])
+		return refuse(err, err_size, -EINVAL,
+			      "KUBECONFIG names several files, which edge-healer does not merge: name one, "
+			      "or merge them (kubectl config view --flatten)");
+	*out_path = n ? str_ndup(list + skip, n) : NULL;
+	return 0;
+}
+
+/* ---- all together ---- */
+
+static int load_source(struct kube_credentials *c, const struct kube_credentials_conf *conf, char *err, size_t err_size)
+{
+	const char *dir = str_is_empty(conf->in_cluster_dir) ? KUBE_IN_CLUSTER_DIR : conf->in_cluster_dir;
+	const char *service = getenv("KUBERNETES_SERVICE_HOST");
+	cleanup(freep) char *env_path = NULL;
+	int r;
+
+	if (!str_is_empty(conf->kubeconfig))
+		return load_kubeconfig(c, conf->kubeconfig, conf->context, err, err_size);
+	if (service && service[0])
+		return load_in_cluster(c, service, dir, err, err_size);
+	r = kubeconfig_from_env(&env_path, err, err_size);
+	if (r < 0)
+		return r;
+	if (env_path)
+		return load_kubeconfig(c, env_path, conf->context, err, err_size);
+	if (str_is_empty(conf->server))
+		return refuse(err, err_size, -ENOENT,
+			      "no API server: set kube.kubeconfig or kube.server, or run in a pod with a "
+			      "service account");
+	c->source = str_dup("server only");
+	return 0;
+}
+
+int kube_credentials_load(const struct kube_credentials_conf *conf, struct kube_credentials **out_credentials,
+			  char *err, size_t err_size)
+{
+	cleanup(kube_credentials_freep) struct kube_credentials *c = mem_new(struct kube_credentials);
+	int r;
+
+	c->token.limit = KUBE_SECRET_FILE_MAX;
+	c->ca.limit = c->cert.limit = c->key.limit = KUBE_PEM_FILE_MAX;
+	r = load_source(c, conf, err, err_size);
+	if (r < 0)
+		return r;
+	if (!str_is_empty(conf->server))
+		str_set(&c->server, conf->server);
+	r = check_server(c, err, err_size);
+	if (r == 0)
+		r = check_exposure(c, err, err_size);
+	if (r < 0)
+		return r;
+	*out_credentials = take(c);
+	return 0;
+}
+
+void kube_credentials_free(struct kube_credentials *c)
+{
+	if (!c)
+		return;
+	free(c->server);
+	free(c->source);
+	free(c->tls_server_name);
+	credential_fini(&c->token);
+	credential_fini(&c->ca);
+	credential_fini(&c->cert);
+	credential_fini(&c->key);
+	free(c);
+}
+
+void kube_credentials_freep(struct kube_credentials **c)
+{
+	kube_credentials_free(*c);
+}
+
+const char *kube_credentials_server(const struct kube_credentials *c)
+{
+	return c->server;
+}
+
+const char *kube_credentials_source(const struct kube_credentials *c)
+{
+	return c->source;
+}
+
+/* Certificate and key change together or not at all: a pair read across a rotation does not match. */
+static bool refresh_pair(struct kube_credentials *c)
+{
+	struct credential cert = { .path = c->cert.path, .limit = c->cert.limit };
+	struct credential key = { .path = c->key.path, .limit = c->key.limit };
+	bool got = false, changed = false;
+
+	if (cert.path && key.path && credential_read(&cert, &got) == 0 && credential_read(&key, &got) == 0)
+		changed = !str_eq(cert.data, c->cert.data) || !str_eq(key.data, c->key.data);
+	if (changed) {
+		secret_wipe(&c->cert.data);
+		secret_wipe(&c->key.data);
+		c->cert = cert;
+		c->key = key;
+		return true;
+	}
+	secret_wipe(&cert.data);
+	secret_wipe(&key.data);
+	return false;
+}
+
+/* A token that cannot be a header is a file caught in the middle: the old one stays. */
+static bool refresh_token(struct kube_credentials *c)
+{
+	struct credential token = { .path = c->token.path, .limit = c->token.limit };
+	bool got = false;
+
+	if (!token.path || credential_read(&token, &got) < 0 || !token.data || !is_text_line(token.data) ||
+	    str_eq(token.data, c->token.data)) {
+		secret_wipe(&token.data);
+		return false;
+	}
+	secret_wipe(&c->token.data);
+	c->token = token;
+	return true;
+}
+
+bool kube_credentials_refresh(struct kube_credentials *c, struct mono now, bool force)
+{
+	bool changed;
+
+	if (!mono_is_set(c->read_at))
+		c->read_at = now;	/* they were read when loaded */
+	if (!force && mono_since_ms(now, c->read_at) < KUBE_CREDENTIALS_TTL_MS)
+		return false;
+	c->read_at = now;
+	changed = refresh_token(c);
+	changed |= refresh_pair(c);
+	if (c->ca.path)
+		(void)credential_read(&c->ca, &changed);
+	c->generation += changed;
+	return changed;
+}
