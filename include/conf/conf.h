@@ -1,0 +1,64 @@
+/* conf/conf.h — the configuration: one table of keys, YAML file and environment
+ *
+ * Order: defaults, then the file, then the environment (EDGE_HEALER_<KEY>, dots as '_': EDGE_HEALER_SERF_RPC; and the plain
+ * names NODE_NAME, GOSSIP_ADDR, CACHE_PATH, METRICS_PORT, LOG_LEVEL). All errors are reported at once, each with its place
+ * (file:line or the variable) and what would be right. docs/configuration.md is printed from the same table.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/str.h"
+
+#define CONF_FILE_MAX (256 * 1024)
+#define CONF_LIST_MAX 64
+
+struct conf_list { char *items[CONF_LIST_MAX]; size_t count; };
+
+enum conf_mode { CONF_MODE_OBSERVE, CONF_MODE_HEAL };
+enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
+
+struct conf {
+	char *node, *site;
+	int mode;			/* enum conf_mode */
+	char *log_level;
+	int log_format;			/* enum conf_log_format */
+
+	char *serf_rpc, *serf_auth_key_file;
+	int64_t serf_poll_ms, serf_peer_ttl_ms;
+	struct conf_list serf_join;
+
+	char *kube_kubeconfig, *kube_server;
+	int64_t kube_offline_after_ms, kube_probe_ms, kube_watch_timeout_ms;
+	int64_t kube_page;
+
+	char *store_path, *store_key_file;
+	char *http_listen, *http_token_file;
+
+	char *kubelet_static_pod_path, *kubelet_cgroup_root, *kubelet_pod_logs, *kubelet_bundle_dir, *kubelet_healthz;
+	int64_t kubelet_port;
+	int kubelet_gate;
+	struct conf_list kubelet_gate_addresses;
+
+	struct conf_list heal_namespaces;
+	char *heal_selector;
+	int heal_policy;		/* enum heal_policy of model/workload.h, same order */
+	int64_t heal_bind_grace_ms, heal_node_grace_ms, heal_witnesses, heal_claim_timeout_ms, heal_start_timeout_ms;
+	int64_t heal_local_grace_ms, heal_stop_after_ms;
+	int heal_minority;
+
+	int reconcile_policy;
+	int64_t reconcile_gone_grace_ms;
+	int64_t budget_max_lost_nodes, budget_restores_per_minute;
+};
+
+/* Load. `path` NULL = no file. `environ_like` = "NAME=value" strings, NULL-terminated (the process's, or a test's).
+ * 0, or -EINVAL with one line per error in *errors. *out_conf is untouched on failure. Warnings (keys that have no effect yet)
+ * go to *warnings. */
+int conf_load(const char *path, const char *const *environ_like, struct conf **out_conf, struct buf *errors,
+	      struct buf *warnings);
+void conf_free(struct conf *c);
+void conf_freep(struct conf **c);
+
+/* The effective configuration as YAML, and the table of keys as Markdown. */
+void conf_print(const struct conf *c, struct buf *out);
+void conf_print_reference(struct buf *out);

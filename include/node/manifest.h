@@ -1,0 +1,35 @@
+/* node/manifest.h — kubelet's static-pod folder: what we write there, and what is provably ours
+ *
+ * Whoever can write there is root on the node: nothing but rendered templates goes in, and nothing comes out that does not
+ * carry our prefix. kubelet ignores dotfiles, so a file appears whole (rename) or not at all.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/str.h"
+
+#define MANIFEST_PREFIX "edge-healer-"
+#define MANIFEST_MAX (10 * 1024 * 1024)		/* kubelet's own limit of a file */
+#define MANIFEST_NAME_SIZE 256
+
+/* One file to write. */
+struct manifest {
+	const char *file;		/* name in the folder */
+	const char *text;
+	int result;			/* 0 or -errno, filled in */
+};
+
+/* "edge-healer-<name, cut>-<first 8 of uid>.json" */
+void manifest_name(const char *pod_name, const char *static_uid, char out[MANIFEST_NAME_SIZE]);
+
+/* Write all: dotfiles, their fsync, the renames, one fsync of the folder. Each item gets its own result (-EPERM: not our prefix);
+ * a failed one leaves nothing behind. Returns how many were written. */
+size_t manifest_write_all(const char *dir, struct manifest *items, size_t n);
+/* 0 (also when it was not there), -EPERM (not our prefix) or -errno. The folder is synced. */
+int manifest_remove(const char *dir, const char *file);
+bool manifest_exists(const char *dir, const char *file);
+/* Visit our files (not the temporary ones, which are removed on the way). 0 or -errno. */
+int manifest_each(const char *dir, void (*fn)(void *arg, const char *file), void *arg);
+/* The original pod uid and epoch that a file of ours names in its annotations, to prove whose it is.
+ * 0, -EINVAL (not one of ours) or -errno. */
+int manifest_identify(const char *dir, const char *file, char *out_uid, size_t size, unsigned *out_epoch);

@@ -1,0 +1,89 @@
+/* store/store.h — SQLite behind plain functions: mirror, claims, copies, intents, peers, history
+ *
+ * One connection, WAL, short transactions. Writes of the mirror are batched by the caller between store_begin(…, false) and
+ * store_commit(); they survive kill -9. Claims, copies and intents are committed with a sync (store_begin(…, true)): they
+ * survive a power cut too. Every function returns 0 or a negative errno:
+ *
+ *   -ENOSPC  disk or file system full        -EROFS  read-only        -EIO  I/O error
+ *   -EILSEQ  the file is corrupt: call store_reset()
+ *
+ * A failed write also sets store_fault() until a later write succeeds, so that /readyz can tell.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/clock.h"
+#include "model/claim.h"
+#include "model/copy.h"
+#include "model/plan.h"
+#include "model/pod.h"
+
+struct store;
+
+#define STORE_HISTORY_MAX 10000		/* rows kept; the oldest go first */
+#define STORE_PATH_SIZE 512
+
+/* Open or create, migrate. A corrupt file is renamed to <path>.corrupt-<unix time> and a new one made; then *out_set_aside
+ * (STORE_PATH_SIZE bytes) holds its new name, else "". */
+int store_open(const char *path, struct store **out_store, char *out_set_aside);
+void store_close(struct store *s);			/* NULL-safe; an open transaction is rolled back */
+int store_reset(struct store *s, char *out_set_aside);	/* set the file aside and begin an empty one */
+const char *store_fault(const struct store *s);		/* NULL = the last write worked; borrowed */
+void store_idle(struct store *s);			/* checkpoint and trim; from an idle timer */
+
+int store_begin(struct store *s, bool durable);		/* nested calls are an error: -EBUSY */
+int store_commit(struct store *s);			/* on failure the transaction is rolled back */
+void store_rollback(struct store *s);			/* no transaction: nothing happens */
+bool store_in_transaction(const struct store *s);
+
+/* ---- mirror ---- */
+enum store_kind { STORE_WORKLOAD, STORE_NODE };		/* kept as JSON documents */
+int store_put_doc(struct store *s, enum store_kind kind, const char *uid, const char *doc);
+int store_delete_doc(struct store *s, enum store_kind kind, const char *uid);
+char *store_get_doc(struct store *s, enum store_kind kind, const char *uid);	/* NULL = absent; caller frees */
+int store_each_doc(struct store *s, enum store_kind kind, void (*fn)(void *arg, const char *doc), void *arg);
+int store_put_pod(struct store *s, const struct pod *p);
+int store_delete_pod(struct store *s, const char *uid);
+/* Ownership of the pod moves to fn; `constraints` is the text it was shared under, or NULL: the caller sets p->constraints. */
+int store_each_pod(struct store *s, void (*fn)(void *arg, struct pod *p, const char *constraints), void *arg);
+
+/* ---- claims and copies ---- */
+int store_put_claim(struct store *s, const struct claim *c);
+int store_delete_claim(struct store *s, const char *pod_uid);
+int store_each_claim(struct store *s, void (*fn)(void *arg, const struct claim *c), void *arg);
+int store_put_copy(struct store *s, const struct copy *c);
+int store_delete_copy(struct store *s, const char *pod_uid);
+int store_each_copy(struct store *s, void (*fn)(void *arg, struct copy *c), void *arg);	/* ownership moves to fn */
+
+/* ---- intents: written before an effect, closed after it ---- */
+struct intent {
+	int64_t id;
+	enum action_kind kind;
+	char pod_uid[UID_SIZE];
+	uint32_t epoch;
+	char target[NODE_NAME_SIZE];	/* node, or file */
+};
+int store_open_intent(struct store *s, struct intent *i, struct wall at);	/* sets i->id */
+int store_close_intent(struct store *s, int64_t id);
+int store_clear_intents(struct store *s);
+int store_each_intent(struct store *s, void (*fn)(void *arg, const struct intent *i), void *arg);
+
+/* ---- peers, meta, history ---- */
+int store_put_peer(struct store *s, const char *name, const char *addr, uint16_t port, struct wall seen);
+int store_delete_peer(struct store *s, const char *name);
+int store_each_peer(struct store *s, void (*fn)(void *arg, const char *name, const char *addr, uint16_t port), void *arg);
+int store_put_meta(struct store *s, const char *key, const char *value);
+char *store_get_meta(struct store *s, const char *key);		/* NULL = absent; caller frees */
+
+struct history_row {
+	int64_t id;			/* filled by the store */
+	struct wall at;
+	const char *event;		/* "restored", "refused", … */
+	const char *ns, *pod, *node;	/* may be NULL */
+	const char *detail;		/* key=value text */
+};
+int store_add_history(struct store *s, const struct history_row *row);
+/* Newest first, at most `limit`; `filter` NULL or a pod or node name. Rows are borrowed. */
+int store_each_history(struct store *s, const char *filter, int limit,
+		       void (*fn)(void *arg, const struct history_row *row), void *arg);

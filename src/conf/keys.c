@@ -1,0 +1,254 @@
+/* keys.c — every key, its default, its bounds and what it means; setting and printing one */
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "conf_int.h"
+
+static const char *const mode_names[] = { "observe", "heal", NULL };
+static const char *const format_names[] = { "text", "json", NULL };
+static const char *const policy_names[] = { "at-least-once", "at-most-once", "never", NULL };
+static const char *const gate_names[] = { "auto", "on", "off", NULL };
+static const char *const minority_names[] = { "passive", "active", NULL };
+static const char *const reconcile_names[] = { "best", "keep_original", "keep_replacement", "longest", NULL };
+
+#define DAY INT64_C(86400000)
+#define AT(field) offsetof(struct conf, field)
+#define TEXT(path, field, def, help) { path, CONF_TEXT, AT(field), def, 0, 0, NULL, false, help }
+#define LATER(path, field, def, help) { path, CONF_TEXT, AT(field), def, 0, 0, NULL, true, help }
+#define LIST(path, field, def, late, help) { path, CONF_LIST, AT(field), def, 0, 0, NULL, late, help }
+#define DUR(path, field, def, lo, hi, late, help) { path, CONF_DURATION, AT(field), def, lo, hi, NULL, late, help }
+#define INT(path, field, def, lo, hi, help) { path, CONF_INT, AT(field), def, lo, hi, NULL, false, help }
+#define ENUM(path, field, def, names, late, help) { path, CONF_ENUM, AT(field), def, 0, 0, names, late, help }
+
+const struct conf_key conf_keys[] = {
+	TEXT("node", node, "", "name of this node as Kubernetes knows it (NODE_NAME)"),
+	TEXT("site", site, "", "losses, witnesses and bidders are those of this site; empty = the node's zone label"),
+	ENUM("mode", mode, "heal", mode_names, false, "observe: report everything, do nothing"),
+	TEXT("log.level", log_level, "info", "error, warn, info or debug; also per subsystem: info,serf=debug"),
+	ENUM("log.format", log_format, "text", format_names, false, "text or json lines on stderr"),
+
+	TEXT("serf.rpc", serf_rpc, "127.0.0.1:7373", "RPC address of the serf agent (GOSSIP_ADDR)"),
+	TEXT("serf.auth_key_file", serf_auth_key_file, "", "file with the RPC auth key; empty = no auth"),
+	DUR("serf.poll", serf_poll_ms, "250ms", 50, 60000, false, "how often members are asked for"),
+	DUR("serf.peer_ttl", serf_peer_ttl_ms, "2s", 200, 600000, false, "older answers are not acted upon"),
+	LIST("serf.join", serf_join, "", false, "addresses to join when the agent knows nobody else"),
+
+	TEXT("kube.kubeconfig", kube_kubeconfig, "", "kubeconfig file; empty = in-cluster credentials"),
+	TEXT("kube.server", kube_server, "", "overrides the API server's URL"),
+	DUR("kube.offline_after", kube_offline_after_ms, "3s", 500, 600000, false, "failures only, for this long = offline"),
+	DUR("kube.probe", kube_probe_ms, "1s", 100, 60000, false, "how often a doubtful API server is probed"),
+	DUR("kube.watch_timeout", kube_watch_timeout_ms, "5m", 5000, 3600000, false, "a watch is renewed after about this"),
+	INT("kube.page", kube_page, "500", 1, 10000, "objects per page of a list"),
+
+	TEXT("store.path", store_path, "/data/desired.db", "the SQLite file (CACHE_PATH)"),
+	LATER("store.key_file", store_key_file, "", "key that encrypts Secrets at rest"),
+	TEXT("http.listen", http_listen, "0.0.0.0:8000", "address of /metrics, /healthz and /v1 (METRICS_PORT sets the port)"),
+	TEXT("http.token_file", http_token_file, "", "bearer token for POST requests that do not come from loopback"),
+
+	TEXT("kubelet.static_pod_path", kubelet_static_pod_path, "/etc/kubernetes/manifests", "kubelet's static-pod folder"),
+	TEXT("kubelet.cgroup_root", kubelet_cgroup_root, "/sys/fs/cgroup",
+	     "folder that holds kubepods or kubepods.slice; under cgroup v1 any one controller's folder"),
+	TEXT("kubelet.pod_logs", kubelet_pod_logs, "/var/log/pods", "kubelet's pod log folder"),
+	LATER("kubelet.bundle_dir", kubelet_bundle_dir, "/var/lib/edge-healer/bundles", "files of ConfigMaps and Secrets"),
+	LATER("kubelet.healthz", kubelet_healthz, "http://127.0.0.1:10248/healthz", "kubelet's own health endpoint"),
+	INT("kubelet.port", kubelet_port, "10250", 1, 65535, "kubelet's port, tried by witnesses"),
+	ENUM("kubelet.gate", kubelet_gate, "auto", gate_names, true, "make kubelet's API calls fail fast while offline"),
+	LIST("kubelet.gate_addresses", kubelet_gate_addresses, "", true, "further API server addresses for the gate"),
+
+	LIST("heal.namespaces", heal_namespaces, "*,!kube-system", false, "globs; '!' excludes; the last match decides"),
+	LATER("heal.selector", heal_selector, "", "label selector of workloads to heal"),
+	ENUM("heal.policy", heal_policy, "at-least-once", policy_names, false,
+	     "of workloads without the annotation edge-healer.io/policy"),
+	DUR("heal.bind_grace", heal_bind_grace_ms, "200ms", 0, 600000, false, "the scheduler's head start on a Pending pod"),
+	DUR("heal.node_grace", heal_node_grace_ms, "1s", 0, 600000, false, "how long gossip must report a node as failed"),
+	INT("heal.witnesses", heal_witnesses, "2", 1, 16, "peers that must confirm a lost node; all others in a smaller site"),
+	DUR("heal.claim_timeout", heal_claim_timeout_ms, "500ms", 50, 60000, false, "rank k acts after k times this"),
+	DUR("heal.start_timeout", heal_start_timeout_ms, "10s", 1000, 600000, false, "a copy must be seen running within this"),
+	DUR("heal.local_grace", heal_local_grace_ms, "5s", 0, 600000, true, "kubelet's head start on a pod that vanished here"),
+	DUR("heal.stop_after", heal_stop_after_ms, "20s", 0, 600000, true, "a cut-off node stops at-most-once pods after this"),
+	ENUM("heal.minority", heal_minority, "passive", minority_names, true, "what the smaller part of a split site does"),
+
+	ENUM("reconcile.policy", reconcile_policy, "best", reconcile_names, true, "which copy stays when the API returns"),
+	DUR("reconcile.gone_grace", reconcile_gone_grace_ms, "60s", 0, DAY, false,
+	    "a copy outlives its ReplicaSet for this long: a stale mirror looks the same"),
+	{ "budget.max_lost_nodes", CONF_PERCENT, AT(budget_max_lost_nodes), "50%", 1, 100, NULL, false,
+	  "more lost members of the site than this trip the breaker" },
+	INT("budget.restores_per_minute", budget_restores_per_minute, "120", 1, 100000, "restores of this node per minute"),
+};
+const size_t conf_key_count = ARRAY_LEN(conf_keys);
+
+const struct conf_key *conf_key_find(const char *path)
+{
+	for (size_t i = 0; i < conf_key_count; i++)
+		if (str_eq(conf_keys[i].path, path))
+			return &conf_keys[i];
+	return NULL;
+}
+
+static void *field(const struct conf *c, const struct conf_key *k)
+{
+	return (char *)(uintptr_t)c + k->offset;
+}
+
+static int set_duration(struct conf *c, const struct conf_key *k, const char *value, struct buf *why)
+{
+	char lo[DURATION_TEXT_SIZE], hi[DURATION_TEXT_SIZE];
+	int64_t ms;
+
+	if (duration_parse_ms(value, &ms) < 0) {
+		buf_addf(why, "\"%s\" is no duration: write 250ms, 2s, 5m or 1h30m", value);
+		return -EINVAL;
+	}
+	if (ms < k->min || ms > k->max) {
+		duration_format_ms(k->min, lo);
+		duration_format_ms(k->max, hi);
+		buf_addf(why, "%s is out of range: use %s to %s", value, lo, hi);
+		return -EINVAL;
+	}
+	*(int64_t *)field(c, k) = ms;
+	return 0;
+}
+
+static int set_int(struct conf *c, const struct conf_key *k, const char *value, struct buf *why)
+{
+	cleanup(freep) char *text = str_dup(value);
+	size_t n = strlen(text);
+	int64_t v;
+
+	if (k->type == CONF_PERCENT && n && text[n - 1] == '%')
+		text[n - 1] = '\0';
+	if (num_parse_i64(text, k->min, k->max, &v) < 0) {
+		buf_addf(why, "\"%s\" is not a whole number from %lld to %lld%s", value, (long long)k->min, (long long)k->max,
+			 k->type == CONF_PERCENT ? " (percent)" : "");
+		return -EINVAL;
+	}
+	*(int64_t *)field(c, k) = v;
+	return 0;
+}
+
+static int set_enum(struct conf *c, const struct conf_key *k, const char *value, struct buf *why)
+{
+	for (int i = 0; k->names[i]; i++) {
+		if (str_eq(k->names[i], value)) {
+			*(int *)field(c, k) = i;
+			return 0;
+		}
+	}
+	buf_addf(why, "\"%s\" is not one of", value);
+	for (int i = 0; k->names[i]; i++)
+		buf_addf(why, "%s %s", i ? "," : "", k->names[i]);
+	return -EINVAL;
+}
+
+int conf_key_add(struct conf *c, const struct conf_key *k, const char *value, struct buf *why)
+{
+	struct conf_list *l = field(c, k);
+
+	if (k->type != CONF_LIST) {
+		buf_addf(why, "takes one value, not a list");
+		return -EINVAL;
+	}
+	if (l->count == CONF_LIST_MAX) {
+		buf_addf(why, "more than %d items", CONF_LIST_MAX);
+		return -EINVAL;
+	}
+	l->items[l->count++] = str_dup(value);
+	return 0;
+}
+
+void conf_key_clear(struct conf *c, const struct conf_key *k)
+{
+	struct conf_list *l = field(c, k);
+
+	if (k->type == CONF_TEXT)
+		str_set(field(c, k), NULL);
+	if (k->type != CONF_LIST)
+		return;
+	for (size_t i = 0; i < l->count; i++)
+		free(l->items[i]);
+	l->count = 0;
+}
+
+static int set_list(struct conf *c, const struct conf_key *k, const char *value, struct buf *why)
+{
+	conf_key_clear(c, k);
+	for (const char *p = value; *p;) {
+		size_t n = strcspn(p, ",");
+		cleanup(freep) char *item = str_ndup(p, n);
+		int r = *item ? conf_key_add(c, k, item, why) : 0;
+
+		if (r < 0)
+			return r;
+		p += n + (p[n] == ',');
+	}
+	return 0;
+}
+
+int conf_key_set(struct conf *c, const struct conf_key *k, const char *value, struct buf *why)
+{
+	switch (k->type) {
+	case CONF_TEXT:
+		str_set(field(c, k), value);
+		return 0;
+	case CONF_DURATION:
+		return set_duration(c, k, value, why);
+	case CONF_INT:
+	case CONF_PERCENT:
+		return set_int(c, k, value, why);
+	case CONF_ENUM:
+		return set_enum(c, k, value, why);
+	case CONF_LIST:
+		return set_list(c, k, value, why);
+	}
+	return -EINVAL;
+}
+
+/* As a double-quoted YAML scalar. */
+static void add_quoted(struct buf *out, const char *s)
+{
+	buf_addc(out, '"');
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			buf_addf(out, "\\%c", *s);
+		else if ((unsigned char)*s < 0x20)
+			buf_addf(out, "\\x%02x", (unsigned)*s);
+		else
+			buf_addc(out, *s);
+	}
+	buf_addc(out, '"');
+}
+
+void conf_key_format(const struct conf *c, const struct conf_key *k, struct buf *out)
+{
+	const struct conf_list *l = field(c, k);
+	char text[DURATION_TEXT_SIZE];
+
+	switch (k->type) {
+	case CONF_TEXT:
+		add_quoted(out, str_or(*(char **)field(c, k), ""));
+		break;
+	case CONF_DURATION:
+		duration_format_ms(*(int64_t *)field(c, k), text);
+		buf_adds(out, text);
+		break;
+	case CONF_INT:
+	case CONF_PERCENT:
+		buf_addf(out, "%lld%s", (long long)*(int64_t *)field(c, k), k->type == CONF_PERCENT ? "%" : "");
+		break;
+	case CONF_ENUM:
+		buf_adds(out, k->names[*(int *)field(c, k)]);
+		break;
+	case CONF_LIST:
+		buf_addc(out, '[');
+		for (size_t i = 0; i < l->count; i++) {
+			buf_adds(out, i ? ", " : "");
+			add_quoted(out, l->items[i]);
+		}
+		buf_addc(out, ']');
+		break;
+	}
+}

@@ -1,0 +1,172 @@
+/* manifest.c — the static-pod folder */
+#include "node/manifest.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "model/pod.h"
+#include "node/render.h"
+
+#define TEMP_PREFIX "." MANIFEST_PREFIX
+enum { NAME_KEPT = 180, UID_KEPT = 8 };
+
+void manifest_name(const char *pod_name, const char *static_uid, char out[MANIFEST_NAME_SIZE])
+{
+	(void)snprintf(out, MANIFEST_NAME_SIZE, MANIFEST_PREFIX "%.*s-%.*s.json", NAME_KEPT, pod_name, UID_KEPT, static_uid);
+}
+
+static void temp_path(const char *dir, const char *file, char *out, size_t size)
+{
+	(void)snprintf(out, size, "%s/.%s.tmp", dir, file);
+}
+
+static bool is_ours(const char *file)
+{
+	return str_has_prefix(file, MANIFEST_PREFIX) && str_has_suffix(file, ".json") && !strchr(file, '/');
+}
+
+static int write_temp(const char *dir, struct manifest *m, int *out_fd)
+{
+	char path[4096];
+	size_t n = strlen(m->text);
+	int fd;
+
+	if (!is_ours(m->file))
+		return -EPERM;
+	if (n > MANIFEST_MAX)
+		return -E2BIG;
+	temp_path(dir, m->file, path, sizeof(path));
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	*out_fd = fd;
+	for (size_t done = 0; done < n;) {
+		ssize_t k = write(fd, m->text + done, n - done);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return -errno;
+		done += (size_t)k;
+	}
+	return 0;
+}
+
+static int publish(const char *dir, const struct manifest *m)
+{
+	char from[4096], to[4096];
+
+	temp_path(dir, m->file, from, sizeof(from));
+	(void)snprintf(to, sizeof(to), "%s/%s", dir, m->file);
+	return rename(from, to) < 0 ? -errno : 0;
+}
+
+static void discard(const char *dir, const struct manifest *m)
+{
+	char path[4096];
+
+	if (m->result == -EPERM && !is_ours(m->file))
+		return;
+	temp_path(dir, m->file, path, sizeof(path));
+	(void)unlink(path);
+}
+
+size_t manifest_write_all(const char *dir, struct manifest *items, size_t n)
+{
+	cleanup(freep) int *fds = mem_new_n(int, n);
+	size_t written = 0;
+	int synced;
+
+	for (size_t i = 0; i < n; i++) {
+		fds[i] = -1;
+		items[i].result = write_temp(dir, &items[i], &fds[i]);
+	}
+	for (size_t i = 0; i < n; i++) {	/* after all writes: the first sync carries most of the rest with it */
+		if (items[i].result == 0 && fsync(fds[i]) < 0)
+			items[i].result = -errno;
+		fd_closep(&fds[i]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (items[i].result == 0)
+			items[i].result = publish(dir, &items[i]);
+		if (items[i].result < 0)
+			discard(dir, &items[i]);
+		written += items[i].result == 0;
+	}
+	synced = written ? file_fsync_dir(dir) : 0;
+	for (size_t i = 0; synced < 0 && i < n; i++)
+		items[i].result = items[i].result ? items[i].result : synced;
+	return synced < 0 ? 0 : written;
+}
+
+int manifest_remove(const char *dir, const char *file)
+{
+	cleanup(freep) char *path = str_format("%s/%s", dir, file);
+
+	if (!is_ours(file))
+		return -EPERM;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return -errno;
+	return file_fsync_dir(dir);
+}
+
+bool manifest_exists(const char *dir, const char *file)
+{
+	cleanup(freep) char *path = str_format("%s/%s", dir, file);
+
+	return access(path, F_OK) == 0;
+}
+
+static void dir_closep(DIR **d)
+{
+	if (*d)
+		(void)closedir(*d);
+}
+
+int manifest_each(const char *dir, void (*fn)(void *arg, const char *file), void *arg)
+{
+	cleanup(dir_closep) DIR *d = opendir(dir);
+	struct dirent *e;
+
+	if (!d)
+		return -errno;
+	while ((e = readdir(d))) {
+		if (str_has_prefix(e->d_name, TEMP_PREFIX) && str_has_suffix(e->d_name, ".tmp"))
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+		else if (is_ours(e->d_name))
+			fn(arg, e->d_name);
+	}
+	return 0;
+}
+
+int manifest_identify(const char *dir, const char *file, char *out_uid, size_t size, unsigned *out_epoch)
+{
+	cleanup(freep) char *path = str_format("%s/%s", dir, file);
+	cleanup(buf_fini) struct buf text = BUF_INIT;
+	cleanup(json_putp) json_object *pod = NULL;
+	const json_object *annotations;
+	const char *uid, *epoch;
+	char expected[UUID_TEXT_SIZE];
+	int64_t n;
+	int r = is_ours(file) ? file_read(path, MANIFEST_MAX, &text) : -EINVAL;
+
+	r = r < 0 ? r : json_parse(text.data, text.len, &pod);
+	if (r < 0)
+		return r;
+	annotations = json_get(pod, "metadata.annotations");
+	uid = json_str(json_get_key(annotations, ANNOTATION_ORIGINAL_UID));
+	epoch = json_str(json_get_key(annotations, ANNOTATION_EPOCH));
+	if (!uid || !epoch || num_parse_i64(epoch, 1, UINT32_MAX, &n) < 0)
+		return -EINVAL;
+	render_uid(uid, (uint32_t)n, expected);
+	if (!str_eq(json_get_str(pod, "metadata.uid"), expected) || !str_copy(out_uid, size, uid))
+		return -EINVAL;
+	*out_epoch = (unsigned)n;
+	return 0;
+}

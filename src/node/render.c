@@ -1,0 +1,389 @@
+/* render.c — making a pod self-contained
+ *
+ * Two passes over a copy of the pod: first everything that would need the API server is looked for and refused with its field,
+ * then what a static pod may not carry or does not need is dropped. A projected token that only admission added (volume
+ * kube-api-access-*) is dropped with its mounts, unless the annotation edge-healer.io/needs-token says that the container
+ * really uses it.
+ */
+#include "node/render.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/str.h"
+#include "model/pod.h"
+
+#define TOKEN_VOLUME_PREFIX "kube-api-access-"
+#define POD_NAME_MAX 253		/* RFC 1123 subdomain */
+#define ANNOTATION_LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
+
+static int refuse(char reason[REASON_SIZE], const char *fmt, ...) PRINTF_LIKE(2, 3);
+static int refuse(char reason[REASON_SIZE], const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(reason, REASON_SIZE, fmt, ap);
+	va_end(ap);
+	return RENDER_E_REFUSED;
+}
+
+/* ---- what cannot be made self-contained ---- */
+
+static int check_env(const json_object *container, const char *where, char reason[REASON_SIZE])
+{
+	const json_object *env = json_get(container, "env"), *from = json_get(container, "envFrom");
+
+	for (size_t i = 0; i < json_len(env); i++) {
+		const json_object *e = json_at(env, i), *source = json_get(e, "valueFrom");
+		const char *name = str_or(json_get_str(e, "name"), "?");
+
+		if (json_get(source, "configMapKeyRef"))
+			return refuse(reason, "%s.env[%zu] (%s): needs ConfigMap %s", where, i, name,
+				      str_or(json_get_str(source, "configMapKeyRef.name"), "?"));
+		if (json_get(source, "secretKeyRef"))
+			return refuse(reason, "%s.env[%zu] (%s): needs Secret %s", where, i, name,
+				      str_or(json_get_str(source, "secretKeyRef.name"), "?"));
+	}
+	for (size_t i = 0; i < json_len(from); i++) {
+		const json_object *e = json_at(from, i);
+		bool secret = json_get(e, "secretRef") != NULL;
+
+		return refuse(reason, "%s.envFrom[%zu]: needs %s %s", where, i, secret ? "Secret" : "ConfigMap",
+			      str_or(json_get_str(e, secret ? "secretRef.name" : "configMapRef.name"), "?"));
+	}
+	return 0;
+}
+
+/* RFC 6761: a host below .invalid never exists, so such an image can be neither present nor pulled. */
+static bool image_is_impossible(const char *image)
+{
+	size_t host = strcspn(image, "/");
+	size_t name = strcspn(image, ":/");
+	size_t n = name < host ? name : host;
+
+	return image[host] == '/' && n > 8 && strncmp(image + n - 8, ".invalid", 8) == 0;
+}
+
+static bool image_is_listed(const struct render_params *p, const char *image)
+{
+	for (size_t i = 0; i < p->image_count; i++)
+		if (str_eq(p->images[i], image))
+			return true;
+	return !p->images;
+}
+
+static int check_container(const json_object *c, const char *where, const struct render_params *p,
+			   char reason[REASON_SIZE])
+{
+	const char *image = json_get_str(c, "image");
+
+	if (str_is_empty(image))
+		return refuse(reason, "%s.image: required", where);
+	if (image_is_impossible(image) || !image_is_listed(p, image))
+		return refuse(reason, "%s.image: %s is not on this node and nothing can be pulled offline", where, image);
+	if (json_len(json_get(c, "resources.claims")))
+		return refuse(reason, "%s.resources.claims: resource claims need the API server", where);
+	return check_env(c, where, reason);
+}
+
+static int check_containers(const json_object *spec, const char *key, const struct render_params *p,
+			    char reason[REASON_SIZE])
+{
+	const json_object *list = json_get_key(spec, key);
+
+	for (size_t i = 0; i < json_len(list); i++) {
+		char where[64];
+		int r;
+
+		(void)snprintf(where, sizeof(where), "spec.%s[%zu]", key, i);
+		r = check_container(json_at(list, i), where, p, reason);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+/* The volume types that live on the node alone. */
+static bool volume_is_local(const json_object *v)
+{
+	return json_get(v, "emptyDir") || json_get(v, "hostPath") || json_get(v, "downwardAPI") || json_get(v, "nfs");
+}
+
+static const struct { const char *key, *what, *name; } refused_volumes[] = {
+	{ "configMap", "ConfigMap", "configMap.name" },
+	{ "secret", "Secret", "secret.secretName" },
+	{ "persistentVolumeClaim", "PersistentVolumeClaim", "persistentVolumeClaim.claimName" },
+	{ "ephemeral", "an ephemeral PersistentVolumeClaim", NULL },
+	{ "csi", "CSI driver", "csi.driver" },
+};
+
+static int check_projected(const json_object *v, size_t at, char reason[REASON_SIZE])
+{
+	const json_object *sources = json_get(v, "projected.sources");
+
+	for (size_t i = 0; i < json_len(sources); i++) {
+		const json_object *s = json_at(sources, i);
+		struct json_iter it = json_iter(s);
+
+		while (json_iter_next(&it)) {
+			if (str_eq(it.key, "downwardAPI"))
+				continue;
+			return refuse(reason, "spec.volumes[%zu].projected.sources[%zu]: needs %s %s", at, i, it.key,
+				      str_or(json_get_str(it.value, "name"), ""));
+		}
+	}
+	return 0;
+}
+
+static bool volume_is_token(const json_object *v)
+{
+	const char *name = json_get_str(v, "name");
+
+	return name && str_has_prefix(name, TOKEN_VOLUME_PREFIX) && json_get(v, "projected");
+}
+
+static int check_volume(const json_object *v, size_t at, char reason[REASON_SIZE])
+{
+	if (volume_is_token(v) || volume_is_local(v))
+		return 0;
+	if (json_get(v, "projected"))
+		return check_projected(v, at, reason);
+	for (size_t i = 0; i < ARRAY_LEN(refused_volumes); i++)
+		if (json_get_key(v, refused_volumes[i].key))
+			return refuse(reason, "spec.volumes[%zu]: needs %s %s", at, refused_volumes[i].what,
+				      refused_volumes[i].name ? str_or(json_get_str(v, refused_volumes[i].name), "?") : "");
+	if (json_is_object(v)) {
+		struct json_iter it = json_iter(v);
+
+		while (json_iter_next(&it))
+			if (!str_eq(it.key, "name"))
+				return refuse(reason, "spec.volumes[%zu]: volume type %s is not known to work offline", at,
+					      it.key);
+	}
+	return 0;			/* no type given: an emptyDir by Kubernetes' defaults */
+}
+
+static int check_spec(const json_object *meta, const json_object *spec, const struct render_params *p,
+		      char reason[REASON_SIZE])
+{
+	const json_object *volumes = json_get(spec, "volumes");
+	const char *needs = json_str(json_get_key(json_get(meta, "annotations"), ANNOTATION_NEEDS_TOKEN));
+	int r;
+
+	if (json_len(json_get(spec, "containers")) == 0)
+		return refuse(reason, "spec.containers: required");
+	if (json_len(json_get(spec, "resourceClaims")))
+		return refuse(reason, "spec.resourceClaims: resource claims need the API server");
+	if (str_eq(needs, "true"))
+		return refuse(reason, "annotation %s: a service account token needs the API server", ANNOTATION_NEEDS_TOKEN);
+	r = check_containers(spec, "initContainers", p, reason);
+	r = r ? r : check_containers(spec, "containers", p, reason);
+	for (size_t i = 0; !r && i < json_len(volumes); i++)
+		r = check_volume(json_at(volumes, i), i, reason);
+	return r;
+}
+
+/* ---- names and capacity ---- */
+
+static bool is_dns_subdomain(const char *s)
+{
+	char before = '.';
+
+	for (; *s; before = *s++) {
+		bool alnum = (*s >= 'a' && *s <= 'z') || (*s >= '0' && *s <= '9');
+		bool edge = before == '.' || s[1] == '.' || s[1] == '\0';
+
+		if (!alnum && !(*s == '-' && !edge) && !(*s == '.' && before != '.' && before != '-' && s[1]))
+			return false;
+	}
+	return before != '.';
+}
+
+static int check_name(const char *name, const struct render_params *p, char reason[REASON_SIZE])
+{
+	if (str_is_empty(name))
+		return refuse(reason, "metadata.name: required");
+	if (!is_dns_subdomain(name))
+		return refuse(reason, "metadata.name: %.60s is not a lowercase RFC 1123 subdomain", name);
+	if (strlen(name) + 1 + strlen(str_or(p->node, "")) > POD_NAME_MAX)
+		return refuse(reason, "metadata.name: with -%.60s behind it longer than %d", str_or(p->node, ""), POD_NAME_MAX);
+	return 0;
+}
+
+static void add_request(const json_object *c, struct resources *sum)
+{
+	int64_t cpu = 0, mem = 0;
+
+	(void)quantity_parse_milli(str_or(json_get_str(c, "resources.requests.cpu"),
+					  json_get_str(c, "resources.limits.cpu")), &cpu);
+	(void)quantity_parse(str_or(json_get_str(c, "resources.requests.memory"),
+				    json_get_str(c, "resources.limits.memory")), &mem);
+	resources_add(sum, &(struct resources){ cpu, mem, 0 });
+}
+
+static int check_capacity(const json_object *spec, const struct resources *have, char reason[REASON_SIZE])
+{
+	const json_object *list = json_get(spec, "containers");
+	struct resources want = { 0 };
+
+	for (size_t i = 0; i < json_len(list); i++)
+		add_request(json_at(list, i), &want);
+	if (want.cpu_milli > have->cpu_milli)
+		return refuse(reason, "requests %lldm CPU, this node has %lldm", (long long)want.cpu_milli,
+			      (long long)have->cpu_milli);
+	if (want.mem_bytes > have->mem_bytes)
+		return refuse(reason, "requests %lld bytes of memory, this node has %lld", (long long)want.mem_bytes,
+			      (long long)have->mem_bytes);
+	return 0;
+}
+
+/* ---- dropping ---- */
+
+static const char *const dropped_spec[] = {
+	"serviceAccountName", "serviceAccount", "imagePullSecrets", "nodeName", "nodeSelector", "affinity",
+	"topologySpreadConstraints", "schedulerName", "schedulingGates", "priority", "preemptionPolicy",
+	"ephemeralContainers",
+};
+static const char *const kept_meta[] = { "name", "namespace", "labels", "annotations" };
+
+static void drop_token_mounts(json_object *container)
+{
+	json_object *mounts = json_get(container, "volumeMounts");
+
+	for (size_t i = json_len(mounts); i-- > 0;) {
+		const char *name = json_get_str(json_at(mounts, i), "name");
+
+		if (name && str_has_prefix(name, TOKEN_VOLUME_PREFIX))
+			json_remove_at(mounts, i);
+	}
+}
+
+static void prepare_containers(json_object *spec, const char *key)
+{
+	json_object *list = json_get_key(spec, key);
+
+	for (size_t i = 0; i < json_len(list); i++) {
+		json_object *c = json_at(list, i);
+
+		drop_token_mounts(c);
+		if (!str_eq(json_get_str(c, "imagePullPolicy"), "Never"))
+			json_set_str(c, "imagePullPolicy", "IfNotPresent");
+	}
+}
+
+static void prepare_spec(json_object *spec)
+{
+	json_object *volumes = json_get(spec, "volumes");
+
+	for (size_t i = 0; i < ARRAY_LEN(dropped_spec); i++)
+		json_remove(spec, dropped_spec[i]);
+	for (size_t i = json_len(volumes); i-- > 0;)
+		if (volume_is_token(json_at(volumes, i)))
+			json_remove_at(volumes, i);
+	prepare_containers(spec, "initContainers");
+	prepare_containers(spec, "containers");
+	json_set_bool(spec, "automountServiceAccountToken", false);
+}
+
+static json_object *prepare_annotations(const json_object *meta, const char *uid, uint32_t epoch)
+{
+	json_object *a = json_copy(json_get(meta, "annotations"));
+	char text[16];
+
+	a = a ? a : json_new_object();
+	json_remove(a, ANNOTATION_LAST_APPLIED);
+	json_remove(a, ANNOTATION_MIRROR);
+	json_remove(a, "kubernetes.io/config.hash");
+	json_remove(a, "kubernetes.io/config.seen");
+	json_remove(a, "kubernetes.io/config.source");
+	if (uid) {
+		(void)snprintf(text, sizeof(text), "%u", epoch);
+		json_set_str(a, ANNOTATION_ORIGINAL_UID, uid);
+		json_set_str(a, ANNOTATION_EPOCH, text);
+	}
+	return a;
+}
+
+static json_object *prepare_meta(const json_object *meta, const struct render_params *p)
+{
+	const char *uid = p->original_uid ? p->original_uid : json_get_str(meta, "uid");
+	json_object *out = json_new_object();
+	char fresh[UUID_TEXT_SIZE];
+
+	for (size_t i = 0; i < ARRAY_LEN(kept_meta); i++) {
+		json_object *v = json_copy(json_get_key(meta, kept_meta[i]));
+
+		if (v)
+			json_set(out, kept_meta[i], v);
+	}
+	if (!json_get(out, "namespace"))
+		json_set_str(out, "namespace", "default");
+	json_set(out, "annotations", prepare_annotations(meta, uid, p->epoch));
+	if (uid) {
+		render_uid(uid, p->epoch, fresh);
+		json_set_str(out, "uid", fresh);
+	}
+	return out;
+}
+
+void render_uid(const char *uid, uint32_t epoch, char out[UUID_TEXT_SIZE])
+{
+	char name[64];
+
+	(void)snprintf(name, sizeof(name), "edge-healer.io/epoch/%u", epoch);
+	uuid5(uid, name, out);
+}
+
+int render_static_pod(const json_object *pod, const struct render_params *p, json_object **out_pod,
+		      char reason[REASON_SIZE])
+{
+	const json_object *meta = json_get(pod, "metadata"), *spec = json_get(pod, "spec");
+	const char *kind = json_get_str(pod, "kind");
+	json_object *out, *fresh;
+	int r;
+
+	if (kind && !str_eq(kind, "Pod"))
+		return refuse(reason, "kind: %.40s is not a Pod", kind);
+	if (!json_is_object(meta) || !json_is_object(spec))
+		return refuse(reason, "metadata and spec: required");
+	r = check_name(json_get_str(meta, "name"), p, reason);
+	r = r ? r : check_spec(meta, spec, p, reason);
+	r = r || !p->capacity ? r : check_capacity(spec, p->capacity, reason);
+	if (r)
+		return r;
+	out = json_new_object();
+	fresh = json_copy(spec);
+	prepare_spec(fresh);
+	json_set_str(out, "apiVersion", "v1");
+	json_set_str(out, "kind", "Pod");
+	json_set(out, "metadata", prepare_meta(meta, p));
+	json_set(out, "spec", fresh);
+	*out_pod = out;
+	return 0;
+}
+
+int render_check_template(const json_object *tmpl, char reason[REASON_SIZE])
+{
+	const struct render_params p = { 0 };
+
+	if (!json_is_object(json_get(tmpl, "spec")))
+		return refuse(reason, "spec.template.spec: required");
+	return check_spec(json_get(tmpl, "metadata"), json_get(tmpl, "spec"), &p, reason);
+}
+
+json_object *render_pod_of_template(const json_object *tmpl, const char *ns, const char *name, const char *uid)
+{
+	json_object *pod = json_new_object();
+	json_object *meta = json_copy(json_get(tmpl, "metadata")), *spec = json_copy(json_get(tmpl, "spec"));
+
+	meta = meta ? meta : json_new_object();
+	json_set_str(meta, "name", name);
+	json_set_str(meta, "namespace", ns);
+	json_set_str(meta, "uid", uid);
+	json_set_str(pod, "apiVersion", "v1");
+	json_set_str(pod, "kind", "Pod");
+	json_set(pod, "metadata", meta);
+	json_set(pod, "spec", spec ? spec : json_new_object());
+	return pod;
+}

@@ -1,0 +1,87 @@
+/* history.c — peers to join again, small facts about ourselves, and what happened */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "store_int.h"
+
+int store_put_peer(struct store *s, const char *name, const char *addr, uint16_t port, struct wall seen)
+{
+	return store_exec(s, STMT_PUT_PEER, "ttii", name, addr, (int64_t)port, seen.ns);
+}
+
+int store_delete_peer(struct store *s, const char *name)
+{
+	return store_exec(s, STMT_DEL_PEER, "t", name);
+}
+
+struct peer_ctx {
+	void (*fn)(void *arg, const char *name, const char *addr, uint16_t port);
+	void *arg;
+};
+
+static void on_peer(void *arg, sqlite3_stmt *row)
+{
+	struct peer_ctx *ctx = arg;
+
+	ctx->fn(ctx->arg, row_text(row, 0), row_text(row, 1), (uint16_t)sqlite3_column_int(row, 2));
+}
+
+int store_each_peer(struct store *s, void (*fn)(void *arg, const char *name, const char *addr, uint16_t port), void *arg)
+{
+	struct peer_ctx ctx = { fn, arg };
+
+	return store_query(s, STMT_ALL_PEERS, on_peer, &ctx, "");
+}
+
+int store_put_meta(struct store *s, const char *key, const char *value)
+{
+	return store_exec(s, STMT_PUT_META, "tt", key, value);
+}
+
+static void keep_text(void *arg, sqlite3_stmt *row)
+{
+	str_set(arg, row_text(row, 0));
+}
+
+char *store_get_meta(struct store *s, const char *key)
+{
+	char *value = NULL;
+
+	(void)store_query(s, STMT_GET_META, keep_text, &value, "t", key);
+	return value;
+}
+
+int store_add_history(struct store *s, const struct history_row *row)
+{
+	return store_exec(s, STMT_ADD_HISTORY, "ittttt", row->at.ns, row->event, row->ns, row->pod, row->node, row->detail);
+}
+
+struct history_ctx {
+	void (*fn)(void *arg, const struct history_row *row);
+	void *arg;
+};
+
+static void on_row(void *arg, sqlite3_stmt *row)
+{
+	struct history_ctx *ctx = arg;
+	struct history_row h = {
+		.id = sqlite3_column_int64(row, 0),
+		.at = { sqlite3_column_int64(row, 1) },
+		.event = row_text(row, 2),
+		.ns = row_text(row, 3),
+		.pod = row_text(row, 4),
+		.node = row_text(row, 5),
+		.detail = row_text(row, 6),
+	};
+
+	ctx->fn(ctx->arg, &h);
+}
+
+int store_each_history(struct store *s, const char *filter, int limit,
+		       void (*fn)(void *arg, const struct history_row *row), void *arg)
+{
+	struct history_ctx ctx = { fn, arg };
+
+	return store_query(s, STMT_ALL_HISTORY, on_row, &ctx, "ti", filter, (int64_t)limit);
+}
