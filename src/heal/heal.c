@@ -1,0 +1,79 @@
+/* heal.c — one tick: observe always, act only on fresh facts
+ *
+ * Without a fresh answer of the local agent (peer_ttl) there is no membership to judge by: nothing is decided. Tilted (after a
+ * clock jump or a suspend) suspicions are followed but nothing is acted upon.
+ */
+#include "heal/heal.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "heal_int.h"
+
+struct heal *heal_new(const struct heal_conf *conf)
+{
+	struct heal *h = mem_new(struct heal);
+
+	h->conf = *conf;
+	h->suspects = map_new();
+	h->losses = map_new();
+	h->replaced = map_new();
+	h->claims = claims_new();
+	return h;
+}
+
+void heal_free(struct heal *h)
+{
+	if (!h)
+		return;
+	suspects_free(h);
+	losses_free(h);
+	copies_free(h);
+	claims_free(h->claims);
+	free(h);
+}
+
+void heal_set_conf(struct heal *h, const struct heal_conf *conf)
+{
+	h->conf = *conf;
+}
+
+static bool membership_is_fresh(const struct heal *h, const struct heal_facts *f, struct mono now)
+{
+	return mono_is_set(f->peers->as_of) && mono_since_ms(now, f->peers->as_of) < h->conf.peer_ttl_ms;
+}
+
+void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	plan->count = 0;
+	plan->next_due = (struct mono){ 0 };
+	if (!membership_is_fresh(h, f, t->now))
+		return;
+	h->local_left = f->local_free;
+	suspects_tick(h, t, f, plan);
+	if (t->tilted)
+		return;
+	losses_tick(h, t, f, plan);
+	copies_tick(h, t, f, plan);
+}
+
+enum claim_news heal_on_claim(struct heal *h, const struct claim *c)
+{
+	return claims_put(h->claims, c);
+}
+
+const struct claims *heal_claims(const struct heal *h)
+{
+	return h->claims;
+}
+
+void heal_forget_claim(struct heal *h, const char *pod_uid)
+{
+	claims_remove(h->claims, pod_uid);
+}
+
+bool heal_breaker_is_open(const struct heal *h)
+{
+	return h->breaker_open;
+}

@@ -1,0 +1,136 @@
+/* rank.c — one deterministic placement
+ *
+ * Scores of one pod are kept only for the best RANK_DEPTH candidates (insertion into a short sorted array), so that placing one
+ * pod among 1,000 nodes is one pass without allocation.
+ */
+#include "heal/rank.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+
+struct score {
+	struct bidder *b;
+	int64_t cpu_left;
+	int siblings;
+	uint64_t hash;
+};
+
+static int pod_order(const void *x, const void *y)
+{
+	const struct rank_pod *a = x, *b = y;
+	int d;
+
+	if (a->priority != b->priority)
+		return a->priority > b->priority ? -1 : 1;
+	d = strcmp(a->ns, b->ns);
+	d = d ? d : strcmp(a->name, b->name);
+	return d ? d : strcmp(a->uid, b->uid);
+}
+
+static bool score_before(const struct score *a, const struct score *b)
+{
+	if (a->cpu_left != b->cpu_left)
+		return a->cpu_left > b->cpu_left;
+	if (a->siblings != b->siblings)
+		return a->siblings < b->siblings;
+	if (a->hash != b->hash)
+		return a->hash < b->hash;
+	return strcmp(a->b->name, b->b->name) < 0;
+}
+
+static bool is_excluded(const struct rank_pod *p, const char *name)
+{
+	for (size_t i = 0; i < RANK_DEPTH; i++)
+		if (p->exclude[i] == name)
+			return true;
+	return false;
+}
+
+/* Pods of the same ReplicaSet that the mirror shows on the node, plus those placed there in this round. */
+static int siblings_on(const struct rank_pod *pods, size_t placed, const struct rank_pod *p, const struct bidder *b)
+{
+	int n = 0;
+
+	list_for_each(other, &b->node->pods, struct pod, by_node)
+		n += other->owner == p->owner && pod_is_active(other);
+	for (size_t i = 0; i < placed; i++)
+		n += pods[i].owner == p->owner && pods[i].rank_count && pods[i].ranks[0] == b->name;
+	return n;
+}
+
+static enum fit judge(const struct rank_pod *p, const struct bidder *b, bool ignore_outage)
+{
+	enum fit f = fit_constraints(p->constraints, b->node, ignore_outage);
+
+	if (f == FIT_OK)
+		f = fit_resources(&p->request, &b->free);
+	return f == FIT_OK ? fit_ports(p->constraints, b->node) : f;
+}
+
+static void insert_best(struct score *best, size_t *count, struct score s)
+{
+	size_t i = *count;
+
+	if (i == RANK_DEPTH && !score_before(&s, &best[RANK_DEPTH - 1]))
+		return;
+	if (i < RANK_DEPTH)
+		(*count)++;
+	else
+		i = RANK_DEPTH - 1;
+	for (; i > 0 && score_before(&s, &best[i - 1]); i--)
+		best[i] = best[i - 1];
+	best[i] = s;
+}
+
+/* Everything but the siblings, which matter only between equal CPU and are counted for those that may still rank. */
+static struct score score_of(const struct rank_pod *p, struct bidder *b)
+{
+	uint64_t h = str_hash(STR_HASH_INIT, p->uid, strlen(p->uid));
+
+	return (struct score){ .b = b, .cpu_left = b->free.cpu_milli - p->request.cpu_milli,
+			       .hash = str_hash(h, b->name, strlen(b->name)) };
+}
+
+static void place_one(struct rank_pod *pods, size_t at, struct bidder *bidders, size_t n, bool ignore_outage)
+{
+	struct rank_pod *p = &pods[at];
+	struct score best[RANK_DEPTH];
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		enum fit f = is_excluded(p, bidders[i].name) ? FIT_OK : judge(p, &bidders[i], ignore_outage);
+		struct score s;
+
+		if (f != FIT_OK)
+			p->misfit = f;
+		if (f != FIT_OK || is_excluded(p, bidders[i].name))
+			continue;
+		s = score_of(p, &bidders[i]);
+		if (count < RANK_DEPTH || s.cpu_left >= best[RANK_DEPTH - 1].cpu_left)
+			s.siblings = siblings_on(pods, at, p, &bidders[i]);
+		insert_best(best, &count, s);
+	}
+	p->rank_count = count;
+	for (size_t i = 0; i < count; i++)
+		p->ranks[i] = best[i].b->name;
+	if (count)
+		resources_sub(&best[0].b->free, &p->request);
+}
+
+void rank_place(struct rank_pod *pods, size_t pod_count, struct bidder *bidders, size_t bidder_count, bool ignore_outage)
+{
+	if (pod_count > 1)
+		qsort(pods, pod_count, sizeof(pods[0]), pod_order);
+	for (size_t i = 0; i < pod_count; i++)
+		place_one(pods, i, bidders, bidder_count, ignore_outage);
+}
+
+int rank_of(const struct rank_pod *p, const char *node)
+{
+	for (size_t i = 0; i < p->rank_count; i++)
+		if (str_eq(p->ranks[i], node))
+			return (int)i;
+	return -1;
+}

@@ -1,0 +1,252 @@
+/* suspect.c — is a silent node lost? Never on one piece of evidence
+ *
+ * A node that gossip reports as failed is watched for node_grace and probed by ourselves. Only if that fails too are the
+ * peers asked. It is lost when `witnesses` peers (all others in a smaller site) confirm and nobody contradicts, and only
+ * while the part of the site that we see is a majority of its last known members. What ends it: gossip says alive again,
+ * or the node left (an operator at work, not a failure).
+ *
+ *   GRACE ──probe failed──> ASKING ──enough confirm──> LOST
+ *     └──it answers──> REFUTED <──contradicted or too few──┘      REFUTED ──retry──> GRACE
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "heal_int.h"
+
+static const char *const state_names[] = { "grace", "asking", "refuted", "lost" };
+
+const char *suspect_state_name(enum suspect_state s)
+{
+	return state_names[s];
+}
+
+bool in_my_site(const struct heal *h, const struct peer *p)
+{
+	return str_eq(str_or(p->site, ""), h->conf.site);
+}
+
+bool heal_has_majority(const struct heal *h, const struct peers *peers)
+{
+	size_t known = 0, alive = 0;
+
+	for (size_t i = 0; i < peers->count; i++) {
+		const struct peer *p = &peers->items[i];
+
+		if (!in_my_site(h, p) || p->status == PEER_LEFT || p->status == PEER_LEAVING)
+			continue;
+		known++;
+		alive += p->status == PEER_ALIVE;
+	}
+	return 2 * alive > known;
+}
+
+/* Alive members of the site other than us and the suspect: those who can be asked. */
+static size_t other_witnesses(const struct heal *h, const struct peers *peers, const char *suspect)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < peers->count; i++) {
+		const struct peer *p = &peers->items[i];
+
+		n += in_my_site(h, p) && p->status == PEER_ALIVE && p->name != h->conf.self && p->name != suspect;
+	}
+	return n;
+}
+
+static void suspect_move(struct suspect *s, enum suspect_state to, struct mono now, const char *note)
+{
+	s->state = to;
+	s->since = now;
+	(void)str_copy(s->note, sizeof(s->note), note);
+}
+
+static void suspect_refute(struct suspect *s, struct mono now, const char *note)
+{
+	suspect_move(s, SUSPECT_REFUTED, now, note);
+	s->due = mono_add_ms(now, HEAL_REFUTED_RETRY_MS);
+}
+
+static struct suspect *suspect_add(struct heal *h, const struct peer *p)
+{
+	struct suspect *s = mem_new(struct suspect);
+
+	s->node = p->name;
+	suspect_move(s, SUSPECT_GRACE, p->status_since, "gossip reports it failed");
+	s->due = mono_add_ms(p->status_since, h->conf.node_grace_ms);
+	(void)map_put(h->suspects, s->node, s);
+	return s;
+}
+
+static void suspect_probe(struct suspect *s, struct plan *plan)
+{
+	s->probing = true;
+	s->probed = false;
+	plan_add(plan, ACTION_PROBE)->node = s->node;
+}
+
+static void suspect_ask(struct suspect *s, struct mono now, struct plan *plan)
+{
+	s->confirm_count = s->refute_count = 0;
+	s->ended = false;
+	suspect_move(s, SUSPECT_ASKING, now, "asking the peers");
+	plan_add(plan, ACTION_WITNESS)->node = s->node;
+}
+
+/* GRACE: wait for both the time and our own probe. */
+static void grace_tick(struct suspect *s, const struct tick *t, struct plan *plan)
+{
+	if (!s->probing && !s->probed)
+		suspect_probe(s, plan);
+	if (!mono_reached(t->now, s->due)) {
+		plan_wake_at(plan, s->due);
+		return;
+	}
+	if (!s->probed)
+		return;
+	if (s->reachable)
+		suspect_refute(s, t->now, "its kubelet or healer port answers us");
+	else
+		suspect_ask(s, t->now, plan);
+}
+
+static void asking_tick(struct heal *h, struct suspect *s, const struct tick *t, const struct heal_facts *f)
+{
+	size_t others = other_witnesses(h, f->peers, s->node);
+	size_t needed = (size_t)h->conf.witnesses < others ? (size_t)h->conf.witnesses : others;
+	bool all = s->confirm_count + s->refute_count >= others;
+
+	if (!all && !s->ended)
+		return;
+	if (s->refute_count) {
+		suspect_refute(s, t->now, "a peer still sees it");
+	} else if (s->confirm_count < needed) {
+		suspect_refute(s, t->now, "too few witnesses answered");
+	} else {
+		suspect_move(s, SUSPECT_LOST, t->now, "confirmed by the peers");
+		(void)snprintf(s->note, sizeof(s->note), "confirmed by %zu of %zu peers", s->confirm_count, others);
+	}
+}
+
+static void suspect_tick(struct heal *h, struct suspect *s, const struct tick *t, const struct heal_facts *f,
+			 struct plan *plan)
+{
+	switch (s->state) {
+	case SUSPECT_GRACE:
+		grace_tick(s, t, plan);
+		break;
+	case SUSPECT_ASKING:
+		asking_tick(h, s, t, f);
+		if (s->state == SUSPECT_REFUTED)
+			plan_wake_at(plan, s->due);
+		break;
+	case SUSPECT_REFUTED:
+		if (mono_reached(t->now, s->due)) {
+			suspect_move(s, SUSPECT_GRACE, t->now, "looking again");
+			suspect_probe(s, plan);
+		} else {
+			plan_wake_at(plan, s->due);
+		}
+		break;
+	case SUSPECT_LOST:
+		break;
+	}
+}
+
+void suspects_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	for (size_t i = 0; i < f->peers->count; i++) {
+		const struct peer *p = &f->peers->items[i];
+		struct suspect *s = map_get(h->suspects, p->name);
+
+		if (p->status == PEER_FAILED && p->name != h->conf.self && in_my_site(h, p)) {
+			suspect_tick(h, s ? s : suspect_add(h, p), t, f, plan);
+		} else if (s) {
+			(void)map_remove(h->suspects, s->node);
+			free(s);
+		}
+	}
+	map_for_each(struct suspect, s, h->suspects) {
+		if (peers_find(f->peers, s->node))
+			continue;
+		(void)map_remove(h->suspects, s->node);	/* reaped from gossip */
+		free(s);
+	}
+}
+
+void suspects_free(struct heal *h)
+{
+	map_for_each(struct suspect, s, h->suspects)
+		free(s);
+	map_free(h->suspects);
+}
+
+bool suspect_is_lost(const struct heal *h, const char *node)
+{
+	const struct suspect *s = map_get(h->suspects, node);
+
+	return s && s->state == SUSPECT_LOST;
+}
+
+void heal_on_probe(struct heal *h, const char *node, bool reachable, struct mono now)
+{
+	struct suspect *s = map_get(h->suspects, node);
+
+	if (!s)
+		return;
+	s->probing = false;
+	s->probed = true;
+	s->reachable = reachable;
+	s->probed_at = now;
+}
+
+void heal_on_witness(struct heal *h, const char *node, const char *from, bool sees_it)
+{
+	struct suspect *s = map_get(h->suspects, node);
+
+	if (!s || s->state != SUSPECT_ASKING || str_eq(from, h->conf.self))
+		return;
+	for (size_t i = 0; i < s->confirm_count && i < SUSPECT_WITNESSES_MAX; i++)
+		if (str_eq(s->confirmed[i], from))
+			return;			/* one voice per peer */
+	if (sees_it) {
+		s->refute_count++;
+		return;
+	}
+	if (s->confirm_count < SUSPECT_WITNESSES_MAX)
+		s->confirmed[s->confirm_count] = intern(from);
+	s->confirm_count++;
+}
+
+void heal_on_witness_end(struct heal *h, const char *node)
+{
+	struct suspect *s = map_get(h->suspects, node);
+
+	if (s && s->state == SUSPECT_ASKING)
+		s->ended = true;
+}
+
+bool heal_sees(const struct heal *h, const struct peers *peers, const char *node, bool *out_known)
+{
+	const struct peer *p = peers_find(peers, node);
+	const struct suspect *s = map_get(h->suspects, node);
+
+	*out_known = true;
+	if (p && p->status == PEER_ALIVE)
+		return true;
+	if (!s || !s->probed) {
+		*out_known = false;
+		return false;
+	}
+	return s->reachable;
+}
+
+void heal_each_suspect(const struct heal *h, void (*fn)(void *arg, const struct suspect_view *s), void *arg)
+{
+	map_for_each(struct suspect, s, h->suspects) {
+		struct suspect_view v = { .node = s->node, .state = s->state, .since = s->since, .note = s->note };
+
+		fn(arg, &v);
+	}
+}
