@@ -1,0 +1,312 @@
+/* agent.c — start, reload, stop
+ *
+ * Order of starting: store, mirror as the last run knew it, claims and copies (finish or undo what was open), HTTP, uplink,
+ * gossip. Stopping is the reverse; copies keep running, the next start finds them.
+ */
+#include "agent/agent.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "agent_int.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "node/cgroup.h"
+
+#define TOKEN_MAX 4096
+
+extern char **environ;
+
+static struct heal_conf heal_conf_of(const struct agent *a)
+{
+	const struct conf *c = a->conf;
+	const struct node *n = a->view ? view_node(a->view, a->self) : NULL;
+	struct heal_conf h = {
+		.self = a->self,
+		.policy = (enum heal_policy)c->heal_policy,
+		.bind_grace_ms = c->heal_bind_grace_ms,
+		.node_grace_ms = c->heal_node_grace_ms,
+		.claim_timeout_ms = c->heal_claim_timeout_ms,
+		.start_timeout_ms = c->heal_start_timeout_ms,
+		.peer_ttl_ms = c->serf_peer_ttl_ms,
+		.gone_grace_ms = c->reconcile_gone_grace_ms,
+		.witnesses = (int)c->heal_witnesses,
+		.max_lost_percent = (int)c->budget_max_lost_nodes,
+		.restores_per_minute = (int)c->budget_restores_per_minute,
+	};
+
+	h.site = intern(!str_is_empty(c->site) ? c->site : n ? str_or(node_label(n, LABEL_ZONE), "") : "");
+	for (size_t i = 0; i < c->heal_namespaces.count && i < HEAL_NAMESPACES_MAX; i++)
+		h.namespaces[h.namespace_count++] = intern(c->heal_namespaces.items[i]);
+	return h;
+}
+
+void agent_refresh_heal(struct agent *a)
+{
+	struct heal_conf h = heal_conf_of(a);
+
+	heal_set_conf(a->heal, &h);
+}
+
+static void apply_log(const struct conf *c)
+{
+	log_setup(LOG_LEVEL_INFO, c->log_format == CONF_LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
+	(void)log_set_levels(c->log_level);
+}
+
+static void log_lines(const struct buf *text, bool as_error)
+{
+	for (const char *p = text->len ? text->data : ""; *p;) {
+		size_t n = strcspn(p, "\n");
+
+		if (as_error)
+			log_error(LOG_CONF, "config", "%.*s", (int)n, p);
+		else
+			log_warn(LOG_CONF, "config", "%.*s", (int)n, p);
+		p += n + (p[n] == '\n');
+	}
+}
+
+/* ---- timers ---- */
+
+static void on_flush_due(void *arg)
+{
+	store_batch_flush(arg);
+}
+
+static void on_think_due(void *arg)
+{
+	think_now(arg);
+}
+
+static void on_idle(void *arg)
+{
+	struct agent *a = arg;
+
+	store_batch_flush(a);
+	store_idle(a->store);
+	mirror_check_store(a);
+	a->isolated_before = false;	/* alone still? then join again */
+	timer_start_ms(a->idle_timer, IDLE_MS);
+}
+
+/* ---- reload ---- */
+
+static bool same(const char *x, const char *y)
+{
+	return str_eq(str_or(x, ""), str_or(y, ""));
+}
+
+/* What was opened with a key cannot change under it. */
+static void warn_of_restart(const struct conf *old, const struct conf *fresh)
+{
+	if (!same(old->node, fresh->node) || !same(old->serf_rpc, fresh->serf_rpc) ||
+	    !same(old->store_path, fresh->store_path) || !same(old->http_listen, fresh->http_listen) ||
+	    !same(old->kube_kubeconfig, fresh->kube_kubeconfig) || !same(old->kube_server, fresh->kube_server))
+		log_warn(LOG_CONF, "needs a restart", "node, serf.rpc, store.path, http.listen, kube.kubeconfig and kube.server "
+						      "take effect at the next start");
+}
+
+void agent_reload(struct agent *a)
+{
+	cleanup(buf_fini) struct buf errors = BUF_INIT, warnings = BUF_INIT;
+	struct conf *fresh = NULL;
+
+	if (conf_load(a->config_path, (const char *const *)environ, &fresh, &errors, &warnings) < 0) {
+		log_lines(&errors, true);
+		log_error(LOG_CONF, "reload refused", "the old configuration stays");
+		return;
+	}
+	log_lines(&warnings, false);
+	warn_of_restart(a->conf, fresh);
+	conf_free(a->conf);
+	a->conf = fresh;
+	apply_log(fresh);
+	agent_refresh_heal(a);
+	gossip_tags_soon(a);
+	think_soon(a);
+	log_info(LOG_CONF, "reloaded", "mode=%s", fresh->mode == CONF_MODE_OBSERVE ? "observe" : "heal");
+}
+
+static void on_config_changed(void *arg, int events)
+{
+	struct agent *a = arg;
+	char sink[4096];
+	bool any = false;
+
+	(void)events;
+	while (read(a->config_fd, sink, sizeof(sink)) > 0)
+		any = true;
+	if (any)
+		agent_reload(a);
+}
+
+/* The folder is watched, not the file: editors and ConfigMap mounts replace it. */
+static void watch_config(struct agent *a)
+{
+	cleanup(freep) char *dir = NULL;
+	char *slash;
+
+	a->config_fd = -1;
+	if (!a->config_path)
+		return;
+	dir = str_dup(a->config_path);
+	slash = strrchr(dir, '/');
+	if (slash)
+		*slash = '\0';
+	a->config_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (a->config_fd < 0 ||
+	    inotify_add_watch(a->config_fd, slash ? (*dir ? dir : "/") : ".", IN_CLOSE_WRITE | IN_MOVED_TO) < 0)
+		return;			/* SIGHUP still works */
+	a->config_io = io_new(a->loop, a->config_fd, on_config_changed, a);
+	io_watch(a->config_io, IO_READ);
+}
+
+/* ---- start ---- */
+
+static int open_store(struct agent *a)
+{
+	char aside[STORE_PATH_SIZE];
+	int r = store_open(a->conf->store_path, &a->store, aside);
+
+	if (r < 0) {
+		log_error(LOG_STORE, "cannot open", "store.path=%s error=%s: the folder must exist and be writable",
+			  a->conf->store_path, err_str(r));
+		return r;
+	}
+	if (aside[0])
+		log_error(LOG_STORE, "store was corrupt",
+			  "set_aside=%s: begun anew; until the API server answers there is nothing to heal from", aside);
+	a->flush = timer_new(a->loop, "flush", on_flush_due, a);
+	metric_set(METRIC_STORE_OK, 0, 1);
+	return 0;
+}
+
+static void note_boot(struct agent *a)
+{
+	cleanup(freep) char *before = store_get_meta(a->store, "boot_id");
+
+	if (machine_boot_id(a->boot_id) < 0)
+		return;
+	if (before && !str_eq(before, a->boot_id))
+		log_info(LOG_NODE, "rebooted", "boot_id=%s before=%s", a->boot_id, before);
+	(void)store_put_meta(a->store, "boot_id", a->boot_id);
+}
+
+static int read_token(struct agent *a)
+{
+	char token[TOKEN_MAX];
+	int r;
+
+	if (str_is_empty(a->conf->http_token_file))
+		return 0;
+	r = file_read_line(a->conf->http_token_file, token, sizeof(token));
+	if (r < 0)
+		log_error(LOG_WEB, "token", "http.token_file=%s: %s", a->conf->http_token_file, err_str(r));
+	else
+		a->http_token = str_dup(token);
+	explicit_bzero(token, sizeof(token));
+	return r;
+}
+
+static int start_web(struct agent *a)
+{
+	int r = read_token(a);
+
+	r = r < 0 ? r : web_new(a->loop, a->conf->http_listen, agent_routes, agent_route_count, a, &a->web);
+	if (r < 0)
+		log_error(LOG_WEB, "cannot listen", "http.listen=%s error=%s", a->conf->http_listen, err_str(r));
+	else
+		log_info(LOG_WEB, "listening", "address=%s port=%u", a->conf->http_listen, web_port(a->web));
+	return r;
+}
+
+static int start_all(struct agent *a)
+{
+	struct heal_conf h;
+	int r = open_store(a);
+
+	if (r < 0)
+		return r;
+	a->view = view_new();
+	a->copies = map_new();
+	a->think_timer = timer_new(a->loop, "think", on_think_due, a);
+	a->idle_timer = timer_new(a->loop, "idle", on_idle, a);
+	note_boot(a);
+	r = mirror_load(a);
+	h = heal_conf_of(a);
+	a->heal = heal_new(&h);
+	r = r < 0 ? r : copies_load(a);
+	r = r < 0 ? r : start_web(a);
+	r = r < 0 ? r : uplink_new(a);
+	r = r < 0 ? r : gossip_new(a);
+	if (r < 0)
+		return r;
+	log_info(LOG_AGENT, "started", "version=%s node=%s mode=%s mirror: nodes=%zu replicasets=%zu pods=%zu copies=%zu",
+		 a->version, a->self, agent_may_act(a) ? "heal" : "observe", map_count(a->view->nodes),
+		 map_count(a->view->workloads), map_count(a->view->pods), map_count(a->copies));
+	watch_config(a);
+	uplink_start(a);
+	timer_start_ms(a->idle_timer, IDLE_MS);
+	return 0;
+}
+
+int agent_new(const struct agent_params *params, struct conf *conf, struct agent **out_agent)
+{
+	struct agent *a = mem_new(struct agent);
+	int r;
+
+	a->loop = params->loop;
+	a->conf = conf;
+	a->config_path = str_dup(params->config_path);
+	a->version = params->version;
+	a->self = intern(conf->node);
+	a->started = loop_wall(a->loop);
+	a->config_fd = -1;
+	list_init(&a->events);
+	list_init(&a->effects);
+	apply_log(conf);
+	r = start_all(a);
+	if (r < 0) {
+		a->conf = NULL;		/* stays the caller's */
+		agent_free(a);
+		return r;
+	}
+	*out_agent = a;
+	return 0;
+}
+
+void agent_free(struct agent *a)
+{
+	if (!a)
+		return;
+	web_free(a->web);
+	tell_free(a);
+	effects_free(a);
+	gossip_free(a);
+	io_free(a->config_io);
+	fd_closep(&a->config_fd);
+	if (a->view)
+		mirror_free(a);
+	uplink_free(a);
+	if (a->copies)
+		copies_free_all(a);
+	heal_free(a->heal);
+	plan_fini(&a->plan);
+	if (a->store && store_in_transaction(a->store))
+		(void)store_commit(a->store);
+	store_close(a->store);
+	timer_free(a->flush);
+	timer_free(a->think_timer);
+	timer_free(a->idle_timer);
+	conf_free(a->conf);
+	free(a->config_path);
+	free(a->http_token);
+	free(a);
+}

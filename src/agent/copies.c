@@ -1,0 +1,519 @@
+/* copies.c — the life of our copies, from claim to removal
+ *
+ * Happy path of a batch (all pods that one plan gives to this node):
+ *   1. one durable transaction: intent, claim and copy row of each (state claimed)
+ *   2. the claims are told
+ *   3. all manifests: dotfile, fsync, rename; one fsync of the folder (state starting)
+ *   4. their pod cgroups are looked at every PROOF_MS until populated (state running)
+ *   5. later: the file is removed (state dropping) and the row goes when the pod's cgroup is gone
+ *
+ * What can fail: 1 → nothing happened, the next rank takes over. 3 → the claim is withdrawn, the next rank takes over. 4 → after
+ * start_timeout heal/ withdraws. kill -9 anywhere: copies_load() finds the row and finishes or undoes by its state; a file with
+ * our prefix and a matching uid but no row is removed, any other file of that prefix is left alone and told.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent_int.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "kube/codec.h"
+#include "node/cgroup.h"
+#include "node/manifest.h"
+#include "node/render.h"
+
+enum { EFFECT_WRITE = 1, EFFECT_REMOVE = 2 };	/* labels of METRIC_EFFECT_ERRORS */
+enum { CLAIM_WON = 0, CLAIM_LOST = 1, CLAIM_GIVEN_UP = 2 };	/* labels of METRIC_CLAIMS */
+#define DROP_PATIENCE_MS 90000			/* a pod that outlives its file for longer is told */
+
+/* ---- small things ---- */
+
+void copies_count(const struct agent *a)
+{
+	double n[COPY_DROPPING + 1] = { 0 };
+
+	map_for_each(struct copy, c, a->copies)
+		n[c->state]++;
+	for (int i = 0; i <= COPY_DROPPING; i++)
+		metric_set(METRIC_COPIES, i, n[i]);
+}
+
+static struct tale tale_of(const struct copy *c, const char *event, const char *reason)
+{
+	return (struct tale){ .event = event, .kube_reason = reason, .ns = c->ns, .pod = c->name, .uid = c->pod_uid,
+			      .node = c->lost_node };
+}
+
+static void copy_save(struct agent *a, const struct copy *c)
+{
+	if (store_batch_begin(a) == 0 && store_put_copy(a->store, c) < 0)
+		a->store_failed = true;
+}
+
+static struct claim claim_of(const struct agent *a, const struct copy *c, enum claim_state state)
+{
+	struct claim claim = { .epoch = c->epoch, .rank = c->rank, .mirror = a->mirror_version, .state = state,
+			       .at = loop_wall(a->loop) };
+
+	(void)str_copy(claim.pod_uid, sizeof(claim.pod_uid), c->pod_uid);
+	(void)str_copy(claim.node, sizeof(claim.node), a->self);
+	return claim;
+}
+
+/* End our claim and tell it; the next rank may go on (withdrawn) or all is well (done). */
+static void claim_end(struct agent *a, const struct copy *c, enum claim_state state)
+{
+	struct claim claim = claim_of(a, c, state);
+
+	(void)heal_on_claim(a->heal, &claim);
+	if (store_batch_begin(a) == 0 && store_put_claim(a->store, &claim) < 0)
+		a->store_failed = true;
+	gossip_tell_claims(a, &claim, 1);
+}
+
+static void copy_forget(struct agent *a, struct copy *c)
+{
+	if (store_batch_begin(a) == 0 && store_delete_copy(a->store, c->pod_uid) < 0)
+		a->store_failed = true;
+	(void)map_remove(a->copies, c->pod_uid);
+	copy_free(c);
+	copies_count(a);
+	gossip_tags_soon(a);
+	think_soon(a);
+}
+
+/* ---- 5: ending ---- */
+
+static bool is_gone(const struct agent *a, const struct copy *c)
+{
+	return !cgroup_pod_exists(a->conf->kubelet_cgroup_root, c->static_uid);
+}
+
+static void on_drop_due(void *arg)
+{
+	struct agent *a = arg;
+	bool more = false;
+
+	map_for_each(struct copy, c, a->copies) {
+		if (c->state != COPY_DROPPING)
+			continue;
+		if (is_gone(a, c)) {
+			struct tale t = tale_of(c, "copy gone", NULL);
+
+			tell(a, &t, "file=%s", c->file);
+			copy_forget(a, c);
+			continue;
+		}
+		more = true;
+		if (mono_is_set(c->deadline) && mono_reached(loop_now(a->loop), c->deadline)) {
+			c->deadline = (struct mono){ 0 };
+			log_warn(LOG_NODE, "copy does not stop",
+				 "pod=%s/%s file=%s: kubelet removes it when it reaches the API server again", c->ns, c->name,
+				 c->file);
+		}
+	}
+	if (more)
+		timer_start_ms(a->drop_timer, DROP_LOOK_MS);
+}
+
+/* Remove the file; the row stays until the pod is really gone. */
+static void copy_remove_file(struct agent *a, struct copy *c)
+{
+	int r;
+
+	c->state = COPY_DROPPING;
+	c->deadline = mono_add_ms(loop_now(a->loop), DROP_PATIENCE_MS);
+	copy_save(a, c);
+	store_batch_flush(a);		/* the row says "dropping" before the file goes */
+	r = manifest_remove(a->conf->kubelet_static_pod_path, c->file);
+	if (r < 0) {
+		metric_add(METRIC_EFFECT_ERRORS, EFFECT_REMOVE, 1);
+		log_error(LOG_NODE, "manifest not removed", "file=%s error=%s: remove it by hand", c->file, err_str(r));
+	}
+	copies_count(a);
+	if (!timer_is_running(a->drop_timer))
+		timer_start_ms(a->drop_timer, DROP_LOOK_MS);
+}
+
+static int handover_label(const struct action *act)
+{
+	return act->kind == ACTION_WITHDRAW ? 3 : strstr(act->reason, "original") ? 0 : strstr(act->reason, "gone") ? 2 : 1;
+}
+
+void copy_end(struct agent *a, const struct action *act)
+{
+	struct copy *c = map_get(a->copies, act->pod_uid);
+	bool withdrawn = act->kind == ACTION_WITHDRAW;
+	struct tale t;
+
+	if (!c || c->state == COPY_DROPPING)
+		return;
+	t = tale_of(c, withdrawn ? "withdrawn" : "handed over", withdrawn ? "CopyWithdrawn" : "HandedOver");
+	t.warning = withdrawn;
+	metric_add(METRIC_HANDOVER, handover_label(act), 1);
+	if (withdrawn)
+		metric_add(METRIC_CLAIMS, str_has_prefix(act->reason, "lost the claim") ? CLAIM_LOST : CLAIM_GIVEN_UP, 1);
+	tell(a, &t, "reason=\"%s\" epoch=%u", act->reason, c->epoch);
+	if (!withdrawn || !str_has_prefix(act->reason, "lost the claim"))
+		claim_end(a, c, withdrawn ? CLAIM_WITHDRAWN : CLAIM_DONE);
+	copy_remove_file(a, c);
+}
+
+/* ---- 4: proof ---- */
+
+static bool is_running(const struct agent *a, const struct copy *c)
+{
+	cleanup(freep) char *pod = NULL;
+
+	if (!cgroup_pod_is_populated(a->conf->kubelet_cgroup_root, c->static_uid))
+		return false;
+	pod = str_format("%s-%s", c->name, a->self);
+	return pod_log_exists(a->conf->kubelet_pod_logs, c->ns, pod, c->static_uid);
+}
+
+static void copy_proven(struct agent *a, struct copy *c)
+{
+	struct mono now = loop_now(a->loop);
+	struct tale t = tale_of(c, "restored", "Restored");
+
+	c->state = COPY_RUNNING;
+	c->deadline = (struct mono){ 0 };
+	c->running = loop_wall(a->loop);
+	if (mono_is_set(c->written_mono))
+		metric_observe(METRIC_STAGE_START, 0, (double)mono_since_ms(now, c->written_mono) / 1e3);
+	if (mono_is_set(c->declared_mono))
+		metric_observe(METRIC_RESTORE_LATENCY, METRIC_AT2(1, 1, 2), (double)mono_since_ms(now, c->declared_mono) / 1e3);
+	metric_add(METRIC_CLAIMS, CLAIM_WON, 1);
+	copy_save(a, c);
+	tell(a, &t, "won bid rank=%u epoch=%u mode=offline running_after_ms=%lld uid=%s", c->rank, c->epoch,
+	     mono_is_set(c->declared_mono) ? (long long)mono_since_ms(now, c->declared_mono) : -1LL, c->static_uid);
+}
+
+static void on_proof_due(void *arg)
+{
+	struct agent *a = arg;
+	bool more = false;
+
+	map_for_each(struct copy, c, a->copies) {
+		if (c->state != COPY_STARTING)
+			continue;
+		if (is_running(a, c))
+			copy_proven(a, c);
+		else
+			more = true;
+	}
+	copies_count(a);
+	if (more)
+		timer_start_ms(a->proof_timer, PROOF_MS);
+}
+
+/* ---- 1 to 3: a batch ---- */
+
+struct restore {
+	struct copy *c;
+	json_object *pod;		/* rendered */
+	struct intent intent;
+	int result;
+	char reason[REASON_SIZE];
+};
+
+static json_object *template_of(struct agent *a, struct map *docs, const char *workload_uid)
+{
+	json_object *rs = map_get(docs, workload_uid);
+	cleanup(freep) char *doc = rs ? NULL : store_get_doc(a->store, STORE_WORKLOAD, workload_uid);
+
+	if (doc && json_parse(doc, strlen(doc), &rs) == 0)
+		(void)map_put(docs, json_get_str(rs, "metadata.uid"), rs);
+	return json_get(rs, "spec.template");
+}
+
+static int restore_render(struct agent *a, struct restore *r, struct map *docs, const struct pod *p, const struct action *act)
+{
+	const struct workload *w = view_workload(a->view, p->owner);
+	json_object *tmpl = template_of(a, docs, p->owner);
+	cleanup(json_putp) json_object *pod = NULL;
+	struct render_params params = { .node = a->self, .original_uid = p->uid, .epoch = act->epoch };
+	struct copy *c = r->c;
+	char file[MANIFEST_NAME_SIZE], uid[UUID_TEXT_SIZE];
+
+	if (!tmpl) {
+		(void)str_copy(r->reason, sizeof(r->reason), "its ReplicaSet's template is not in the store");
+		return RENDER_E_REFUSED;
+	}
+	pod = render_pod_of_template(tmpl, p->ns, p->name, p->uid);
+	r->result = render_static_pod(pod, &params, &r->pod, r->reason);
+	if (r->result)
+		return r->result;
+	render_uid(p->uid, act->epoch, uid);
+	manifest_name(p->name, uid, file);
+	(void)str_copy(c->pod_uid, sizeof(c->pod_uid), p->uid);
+	(void)str_copy(c->static_uid, sizeof(c->static_uid), uid);
+	(void)str_copy(c->workload_uid, sizeof(c->workload_uid), p->owner);
+	c->ns = str_dup(p->ns);
+	c->name = str_dup(p->name);
+	c->workload = str_dup(w ? w->name : "");
+	c->lost_node = str_dup(act->node);
+	c->file = str_dup(file);
+	c->epoch = act->epoch;
+	c->rank = act->rank;
+	c->request = p->request;
+	c->declared_mono = act->declared;
+	c->claimed = loop_wall(a->loop);
+	c->declared.ns = c->claimed.ns - (loop_now(a->loop).ns - act->declared.ns);
+	return 0;
+}
+
+static int batch_commit(struct agent *a, struct restore *items, size_t n)
+{
+	int r;
+
+	store_batch_flush(a);
+	r = store_begin(a->store, true);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct restore *it = &items[i];
+		struct claim claim = claim_of(a, it->c, CLAIM_LIVE);
+
+		it->intent = (struct intent){ .kind = ACTION_RESTORE, .epoch = it->c->epoch };
+		(void)str_copy(it->intent.pod_uid, sizeof(it->intent.pod_uid), it->c->pod_uid);
+		(void)str_copy(it->intent.target, sizeof(it->intent.target), it->c->file);
+		r = store_open_intent(a->store, &it->intent, it->c->claimed);
+		r = r < 0 ? r : store_put_claim(a->store, &claim);
+		r = r < 0 ? r : store_put_copy(a->store, it->c);
+	}
+	if (r == 0)
+		return store_commit(a->store);
+	store_rollback(a->store);
+	return r;
+}
+
+static void batch_claim(struct agent *a, struct restore *items, size_t n)
+{
+	struct claim *claims = mem_new_n(struct claim, n);
+
+	for (size_t i = 0; i < n; i++) {
+		claims[i] = claim_of(a, items[i].c, CLAIM_LIVE);
+		(void)heal_on_claim(a->heal, &claims[i]);
+		(void)map_put(a->copies, items[i].c->pod_uid, items[i].c);
+	}
+	gossip_tell_claims(a, claims, n);
+	free(claims);
+}
+
+static void batch_write(struct agent *a, struct restore *items, size_t n)
+{
+	struct manifest *files = mem_new_n(struct manifest, n);
+
+	for (size_t i = 0; i < n; i++)
+		files[i] = (struct manifest){ .file = items[i].c->file, .text = json_text(items[i].pod) };
+	(void)manifest_write_all(a->conf->kubelet_static_pod_path, files, n);
+	for (size_t i = 0; i < n; i++)
+		items[i].result = files[i].result;
+	free(files);
+}
+
+static void restore_written(struct agent *a, struct restore *it)
+{
+	struct copy *c = it->c;
+	struct tale t = tale_of(c, "manifest written", NULL);
+	struct mono now = mono_read();	/* the batch took time that the loop's clock does not show */
+
+	c->state = COPY_STARTING;
+	c->written = loop_wall(a->loop);
+	c->written_mono = now;
+	c->deadline = mono_add_ms(now, a->conf->heal_start_timeout_ms);
+	metric_observe(METRIC_STAGE_WRITE, 0, (double)mono_since_ms(now, c->declared_mono) / 1e3);
+	copy_save(a, c);
+	tell(a, &t, "file=%s after_us=%lld", c->file, (long long)((now.ns - c->declared_mono.ns) / 1000));
+}
+
+static void restore_failed(struct agent *a, struct restore *it)
+{
+	struct copy *c = it->c;
+	struct tale t = tale_of(c, "manifest not written", "RestoreFailed");
+
+	t.warning = true;
+	(void)manifest_remove(a->conf->kubelet_static_pod_path, c->file);	/* renamed, but its folder was not synced */
+	metric_add(METRIC_EFFECT_ERRORS, EFFECT_WRITE, 1);
+	metric_add(METRIC_CLAIMS, CLAIM_GIVEN_UP, 1);
+	tell(a, &t, "folder=%s error=\"%s\"", a->conf->kubelet_static_pod_path, err_str(it->result));
+	claim_end(a, c, CLAIM_WITHDRAWN);
+	heal_on_restore_failed(a->heal, c->pod_uid, loop_now(a->loop));
+	copy_forget(a, c);
+}
+
+static void batch_finish(struct agent *a, struct restore *items, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (store_batch_begin(a) == 0)
+			(void)store_close_intent(a->store, items[i].intent.id);
+		if (items[i].result == 0)
+			restore_written(a, &items[i]);
+		else
+			restore_failed(a, &items[i]);
+	}
+	copies_count(a);
+	gossip_tags_soon(a);
+	timer_start_ms(a->proof_timer, PROOF_MS);
+}
+
+static void docs_free(struct map *docs)
+{
+	map_for_each(json_object, rs, docs)
+		json_putp(&rs);
+	map_free(docs);
+}
+
+/* Render all; what is refused is told and left out. Returns how many remain. */
+static size_t batch_render(struct agent *a, struct restore *items, const struct action *const *acts, size_t n)
+{
+	struct map *docs = map_new();
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct pod *p = view_pod(a->view, acts[i]->pod_uid);
+		struct restore *it = &items[kept];
+
+		*it = (struct restore){ .c = copy_new() };
+		if (p && p->owner && !map_get(a->copies, p->uid) && restore_render(a, it, docs, p, acts[i]) == 0) {
+			metric_add(METRIC_LOSSES, 1, 1);
+			kept++;
+			continue;
+		}
+		if (p && it->reason[0]) {
+			metric_add(METRIC_REFUSED, 1, 1);
+			tell(a, &(struct tale){ .event = "refused", .kube_reason = "RestoreRefused", .warning = true, .ns = p->ns,
+						.pod = p->name, .uid = p->uid, .node = acts[i]->node },
+			     "reason=\"%s\"", it->reason);
+		}
+		copy_free(it->c);
+	}
+	docs_free(docs);
+	return kept;
+}
+
+void copies_restore(struct agent *a, const struct action *const *acts, size_t n)
+{
+	struct restore *items = mem_new_n(struct restore, n);
+	int r;
+
+	n = batch_render(a, items, acts, n);
+	r = n ? batch_commit(a, items, n) : 0;
+	if (n && r == 0) {
+		batch_claim(a, items, n);
+		batch_write(a, items, n);
+		batch_finish(a, items, n);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (r < 0) {		/* no intent, no effect: somebody else's turn */
+			heal_on_restore_failed(a->heal, items[i].c->pod_uid, loop_now(a->loop));
+			copy_free(items[i].c);
+		}
+		json_putp(&items[i].pod);
+	}
+	if (r < 0) {
+		a->store_failed = true;
+		log_error(LOG_STORE, "no intent, no effect", "copies=%zu error=%s", n, err_str(r));
+	}
+	free(items);
+}
+
+/* ---- after a restart ---- */
+
+static void resume_copy(void *arg, struct copy *c)
+{
+	struct agent *a = arg;
+	bool there = manifest_exists(a->conf->kubelet_static_pod_path, c->file);
+
+	(void)map_put(a->copies, c->pod_uid, c);
+	if (c->state == COPY_CLAIMED || c->state == COPY_STARTING) {
+		/* Written or not, kubelet has what the folder says. Without a file heal/ withdraws it at once. */
+		c->state = COPY_STARTING;
+		c->deadline = there ? mono_add_ms(loop_now(a->loop), a->conf->heal_start_timeout_ms) : loop_now(a->loop);
+	} else if (c->state == COPY_RUNNING && !there) {
+		c->state = COPY_DROPPING;	/* somebody removed it: see to its end */
+	}
+	log_info(LOG_HEAL, "resumed", "pod=%s/%s state=%s file=%s there=%d", c->ns, c->name, copy_state_name(c->state), c->file,
+		 there);
+}
+
+static void resume_claim(void *arg, const struct claim *c)
+{
+	struct agent *a = arg;
+
+	(void)heal_on_claim(a->heal, c);
+}
+
+static void adopt_or_remove(void *arg, const char *file)
+{
+	struct agent *a = arg;
+	char uid[UID_SIZE];
+	unsigned epoch;
+	const struct copy *c;
+
+	if (manifest_identify(a->conf->kubelet_static_pod_path, file, uid, sizeof(uid), &epoch) < 0) {
+		log_warn(LOG_NODE, "file is not ours", "file=%s: it has our prefix, but not our mark; left alone", file);
+		return;
+	}
+	c = map_get(a->copies, uid);
+	if (c && str_eq(c->file, file))
+		return;
+	log_warn(LOG_NODE, "orphan removed", "file=%s pod=%s epoch=%u: ours, but not in the store", file, uid, epoch);
+	if (agent_may_act(a))
+		(void)manifest_remove(a->conf->kubelet_static_pod_path, file);
+}
+
+static void close_intent(void *arg, const struct intent *i)
+{
+	(void)arg;
+	log_info(LOG_STORE, "intent was open", "id=%lld kind=%s pod=%s target=%s", (long long)i->id, action_name(i->kind),
+		 i->pod_uid, i->target);
+}
+
+/* What the copies take of this node: from their templates. */
+static void restore_requests(struct agent *a)
+{
+	struct map *docs = map_new();
+
+	map_for_each(struct copy, c, a->copies) {
+		const json_object *tmpl = template_of(a, docs, c->workload_uid);
+
+		c->request.pods = 1;
+		if (tmpl)
+			kube_pod_request(json_get(tmpl, "spec"), NULL, &c->request);
+		if (c->state == COPY_DROPPING && agent_may_act(a))
+			copy_remove_file(a, c);
+	}
+	docs_free(docs);
+}
+
+int copies_load(struct agent *a)
+{
+	int r;
+
+	a->proof_timer = timer_new(a->loop, "proof", on_proof_due, a);
+	a->drop_timer = timer_new(a->loop, "drop", on_drop_due, a);
+	r = store_each_claim(a->store, resume_claim, a);
+	r = r < 0 ? r : store_each_copy(a->store, resume_copy, a);
+	r = r < 0 ? r : store_each_intent(a->store, close_intent, a);
+	r = r < 0 ? r : store_begin(a->store, true);
+	r = r < 0 ? r : store_clear_intents(a->store);
+	r = r < 0 ? r : store_commit(a->store);
+	restore_requests(a);
+	if (manifest_each(a->conf->kubelet_static_pod_path, adopt_or_remove, a) < 0)
+		log_warn(LOG_NODE, "static-pod folder", "kubelet.static_pod_path=%s cannot be read: offline restore will fail",
+			 a->conf->kubelet_static_pod_path);
+	timer_start_ms(a->proof_timer, 0);
+	copies_count(a);
+	return r;
+}
+
+void copies_free_all(struct agent *a)
+{
+	timer_free(a->proof_timer);
+	timer_free(a->drop_timer);
+	map_for_each(struct copy, c, a->copies)
+		copy_free(c);
+	map_free(a->copies);
+}

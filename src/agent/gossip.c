@@ -1,0 +1,538 @@
+/* gossip.c — members into peers, tags out, claims both ways, witnesses
+ *
+ * A claim of ours goes out as a user event and is repeated every CLAIMS_REPEAT_MS while it lives, for those who were cut off.
+ * A witness question is answered from what we know; when our own probe of the suspect has not ended yet the answer waits for
+ * it, at most WITNESS_ANSWER_MS.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/wire.h"
+#include "agent_int.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "node/dial.h"
+
+#define AUTH_KEY_MAX 4096
+#define TAG_TEXT_SIZE 32
+
+/* A question of a peer that waits for our own probe. */
+struct question {
+	struct list link;
+	struct agent *a;
+	uint64_t id;
+	const char *node;
+	struct timer *deadline;
+};
+
+/* Our own question to the peers. */
+struct witness_round {
+	struct list link;
+	struct agent *a;
+	const char *node;
+	struct op *op;
+};
+
+struct dialing {
+	struct list link;
+	struct agent *a;
+	const char *node;
+	struct op *op;
+};
+
+/* ---- members ---- */
+
+static const char *site_of(const struct agent *a, const struct serf_member *m)
+{
+	const char *tag = serf_member_tag(m, "site");
+	const struct node *n = tag ? NULL : view_node(a->view, m->name);
+
+	return intern(tag ? tag : n ? str_or(node_label(n, LABEL_ZONE), "") : "");
+}
+
+static bool tag_number(const struct serf_member *m, const char *key, int64_t *out)
+{
+	return num_parse_i64(serf_member_tag(m, key), -INT32_MAX, INT64_MAX >> 20, out) == 0;
+}
+
+static void peer_fill(const struct agent *a, const struct serf_member *m, struct peer *p)
+{
+	static const enum peer_status statuses[] = {
+		[SERF_ALIVE] = PEER_ALIVE, [SERF_LEAVING] = PEER_LEAVING, [SERF_LEFT] = PEER_LEFT,
+		[SERF_FAILED] = PEER_FAILED, [SERF_NONE] = PEER_UNKNOWN,
+	};
+	int64_t cpu = 0, mem = 0, pods = 0, protocol = 0;
+
+	*p = (struct peer){ .name = intern(m->name), .port = m->port, .status = statuses[m->status],
+			    .status_since = m->status_since, .site = site_of(a, m) };
+	(void)str_copy(p->addr, sizeof(p->addr), m->addr);
+	p->has_capacity = tag_number(m, "cpu", &cpu) && tag_number(m, "mem", &mem) && tag_number(m, "pods", &pods);
+	p->free = (struct resources){ .cpu_milli = cpu, .mem_bytes = mem << 20, .pods = pods };
+	p->api = str_eq(serf_member_tag(m, "api"), "1");
+	p->protocol = tag_number(m, "v", &protocol) ? (int)protocol : 0;
+}
+
+static void count_members(const struct agent *a)
+{
+	double n[4] = { 0 };
+
+	for (size_t i = 0; i < a->peers.count; i++)
+		if (a->peers.items[i].status < PEER_UNKNOWN)
+			n[a->peers.items[i].status]++;
+	for (int i = 0; i < 4; i++)
+		metric_set(METRIC_MEMBERS, i, n[i]);
+}
+
+static bool is_isolated(const struct agent *a)
+{
+	for (size_t i = 0; i < a->peers.count; i++)
+		if (a->peers.items[i].name != a->self && a->peers.items[i].status == PEER_ALIVE)
+			return false;
+	return true;
+}
+
+/* Known addresses are kept: Serf's own snapshot forgets peers that failed. */
+static void persist_peers(struct agent *a)
+{
+	for (size_t i = 0; i < a->peers.count; i++) {
+		const struct peer *p = &a->peers.items[i];
+
+		if (p->name == a->self || p->status != PEER_ALIVE || !p->addr[0])
+			continue;
+		if (store_batch_begin(a) == 0 && store_put_peer(a->store, p->name, p->addr, p->port, loop_wall(a->loop)) < 0)
+			a->store_failed = true;
+	}
+}
+
+static void on_joined(void *arg, int r, unsigned joined)
+{
+	struct agent *a = arg;
+
+	a->join = NULL;
+	log_info(LOG_SERF, "join", "joined=%u result=%s", joined, r == 0 ? "ok" : r < 0 ? err_str(r) : "refused");
+}
+
+struct addresses { char *items[CONF_LIST_MAX]; size_t count; };
+
+static void add_address(void *arg, const char *name, const char *addr, uint16_t port)
+{
+	struct addresses *l = arg;
+
+	(void)name;
+	if (l->count < ARRAY_LEN(l->items))
+		l->items[l->count++] = strchr(addr, ':') ? str_format("[%s]:%u", addr, port) : str_format("%s:%u", addr, port);
+}
+
+static void join_peers(struct agent *a)
+{
+	struct addresses l = { .count = 0 };
+
+	for (size_t i = 0; i < a->conf->serf_join.count; i++)
+		l.items[l.count++] = str_dup(a->conf->serf_join.items[i]);
+	(void)store_each_peer(a->store, add_address, &l);
+	if (l.count && !a->join)
+		a->join = serf_client_join(a->serf, (const char *const *)l.items, l.count, on_joined, a);
+	for (size_t i = 0; i < l.count; i++)
+		free(l.items[i]);
+}
+
+static void on_members(void *arg, const struct serf_members *m, bool changed)
+{
+	struct agent *a = arg;
+
+	a->peers.as_of = m->as_of;
+	if (changed) {
+		free(a->peers.items);
+		a->peers.items = mem_new_n(struct peer, m->count);
+		a->peers.count = m->count;
+		for (size_t i = 0; i < m->count; i++)
+			peer_fill(a, &m->items[i], &a->peers.items[i]);
+		metric_inc(METRIC_PEER_UPDATES);
+		count_members(a);
+		persist_peers(a);
+		think_soon(a);
+	}
+	if (is_isolated(a) && !a->isolated_before)
+		join_peers(a);		/* at once; then with the idle timer */
+	a->isolated_before = is_isolated(a);
+	if (mono_is_set(a->plan.next_due) && mono_reached(loop_now(a->loop), a->plan.next_due))
+		think_soon(a);
+}
+
+/* ---- tags ---- */
+
+struct resources local_free(const struct agent *a)
+{
+	const struct node *n = view_node(a->view, a->self);
+	struct resources left = n ? n->allocatable : (struct resources){ 0 };
+
+	if (!n)
+		return left;
+	list_for_each(p, &n->pods, struct pod, by_node)
+		if (pod_is_active(p) && !(p->is_mirror && p->original_uid))
+			resources_sub(&left, &p->request);
+	map_for_each(struct copy, c, a->copies)		/* counted here, not by their picture in the API */
+		resources_sub(&left, &c->request);
+	return left;
+}
+
+static void set_number_tag(struct agent *a, const char *key, int64_t v)
+{
+	char text[TAG_TEXT_SIZE];
+
+	(void)snprintf(text, sizeof(text), "%lld", (long long)v);
+	(void)serf_client_set_tag(a->serf, key, text);
+}
+
+/* Small changes are not worth a broadcast to the whole cluster. */
+static void set_stepped_tag(struct agent *a, const char *key, int64_t v, int64_t *last, int64_t step)
+{
+	if (*last != INT64_MIN && llabs(v - *last) < step && !(v <= 0 && *last > 0))
+		return;
+	*last = v;
+	set_number_tag(a, key, v);
+}
+
+/* Free = allocatable − the larger of what is requested and what is in use. */
+static void tags_update(struct agent *a)
+{
+	const struct node *n = view_node(a->view, a->self);
+	struct resources left = local_free(a);
+	const char *site = a->conf->site;
+
+	if (str_is_empty(site))
+		site = n ? str_or(node_label(n, LABEL_ZONE), "") : "";
+	(void)serf_client_set_tag(a->serf, "site", site);
+	(void)serf_client_set_tag(a->serf, "api", a->link.state == LINK_ONLINE ? "1" : "0");
+	set_number_tag(a, "v", PEER_PROTOCOL);
+	if (!n)
+		return;			/* without our own Node we cannot bid */
+	if (n->allocatable.cpu_milli - cpu_load_milli(&a->load, n->allocatable.cpu_milli) < left.cpu_milli)
+		left.cpu_milli = n->allocatable.cpu_milli - cpu_load_milli(&a->load, n->allocatable.cpu_milli);
+	set_stepped_tag(a, "cpu", left.cpu_milli, &a->cpu_tag, CPU_TAG_STEP);
+	set_stepped_tag(a, "mem", left.mem_bytes >> 20, &a->mem_tag, MEM_TAG_STEP);
+	set_number_tag(a, "pods", left.pods);
+}
+
+static void on_tags_due(void *arg)
+{
+	struct agent *a = arg;
+
+	(void)cpu_load_sample(&a->load);
+	tags_update(a);
+	timer_start_ms(a->tags_timer, TAGS_MS);
+}
+
+void gossip_tags_soon(struct agent *a)
+{
+	struct mono soon = mono_add_ms(loop_now(a->loop), TAGS_SOON_MS);
+
+	if (!timer_is_running(a->tags_timer) || timer_due(a->tags_timer).ns > soon.ns)
+		timer_start_at(a->tags_timer, soon);
+}
+
+/* ---- claims ---- */
+
+static int tell_claims_once(struct agent *a, const struct claim *claims, size_t n)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+	int r = wire_put_claims(&b, claims, n);
+
+	return r < 0 ? r : serf_client_event(a->serf, WIRE_CLAIM_EVENT, b.data, b.len);
+}
+
+void gossip_tell_claims(struct agent *a, const struct claim *claims, size_t n)
+{
+	size_t most = wire_claims_max(a->self);
+
+	for (size_t i = 0; i < n; i += most) {
+		int r = tell_claims_once(a, claims + i, n - i < most ? n - i : most);
+
+		if (r < 0) {		/* repeated later; until then the others see no claim */
+			metric_add(METRIC_EFFECT_ERRORS, 4, 1);
+			log_warn(LOG_SERF, "claim not told", "error=%s", err_str(r));
+		}
+	}
+}
+
+struct own_claims { const struct agent *a; struct claim *items; size_t count; };
+
+static void collect_own(void *arg, const struct claim *c)
+{
+	struct own_claims *own = arg;
+
+	if (c->state == CLAIM_LIVE && str_eq(c->node, own->a->self))
+		own->items[own->count++] = *c;
+}
+
+static void on_claims_due(void *arg)
+{
+	struct agent *a = arg;
+	size_t known = claims_count(heal_claims(a->heal));
+	struct own_claims own = { .a = a };
+
+	timer_start_ms(a->claims_timer, loop_jitter_ms(a->loop, CLAIMS_REPEAT_MS));
+	if (!known || !serf_client_is_up(a->serf))
+		return;
+	own.items = mem_new_n(struct claim, known);
+	claims_each(heal_claims(a->heal), collect_own, &own);
+	if (own.count)
+		gossip_tell_claims(a, own.items, own.count);
+	free(own.items);
+}
+
+static void on_claim(void *arg, const struct claim *c)
+{
+	struct agent *a = arg;
+	enum claim_news news;
+
+	if (str_eq(c->node, a->self))
+		return;			/* our own event comes back to us */
+	news = heal_on_claim(a->heal, c);
+	if (news == CLAIM_NEWS_NONE)
+		return;
+	log_debug(LOG_HEAL, "claim", "pod=%s by=%s epoch=%u rank=%u state=%s", c->pod_uid, c->node, c->epoch, c->rank,
+		  claim_state_name(c->state));
+	if (news == CLAIM_NEWS_TAKEN_OVER || news == CLAIM_NEWS_BEATEN)
+		metric_add(METRIC_CLAIMS, 3, 1);
+	if (news != CLAIM_NEWS_BEATEN && store_batch_begin(a) == 0 && store_put_claim(a->store, c) < 0)
+		a->store_failed = true;
+	think_soon(a);
+}
+
+static void on_user_event(void *arg, const char *name, const void *payload, size_t n)
+{
+	struct agent *a = arg;
+
+	if (str_eq(name, WIRE_CLAIM_EVENT) && wire_get_claims(payload, n, on_claim, a) < 0)
+		metric_inc(METRIC_GOSSIP_DROPPED);
+}
+
+/* ---- answering witness questions ---- */
+
+static void question_free(struct question *q)
+{
+	list_remove(&q->link);
+	timer_free(q->deadline);
+	free(q);
+}
+
+static void answer_witness(struct agent *a, uint64_t id, bool sees)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+
+	wire_put_witness(&b, sees);
+	(void)serf_client_respond(a->serf, id, b.data, b.len);
+}
+
+static void on_question_late(void *arg)
+{
+	question_free(arg);		/* no answer is an honest answer */
+}
+
+static void on_query(void *arg, uint64_t id, const char *name, const void *payload, size_t n)
+{
+	struct agent *a = arg;
+	char node[NODE_NAME_SIZE];
+	struct question *q;
+	bool known, sees;
+
+	if (!str_eq(name, WIRE_WITNESS_QUERY))
+		return;
+	if (n == 0 || n >= sizeof(node)) {
+		metric_inc(METRIC_GOSSIP_DROPPED);
+		return;
+	}
+	memcpy(node, payload, n);
+	node[n] = '\0';
+	sees = heal_sees(a->heal, &a->peers, intern(node), &known);
+	if (known) {
+		answer_witness(a, id, sees);
+		return;
+	}
+	q = mem_new(struct question);
+	*q = (struct question){ .a = a, .id = id, .node = intern(node) };
+	q->deadline = timer_new(a->loop, "question", on_question_late, q);
+	timer_start_ms(q->deadline, WITNESS_ANSWER_MS);
+	list_add_tail(&a->questions, &q->link);
+}
+
+static void answer_waiting(struct agent *a, const char *node)
+{
+	list_for_each_safe(q, &a->questions, struct question, link) {
+		bool known, sees = heal_sees(a->heal, &a->peers, q->node, &known);
+
+		if (q->node != node || !known)
+			continue;
+		answer_witness(a, q->id, sees);
+		question_free(q);
+	}
+}
+
+/* ---- our own probe of a suspect ---- */
+
+static void on_dialed(void *arg, bool reachable)
+{
+	struct dialing *d = arg;
+	struct agent *a = d->a;
+	const char *node = d->node;
+
+	list_remove(&d->link);
+	free(d);
+	heal_on_probe(a->heal, node, reachable, loop_now(a->loop));
+	answer_waiting(a, node);
+	think_soon(a);
+}
+
+void gossip_dial(struct agent *a, const char *node)
+{
+	const struct peer *p = peers_find(&a->peers, node);
+	const char *colon = strrchr(a->conf->http_listen, ':');
+	int64_t http_port = 0;
+	uint16_t ports[2];
+	struct dialing *d;
+
+	(void)num_parse_i64(colon + 1, 0, UINT16_MAX, &http_port);
+	ports[0] = (uint16_t)a->conf->kubelet_port;
+	ports[1] = (uint16_t)http_port;
+	d = mem_new(struct dialing);
+	*d = (struct dialing){ .a = a, .node = node };
+	list_add_tail(&a->dials, &d->link);
+	d->op = p ? dial_any(a->loop, p->addr, ports, ARRAY_LEN(ports), DIAL_TIMEOUT_MS, on_dialed, d) : NULL;
+	if (!d->op) {			/* no usable address: nothing to reach */
+		list_remove(&d->link);
+		free(d);
+		heal_on_probe(a->heal, node, false, loop_now(a->loop));
+	}
+}
+
+/* ---- asking the peers ---- */
+
+static void on_response(void *arg, const char *from, const void *payload, size_t n)
+{
+	struct witness_round *w = arg;
+	bool sees;
+
+	if (wire_get_witness(payload, n, &sees) < 0) {
+		metric_inc(METRIC_GOSSIP_DROPPED);
+		return;
+	}
+	log_debug(LOG_HEAL, "witness", "node=%s from=%s sees=%d", w->node, from, sees);
+	heal_on_witness(w->a->heal, w->node, from, sees);
+	think_soon(w->a);
+}
+
+static void on_query_done(void *arg, int r, unsigned acks)
+{
+	struct witness_round *w = arg;
+	struct agent *a = w->a;
+
+	(void)r;
+	(void)acks;
+	heal_on_witness_end(a->heal, w->node);
+	list_remove(&w->link);
+	free(w);
+	think_soon(a);
+}
+
+void gossip_ask(struct agent *a, const char *node)
+{
+	struct witness_round *w = mem_new(struct witness_round);
+	struct serf_query_params p = { .name = WIRE_WITNESS_QUERY, .payload = node, .n = strlen(node),
+				       .timeout_ms = WITNESS_TIMEOUT_MS };
+	struct serf_query_handlers h = { .arg = w, .on_response = on_response, .on_done = on_query_done };
+
+	*w = (struct witness_round){ .a = a, .node = node };
+	list_add_tail(&a->witnesses, &w->link);
+	w->op = serf_client_query(a->serf, &p, &h);
+}
+
+/* ---- the connection ---- */
+
+static void on_up(void *arg)
+{
+	struct agent *a = arg;
+	const char *name = serf_client_self(a->serf);
+
+	metric_set(METRIC_SERF_UP, 0, 1);
+	if (!str_eq(name, a->self))
+		log_error(LOG_SERF, "wrong agent", "serf calls itself %s, we are %s: start it with -node=%s", name, a->self,
+			  a->self);
+	log_info(LOG_SERF, "connected", "agent=%s", name);
+	a->isolated_before = false;
+	gossip_tags_soon(a);
+}
+
+static void on_down(void *arg, const char *reason)
+{
+	struct agent *a = arg;
+
+	metric_set(METRIC_SERF_UP, 0, 0);
+	log_warn(LOG_SERF, "agent is away", "reason=\"%s\" acting=stopped", reason);
+	list_for_each_safe(q, &a->questions, struct question, link)
+		question_free(q);
+}
+
+static int read_auth_key(const char *path, char *out, size_t size)
+{
+	if (str_is_empty(path)) {
+		out[0] = '\0';
+		return 0;
+	}
+	return file_read_line(path, out, size);
+}
+
+int gossip_new(struct agent *a)
+{
+	char key[AUTH_KEY_MAX];
+	struct serf_client_conf conf = { .rpc_addr = a->conf->serf_rpc, .auth_key = key, .poll_ms = a->conf->serf_poll_ms };
+	struct serf_handlers h = { .arg = a, .on_up = on_up, .on_down = on_down, .on_members = on_members,
+				   .on_user_event = on_user_event, .on_query = on_query };
+	int r = read_auth_key(a->conf->serf_auth_key_file, key, sizeof(key));
+
+	if (r < 0) {
+		log_error(LOG_SERF, "auth key", "serf.auth_key_file=%s: %s", a->conf->serf_auth_key_file, err_str(r));
+		return r;
+	}
+	conf.request_timeout_ms = a->conf->serf_peer_ttl_ms;	/* an answer later than this is of no use */
+	list_init(&a->dials);
+	list_init(&a->witnesses);
+	list_init(&a->questions);
+	a->cpu_tag = a->mem_tag = INT64_MIN;
+	a->load = (struct cpu_load)CPU_LOAD_INIT;
+	a->tags_timer = timer_new(a->loop, "tags", on_tags_due, a);
+	a->claims_timer = timer_new(a->loop, "claims", on_claims_due, a);
+	r = serf_client_new(a->loop, &conf, &h, &a->serf);
+	explicit_bzero(key, sizeof(key));
+	if (r < 0)
+		log_error(LOG_SERF, "address", "serf.rpc=%s is no host:port", a->conf->serf_rpc);
+	timer_start_ms(a->tags_timer, 0);
+	timer_start_ms(a->claims_timer, CLAIMS_REPEAT_MS);
+	return r;
+}
+
+void gossip_free(struct agent *a)
+{
+	op_cancelp(&a->join);
+	if (a->dials.next)
+		list_for_each_safe(d, &a->dials, struct dialing, link) {
+			op_cancelp(&d->op);
+			free(d);
+		}
+	if (a->witnesses.next)
+		list_for_each_safe(w, &a->witnesses, struct witness_round, link) {
+			op_cancelp(&w->op);
+			free(w);
+		}
+	if (a->questions.next)
+		list_for_each_safe(q, &a->questions, struct question, link)
+			question_free(q);
+	timer_free(a->tags_timer);
+	timer_free(a->claims_timer);
+	serf_client_free(a->serf);
+	free(a->peers.items);
+}

@@ -1,0 +1,385 @@
+/* mirror.c — three watches into the view and the store
+ *
+ * Nodes, ReplicaSets and pods are synced in that order, so that a pod finds its owner. An object whose resourceVersion we have
+ * is only marked as seen; everything else goes to the view at once and to the store in a batched transaction. What a finished
+ * list did not show is removed from both.
+ *
+ * When a write to the store fails (disk full) the view goes on; as soon as writes work again the mirror is synced anew and
+ * written whole.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "agent_int.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "kube/codec.h"
+#include "node/render.h"
+
+static const char *const watch_paths[] = {
+	[WATCH_NODES] = "/api/v1/nodes",
+	[WATCH_WORKLOADS] = "/apis/apps/v1/replicasets",
+	[WATCH_PODS] = "/api/v1/pods",
+};
+static const int watch_labels[] = { [WATCH_NODES] = 2, [WATCH_WORKLOADS] = 1, [WATCH_PODS] = 0 };	/* metrics.def */
+
+/* ---- the batched transaction ---- */
+
+int store_batch_begin(struct agent *a)
+{
+	int r;
+
+	if (store_in_transaction(a->store))
+		return 0;
+	r = store_begin(a->store, false);
+	if (r < 0)
+		a->store_failed = true;
+	else if (!timer_is_running(a->flush))
+		timer_start_ms(a->flush, FLUSH_MS);
+	return r;
+}
+
+void store_batch_flush(struct agent *a)
+{
+	timer_stop(a->flush);
+	a->pending_rows = 0;
+	if (store_in_transaction(a->store) && store_commit(a->store) < 0)
+		a->store_failed = true;
+	mirror_check_store(a);
+}
+
+/* One row; a failure is remembered, not reported here: /readyz and the idle timer deal with it. */
+static void wrote(struct agent *a, int r)
+{
+	if (r < 0)
+		a->store_failed = true;
+	if (++a->pending_rows >= FLUSH_ROWS)
+		store_batch_flush(a);
+}
+
+void mirror_check_store(struct agent *a)
+{
+	char aside[STORE_PATH_SIZE];
+
+	metric_set(METRIC_STORE_OK, 0, !a->store_failed && !store_fault(a->store));
+	if (!a->store_failed || store_in_transaction(a->store))
+		return;
+	if (store_put_meta(a->store, "probe", "1") == -EILSEQ && store_reset(a->store, aside) == 0)
+		log_error(LOG_STORE, "store was corrupt", "set_aside=%s begun_anew=true", aside);
+	if (store_fault(a->store))
+		return;			/* still failing: the idle timer tries again */
+	a->store_failed = false;
+	log_info(LOG_STORE, "store takes writes again", "syncing the mirror anew");
+	if (a->watches[WATCH_PODS].watch && a->link.state == LINK_ONLINE)
+		mirror_start(a);
+}
+
+/* ---- decoding ---- */
+
+static void note_version(struct agent *a, int64_t version)
+{
+	if (version > 0 && (uint64_t)version > a->mirror_version)
+		a->mirror_version = (uint64_t)version;
+}
+
+static void put_node(struct agent *a, const json_object *o, uint32_t generation, bool persist)
+{
+	cleanup(node_freep) struct node *n = NULL;
+	struct node *known;
+
+	if (kube_decode_node(o, &n) < 0) {
+		metric_inc(METRIC_OBJECTS_SKIPPED);
+		return;
+	}
+	known = view_node(a->view, n->name);
+	n->generation = generation;
+	note_version(a, n->version);
+	if (known && known->version == n->version && n->version && !a->store_failed) {
+		known->generation = generation;
+		return;
+	}
+	if (persist && store_batch_begin(a) == 0) {
+		json_object *doc = json_copy(o);
+
+		json_remove(json_get(doc, "status"), "images");
+		json_remove(json_get(doc, "metadata"), "annotations");
+		wrote(a, store_put_doc(a->store, STORE_NODE, n->name, json_text(doc)));
+		json_putp(&doc);
+	}
+	view_put_node(a->view, take(n));
+}
+
+static void judge_template(struct workload *w, const json_object *o)
+{
+	char reason[REASON_SIZE];
+
+	if (render_check_template(json_get(o, "spec.template"), reason) != 0)
+		w->refusal = intern(reason);
+}
+
+static void put_workload(struct agent *a, const json_object *o, uint32_t generation, bool persist)
+{
+	cleanup(workload_freep) struct workload *w = NULL;
+	struct workload *known;
+
+	if (kube_decode_workload(o, &w) < 0) {
+		metric_inc(METRIC_OBJECTS_SKIPPED);
+		return;
+	}
+	known = view_workload(a->view, w->uid);
+	w->generation = generation;
+	note_version(a, w->version);
+	if (known && known->version == w->version && w->version && !a->store_failed) {
+		known->generation = generation;
+		return;
+	}
+	judge_template(w, o);
+	if (persist && store_batch_begin(a) == 0) {
+		json_object *doc = json_copy(o);
+
+		json_remove(doc, "status");
+		wrote(a, store_put_doc(a->store, STORE_WORKLOAD, w->uid, json_text(doc)));
+		json_putp(&doc);
+	}
+	view_put_workload(a->view, take(w));
+}
+
+static void put_pod(struct agent *a, const json_object *o, uint32_t generation)
+{
+	cleanup(pod_freep) struct pod *p = NULL;
+	struct pod *known;
+
+	if (kube_decode_pod(o, &p) < 0) {
+		metric_inc(METRIC_OBJECTS_SKIPPED);
+		return;
+	}
+	known = view_pod(a->view, p->uid);
+	p->generation = generation;
+	note_version(a, p->version);
+	if (known && known->version == p->version && p->version && !a->store_failed) {
+		known->generation = generation;
+		return;
+	}
+	if (store_batch_begin(a) == 0)
+		wrote(a, store_put_pod(a->store, p));
+	view_put_pod(a->view, take(p), loop_now(a->loop));
+}
+
+/* ---- removing ---- */
+
+static void remove_pod(struct agent *a, const char *uid)
+{
+	if (store_batch_begin(a) == 0)
+		wrote(a, store_delete_pod(a->store, uid));
+	view_remove_pod(a->view, uid);
+}
+
+static void remove_workload(struct agent *a, const char *uid)
+{
+	if (store_batch_begin(a) == 0)
+		wrote(a, store_delete_doc(a->store, STORE_WORKLOAD, uid));
+	view_remove_workload(a->view, uid);
+}
+
+static void remove_node(struct agent *a, const char *name)
+{
+	if (store_batch_begin(a) == 0)
+		wrote(a, store_delete_doc(a->store, STORE_NODE, name));
+	view_remove_node(a->view, name);
+}
+
+static void remove_object(struct agent *a, enum watch_kind kind, const json_object *o)
+{
+	const char *uid = json_get_str(o, "metadata.uid"), *name = json_get_str(o, "metadata.name");
+
+	if (kind == WATCH_NODES && name)
+		remove_node(a, name);
+	else if (kind == WATCH_WORKLOADS && uid)
+		remove_workload(a, uid);
+	else if (kind == WATCH_PODS && uid)
+		remove_pod(a, uid);
+}
+
+/* What the finished list did not show is gone. */
+static void sweep(struct agent *a, enum watch_kind kind, uint32_t generation)
+{
+	if (kind == WATCH_NODES) {
+		map_for_each(struct node, n, a->view->nodes)
+			if (n->generation != generation)
+				remove_node(a, n->name);
+	} else if (kind == WATCH_WORKLOADS) {
+		map_for_each(struct workload, w, a->view->workloads)
+			if (w->generation != generation)
+				remove_workload(a, w->uid);
+	} else {
+		map_for_each(struct pod, p, a->view->pods)
+			if (p->generation != generation)
+				remove_pod(a, p->uid);
+	}
+}
+
+/* ---- watch handlers ---- */
+
+static void on_sync_begin(void *arg)
+{
+	struct mirror_watch *m = arg;
+
+	m->generation++;
+	m->synced = false;
+}
+
+static void on_object(void *arg, enum kube_change change, json_object *o)
+{
+	struct mirror_watch *m = arg;
+	struct agent *a = m->a;
+
+	metric_add(METRIC_WATCH_EVENTS, watch_labels[m->kind], 1);
+	if (change == KUBE_DELETED)
+		remove_object(a, m->kind, o);
+	else if (m->kind == WATCH_NODES)
+		put_node(a, o, m->generation, true);
+	else if (m->kind == WATCH_WORKLOADS)
+		put_workload(a, o, m->generation, true);
+	else
+		put_pod(a, o, m->generation);
+	a->mirror_confirmed = loop_now(a->loop);
+	if (!m->synced)
+		return;
+	think_soon(a);
+	gossip_tags_soon(a);
+}
+
+static void on_synced(void *arg, const char *version)
+{
+	struct mirror_watch *m = arg;
+	struct agent *a = m->a;
+
+	(void)version;
+	sweep(a, m->kind, m->generation);
+	m->synced = true;
+	a->mirror_confirmed = loop_now(a->loop);
+	if (m->kind + 1 < WATCH_COUNT && !kube_watch_is_open(a->watches[m->kind + 1].watch))
+		kube_watch_start(a->watches[m->kind + 1].watch);
+	for (size_t i = 0; i < WATCH_COUNT; i++)
+		if (!a->watches[i].synced)
+			return;
+	store_batch_flush(a);
+	if (!mono_is_set(a->synced_at))
+		a->synced_at = loop_now(a->loop);
+	agent_refresh_heal(a);		/* our Node may name another site now */
+	log_info(LOG_KUBE, "mirror in sync", "nodes=%zu replicasets=%zu pods=%zu", map_count(a->view->nodes),
+		 map_count(a->view->workloads), map_count(a->view->pods));
+	think_soon(a);
+	gossip_tags_soon(a);
+}
+
+static void on_progress(void *arg, const char *version)
+{
+	struct mirror_watch *m = arg;
+
+	(void)version;
+	m->a->mirror_confirmed = loop_now(m->a->loop);
+}
+
+static void on_lost(void *arg, const char *reason)
+{
+	struct mirror_watch *m = arg;
+
+	log_debug(LOG_KUBE, "watch lost", "path=%s reason=%s", watch_paths[m->kind], reason);
+}
+
+static void on_skipped(void *arg, const char *reason)
+{
+	struct mirror_watch *m = arg;
+
+	metric_inc(METRIC_OBJECTS_SKIPPED);
+	log_warn(LOG_KUBE, "object skipped", "path=%s reason=%s", watch_paths[m->kind], reason);
+}
+
+static void watch_new(struct agent *a, enum watch_kind kind)
+{
+	struct mirror_watch *m = &a->watches[kind];
+	struct kube_watch_params p = { .path = watch_paths[kind], .page = (int)a->conf->kube_page,
+				       .watch_timeout_ms = a->conf->kube_watch_timeout_ms };
+	struct kube_watch_handlers h = { .arg = m, .on_sync_begin = on_sync_begin, .on_object = on_object,
+					 .on_synced = on_synced, .on_progress = on_progress, .on_lost = on_lost,
+					 .on_skipped = on_skipped };
+
+	m->a = a;
+	m->kind = kind;
+	m->watch = kube_watch_new(a->kube, &p, &h);
+}
+
+void mirror_start(struct agent *a)
+{
+	for (int i = 0; i < WATCH_COUNT; i++) {
+		if (!a->watches[i].watch)
+			watch_new(a, (enum watch_kind)i);
+		kube_watch_stop(a->watches[i].watch);
+		a->watches[i].synced = false;
+	}
+	a->synced_at = (struct mono){ 0 };
+	kube_watch_start(a->watches[0].watch);		/* the others follow when it is synced */
+}
+
+void mirror_stop(struct agent *a)
+{
+	for (int i = 0; i < WATCH_COUNT; i++)
+		if (a->watches[i].watch)
+			kube_watch_stop(a->watches[i].watch);
+	a->synced_at = (struct mono){ 0 };
+}
+
+void mirror_free(struct agent *a)
+{
+	for (int i = 0; i < WATCH_COUNT; i++) {
+		kube_watch_free(a->watches[i].watch);
+		a->watches[i].watch = NULL;
+	}
+	view_free(a->view);
+}
+
+/* ---- loading what the last run knew ---- */
+
+static void load_node(void *arg, const char *doc)
+{
+	json_object *o = NULL;
+
+	if (json_parse(doc, strlen(doc), &o) == 0)
+		put_node(arg, o, 0, false);
+	json_putp(&o);
+}
+
+static void load_workload(void *arg, const char *doc)
+{
+	json_object *o = NULL;
+
+	if (json_parse(doc, strlen(doc), &o) == 0)
+		put_workload(arg, o, 0, false);
+	json_putp(&o);
+}
+
+static void load_pod(void *arg, struct pod *p, const char *constraints)
+{
+	struct agent *a = arg;
+	json_object *o = NULL;
+
+	if (constraints) {		/* the text is itself a pod spec of just these fields */
+		p->constraints = constraints_find(constraints);
+		if (!p->constraints && json_parse(constraints, strlen(constraints), &o) == 0)
+			p->constraints = kube_pod_constraints(o);
+		json_putp(&o);
+	}
+	note_version(a, p->version);
+	view_put_pod(a->view, p, loop_now(a->loop));
+}
+
+int mirror_load(struct agent *a)
+{
+	int r = store_each_doc(a->store, STORE_NODE, load_node, a);
+
+	r = r < 0 ? r : store_each_doc(a->store, STORE_WORKLOAD, load_workload, a);
+	return r < 0 ? r : store_each_pod(a->store, load_pod, a);
+}

@@ -1,0 +1,178 @@
+/* think.c — facts together, a plan out of heal/, each action to the one who can do it
+ *
+ * agent_may_act() is the only function that looks at `mode: observe`. In that mode an effect is told and counted, and nothing else
+ * happens. Probes and witness questions are no effects, they only ask.
+ */
+#include <stdlib.h>
+
+#include "agent_int.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+
+/* ---- the clock ---- */
+
+static void tilt(struct agent *a, const char *why, int64_t ms)
+{
+	a->tilted_until = mono_add_ms(loop_now(a->loop), TILT_MS);
+	metric_inc(METRIC_TILT);
+	tell(a, &(struct tale){ .event = "tilt", .node = a->self }, "reason=\"%s\" by_ms=%lld observing_for_ms=%d", why,
+	     (long long)ms, TILT_MS);
+}
+
+/* A step of the wall clock, a suspend, or a process that was stopped: what we believe may be old. */
+void think_note_clock(struct agent *a)
+{
+	struct mono now = loop_now(a->loop);
+	int64_t wall = loop_wall(a->loop).ns - now.ns, boot = boottime_read_ms() - now.ns / NS_PER_MS;
+	int64_t step = (wall - a->wall_offset_ns) / NS_PER_MS, slept = boot - a->boot_offset_ms;
+	bool first = !mono_is_set(a->last_tick);
+
+	a->wall_offset_ns = wall;
+	a->boot_offset_ms = boot;
+	a->last_tick = now;
+	if (first)
+		return;
+	if (llabs(slept) > TILT_STEP_MS)
+		tilt(a, "suspend", slept);
+	else if (llabs(step) > TILT_STEP_MS)
+		tilt(a, "clock step", step);
+}
+
+/* ---- effects and questions ---- */
+
+bool agent_may_act(const struct agent *a)
+{
+	return a->conf->mode != CONF_MODE_OBSERVE;
+}
+
+static bool is_question(enum action_kind k)
+{
+	return k == ACTION_PROBE || k == ACTION_WITNESS || k == ACTION_REFUSE;
+}
+
+static void name_pod(const struct agent *a, const struct action *act, struct tale *t)
+{
+	const struct pod *p = view_pod(a->view, act->pod_uid);
+	const struct copy *c = map_get(a->copies, act->pod_uid);
+
+	t->ns = p ? p->ns : c ? c->ns : NULL;
+	t->pod = p ? p->name : c ? c->name : act->pod_uid;
+	t->uid = act->pod_uid;
+	t->node = act->node;
+}
+
+static void observe(struct agent *a, const struct action *act)
+{
+	struct tale t = { .event = "would act" };
+	struct copy *c = map_get(a->copies, act->pod_uid);
+
+	if (c && c->told)
+		return;
+	if (c)
+		c->told = true;
+	name_pod(a, act, &t);
+	metric_inc(METRIC_EFFECTS_OBSERVED);
+	tell(a, &t, "action=%s rank=%u epoch=%u reason=\"%s\"", action_name(act->kind), act->rank, act->epoch, act->reason);
+	heal_on_observed(a->heal, act->pod_uid);
+}
+
+static void refuse(struct agent *a, const struct action *act)
+{
+	struct tale t = { .event = "refused", .kube_reason = "RestoreRefused", .warning = true };
+
+	name_pod(a, act, &t);
+	metric_add(METRIC_REFUSED, act->node ? 1 : 0, 1);
+	tell(a, &t, "reason=\"%s\"", act->reason);
+}
+
+static void execute_one(struct agent *a, const struct action *act)
+{
+	switch (act->kind) {
+	case ACTION_PROBE:
+		gossip_dial(a, act->node);
+		break;
+	case ACTION_WITNESS:
+		gossip_ask(a, act->node);
+		break;
+	case ACTION_BIND:
+		effect_bind(a, act);
+		break;
+	case ACTION_REPLACE:
+		effect_replace(a, act);
+		break;
+	case ACTION_WITHDRAW:
+	case ACTION_DROP:
+		copy_end(a, act);
+		break;
+	case ACTION_REFUSE:
+		refuse(a, act);
+		break;
+	case ACTION_RESTORE:		/* collected: all of one plan are written together */
+		break;
+	}
+}
+
+static void plan_execute(struct agent *a, const struct plan *plan)
+{
+	cleanup(freep) const struct action **restores = plan->count ? mem_new_n(const struct action *, plan->count) : NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct action *act = &plan->items[i];
+
+		if (!is_question(act->kind) && !agent_may_act(a))
+			observe(a, act);
+		else if (act->kind == ACTION_RESTORE)
+			restores[n++] = act;
+		else
+			execute_one(a, act);
+	}
+	if (n)
+		copies_restore(a, restores, n);
+}
+
+/* ---- thinking ---- */
+
+static void note_lost(void *arg, const struct suspect_view *s)
+{
+	struct agent *a = arg;
+	struct peer *p = (struct peer *)(uintptr_t)peers_find(&a->peers, s->node);
+
+	if (s->state != SUSPECT_LOST || s->since.ns != loop_now(a->loop).ns)
+		return;
+	if (p)
+		metric_observe(METRIC_STAGE_DETECT, 0, (double)mono_since_ms(s->since, p->status_since) / 1e3);
+	tell(a, &(struct tale){ .event = "node lost", .kube_reason = "NodeLost", .warning = true, .node = s->node },
+	     "note=\"%s\"", s->note);
+}
+
+void think_now(struct agent *a)
+{
+	struct tick t = { .now = loop_now(a->loop) };
+	struct heal_facts f = {
+		.view = a->view, .peers = &a->peers, .copies = a->copies, .link = a->link.state, .link_since = a->link.since,
+		.synced_at = a->synced_at, .local_free = local_free(a), .mirror_version = a->mirror_version,
+	};
+	struct plan plan = { 0 };
+
+	think_note_clock(a);
+	t.tilted = mono_is_set(a->tilted_until) && !mono_reached(t.now, a->tilted_until);
+	heal_tick(a->heal, &t, &f, &a->plan);
+	heal_each_suspect(a->heal, note_lost, a);
+	metric_set(METRIC_BREAKER_OPEN, 0, heal_breaker_is_open(a->heal));
+	/* Executing may make us think again: keep this plan apart. */
+	plan = a->plan;
+	a->plan = (struct plan){ .next_due = plan.next_due };
+	plan_execute(a, &plan);
+	plan_fini(&plan);
+	if (t.tilted)
+		a->plan.next_due = mono_min(a->plan.next_due, a->tilted_until);
+	if (mono_is_set(a->plan.next_due) && !timer_is_running(a->think_timer))
+		timer_start_at(a->think_timer, a->plan.next_due);
+}
+
+void think_soon(struct agent *a)
+{
+	timer_start_ms(a->think_timer, 0);
+}

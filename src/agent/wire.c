@@ -1,0 +1,174 @@
+/* wire.c — what healers say to each other, in bytes
+ *
+ * A claims message (user event "eh-claim", bounded by WIRE_EVENT_MAX):
+ *
+ *   'E' 'H' version=1 type=1 | name length, node name | mirror u64 | at u64 (seconds) | count u8 |
+ *   count × ( pod uid 16 bytes | epoch u32 | rank u8 | state u8 )
+ *
+ * A witness answer (response to the query "eh-witness", whose payload is the node's name): 'E' 'H' version=1 type=2 | flags u8.
+ * All numbers are big-endian. Unknown versions are dropped by the receiver: an older healer ignores what it does not know.
+ */
+#include "agent/wire.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/str.h"
+
+enum { WIRE_CLAIMS = 1, WIRE_WITNESS = 2, WIRE_HEAD = 4, ITEM_SIZE = 22, FLAG_SEES = 1 };
+
+static void put(struct buf *b, uint64_t v, int bytes)
+{
+	while (bytes-- > 0)
+		buf_addc(b, (char)(v >> (8 * bytes)));
+}
+
+/* A cursor that never reads past its end; `bad` sticks. */
+struct cursor {
+	const unsigned char *p, *end;
+	bool bad;
+};
+
+static uint64_t get(struct cursor *c, int bytes)
+{
+	uint64_t v = 0;
+
+	if (c->end - c->p < bytes) {
+		c->bad = true;
+		return 0;
+	}
+	while (bytes-- > 0)
+		v = v << 8 | *c->p++;
+	return v;
+}
+
+static void put_head(struct buf *b, int type)
+{
+	buf_add(b, "EH", 2);
+	put(b, WIRE_VERSION, 1);
+	put(b, (uint64_t)type, 1);
+}
+
+static bool get_head(struct cursor *c, int type)
+{
+	return get(c, 1) == 'E' && get(c, 1) == 'H' && get(c, 1) == WIRE_VERSION && get(c, 1) == (uint64_t)type && !c->bad;
+}
+
+static int hex_value(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A UUID in canonical lower-case form as 16 bytes. */
+static int put_uid(struct buf *b, const char *uid)
+{
+	unsigned char raw[16];
+	size_t n = 0;
+
+	for (const char *p = uid; *p; p++) {
+		int hi, lo;
+
+		if (*p == '-')
+			continue;
+		hi = hex_value(p[0]);
+		lo = hi < 0 ? -1 : hex_value(p[1]);
+		if (lo < 0 || n == sizeof(raw))
+			return -EINVAL;
+		raw[n++] = (unsigned char)(hi << 4 | lo);
+		p++;
+	}
+	if (n != sizeof(raw))
+		return -EINVAL;
+	buf_add(b, raw, sizeof(raw));
+	return 0;
+}
+
+static void get_uid(struct cursor *c, char out[UID_SIZE])
+{
+	int n = 0;
+
+	for (int i = 0; i < 16; i++) {
+		n += snprintf(out + n, (size_t)(UID_SIZE - n), "%02x", (unsigned)get(c, 1));
+		if (i == 3 || i == 5 || i == 7 || i == 9)
+			out[n++] = '-';
+	}
+}
+
+size_t wire_claims_max(const char *node)
+{
+	return (WIRE_EVENT_MAX - WIRE_HEAD - 1 - strlen(node) - 8 - 8 - 1) / ITEM_SIZE;
+}
+
+int wire_put_claims(struct buf *b, const struct claim *claims, size_t n)
+{
+	size_t name = strlen(claims[0].node);
+
+	if (n == 0 || n > wire_claims_max(claims[0].node) || n > UINT8_MAX)
+		return -EINVAL;
+	put_head(b, WIRE_CLAIMS);
+	put(b, name, 1);
+	buf_add(b, claims[0].node, name);
+	put(b, claims[0].mirror, 8);
+	put(b, (uint64_t)(claims[0].at.ns / (1000 * NS_PER_MS)), 8);
+	put(b, n, 1);
+	for (size_t i = 0; i < n; i++) {
+		int r = put_uid(b, claims[i].pod_uid);
+
+		if (r < 0)
+			return r;
+		put(b, claims[i].epoch, 4);
+		put(b, claims[i].rank > UINT8_MAX ? UINT8_MAX : claims[i].rank, 1);
+		put(b, claims[i].state, 1);
+	}
+	return 0;
+}
+
+int wire_get_claims(const void *data, size_t n, void (*fn)(void *arg, const struct claim *c), void *arg)
+{
+	struct cursor c = { data, (const unsigned char *)data + n, false };
+	struct claim claim = { 0 };
+	size_t name, count;
+
+	if (!get_head(&c, WIRE_CLAIMS))
+		return -EPROTO;
+	name = get(&c, 1);
+	if (c.bad || name == 0 || name >= sizeof(claim.node) || (size_t)(c.end - c.p) < name || memchr(c.p, 0, name))
+		return -EPROTO;
+	memcpy(claim.node, c.p, name);
+	c.p += name;
+	claim.mirror = get(&c, 8);
+	claim.at.ns = (int64_t)(get(&c, 8) % (UINT64_MAX >> 33)) * 1000 * NS_PER_MS;
+	count = get(&c, 1);
+	if (c.bad || (size_t)(c.end - c.p) != count * ITEM_SIZE)
+		return -EPROTO;
+	for (size_t i = 0; i < count; i++) {
+		get_uid(&c, claim.pod_uid);
+		claim.epoch = (uint32_t)get(&c, 4);
+		claim.rank = (uint32_t)get(&c, 1);
+		claim.state = (enum claim_state)get(&c, 1);
+		if (claim.state > CLAIM_DONE || claim.epoch == 0)
+			return -EPROTO;
+		fn(arg, &claim);
+	}
+	return 0;
+}
+
+void wire_put_witness(struct buf *b, bool sees)
+{
+	put_head(b, WIRE_WITNESS);
+	put(b, sees ? FLAG_SEES : 0, 1);
+}
+
+int wire_get_witness(const void *data, size_t n, bool *out_sees)
+{
+	struct cursor c = { data, (const unsigned char *)data + n, false };
+	uint64_t flags;
+
+	if (!get_head(&c, WIRE_WITNESS))
+		return -EPROTO;
+	flags = get(&c, 1);
+	if (c.bad)
+		return -EPROTO;
+	*out_sees = flags & FLAG_SEES;
+	return 0;
+}

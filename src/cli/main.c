@@ -1,0 +1,98 @@
+/* main.c — the table of verbs */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "cli/cli.h"
+
+#define CLIENT_HELP \
+	"  -s, --server URL   the daemon (default http://127.0.0.1:8000, or $EDGE_HEALER_URL)\n" \
+	"  -o, --output FORM  table (default), wide or json\n"
+
+const struct cli_verb cli_verbs[] = {
+	{ "agent", "[--config FILE]", "run the daemon", cli_agent,
+	  "  -c, --config FILE  configuration (default $EDGE_HEALER_CONFIG, else none)\n" },
+	{ "status", "[--watch]", "how it stands: link, mirror, losses, copies", cli_status,
+	  CLIENT_HELP "  -w, --watch        again every second\n" },
+	{ "members", "", "the nodes as gossip shows them, and what they bid with", cli_members, CLIENT_HELP },
+	{ "pods", "[--node NODE] [--namespace NS]", "mirrored pods, and whether they can be restored offline", cli_pods,
+	  CLIENT_HELP "      --node NODE    only on this node\n  -n, --namespace NS only in this namespace\n" },
+	{ "claims", "", "who restores what; the copies on this node", cli_claims, CLIENT_HELP },
+	{ "history", "[POD|NODE] [--limit N]", "what happened, newest first", cli_history,
+	  CLIENT_HELP "      --limit N      at most N rows (default 100)\n" },
+	{ "render", "--node NAME [--image NAME]... < pod.json", "a Pod as a self-contained static pod, or exit 3 and why not",
+	  cli_render,
+	  "      --node NAME    where it will run\n"
+	  "      --image NAME   an image that is on the node (repeatable; none given: not checked)\n"
+	  "      --cpu QUANTITY, --memory QUANTITY   what the node has (default: this machine)\n"
+	  "      --epoch N      of the claim (default 1)\n" },
+	{ "check-config", "[FILE]", "check a configuration; prints every error", cli_check_config,
+	  "      --print        print the effective configuration\n"
+	  "      --reference    print all keys as a Markdown table\n" },
+	{ "completion", "bash", "print a completion script", cli_completion, "" },
+	{ "version", "", "print the version", cli_version_verb, "" },
+};
+const size_t cli_verb_count = ARRAY_LEN(cli_verbs);
+
+static const struct cli_verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < cli_verb_count; i++)
+		if (str_eq(cli_verbs[i].name, name))
+			return &cli_verbs[i];
+	return NULL;
+}
+
+void cli_print_help(const char *name)
+{
+	const struct cli_verb *v = name ? verb_find(name) : NULL;
+
+	if (v) {
+		printf("usage: edge-healer %s %s\n\n%s.\n%s%s", v->name, v->args, v->help, *v->more ? "\n" : "", v->more);
+		return;
+	}
+	printf("edge-healer keeps workloads alive on Kubernetes edge clusters, also while the control plane is out of reach.\n\n"
+	       "usage: edge-healer VERB [options]\n\n");
+	for (size_t i = 0; i < cli_verb_count; i++)
+		printf("  %-13s %s\n", cli_verbs[i].name, cli_verbs[i].help);
+	printf("\nedge-healer VERB --help tells more of each.\n");
+}
+
+static int unknown_verb(const char *name)
+{
+	const char *names[ARRAY_LEN(cli_verbs)];
+	const char *near;
+
+	for (size_t i = 0; i < cli_verb_count; i++)
+		names[i] = cli_verbs[i].name;
+	near = str_nearest(name, names, cli_verb_count);
+	fprintf(stderr, "edge-healer: unknown verb \"%s\"%s%s%s. See edge-healer --help.\n", name,
+		near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+	return CLI_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	const struct cli_verb *v;
+
+	if (argc < 2) {
+		cli_print_help(NULL);
+		return CLI_USAGE;
+	}
+	if (str_eq(argv[1], "--help") || str_eq(argv[1], "-h") || str_eq(argv[1], "help")) {
+		cli_print_help(argc > 2 ? argv[2] : NULL);
+		return CLI_OK;
+	}
+	if (str_eq(argv[1], "--version"))
+		return cli_version_verb(argc - 1, argv + 1);
+	v = verb_find(argv[1]);
+	if (!v)
+		return unknown_verb(argv[1]);
+	for (int i = 2; i < argc; i++) {
+		if (str_eq(argv[i], "--help") || str_eq(argv[i], "-h")) {
+			cli_print_help(v->name);
+			return CLI_OK;
+		}
+	}
+	return v->run(argc - 1, argv + 1);
+}
