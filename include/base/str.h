@@ -42,7 +42,7 @@ void buf_add(struct buf *b, const void *data, size_t n);
 void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void buf_addv(struct buf *b, const char *fmt, va_list ap);
+void buf_addv(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 void buf_consume(struct buf *b, size_t n);		/* drop n bytes from the front */
 char *buf_take(struct buf *b);				/* move the text out; never NULL; caller frees */
 /* Like buf_add, but refuses to grow beyond `limit` bytes: -E2BIG, or -ENOMEM. */

@@ -271,6 +271,9 @@ int agent_new(const struct agent_params *params, struct conf *conf, struct agent
 	a->config_fd = -1;
 	list_init(&a->events);
 	list_init(&a->effects);
+	list_init(&a->dials);
+	list_init(&a->witnesses);
+	list_init(&a->questions);
 	apply_log(conf);
 	r = start_all(a);
 	if (r < 0) {

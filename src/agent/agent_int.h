@@ -116,9 +116,15 @@ int gossip_new(struct agent *a);
 void gossip_free(struct agent *a);
 void gossip_tags_soon(struct agent *a);
 void gossip_tell_claims(struct agent *a, const struct claim *claims, size_t n);
-void gossip_ask(struct agent *a, const char *node);		/* ACTION_WITNESS */
-void gossip_dial(struct agent *a, const char *node);		/* ACTION_PROBE */
 struct resources local_free(const struct agent *a);
+
+/* witness.c */
+void witness_ask(struct agent *a, const char *node);		/* ACTION_WITNESS */
+void witness_dial(struct agent *a, const char *node);		/* ACTION_PROBE */
+void witness_on_query(void *arg, uint64_t id, const char *name, const void *payload, size_t n);
+void witness_look(struct agent *a);				/* the members changed */
+void witness_forget_questions(struct agent *a);
+void witness_free(struct agent *a);
 
 /* think.c */
 void think_soon(struct agent *a);		/* in the next round of the loop */

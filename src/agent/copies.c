@@ -313,11 +313,10 @@ static void batch_write(struct agent *a, struct restore *items, size_t n)
 	free(files);
 }
 
-static void restore_written(struct agent *a, struct restore *it)
+static void restore_written(struct agent *a, struct restore *it, struct mono now)
 {
 	struct copy *c = it->c;
 	struct tale t = tale_of(c, "manifest written", NULL);
-	struct mono now = mono_read();	/* the batch took time that the loop's clock does not show */
 
 	c->state = COPY_STARTING;
 	c->written = loop_wall(a->loop);
@@ -345,11 +344,13 @@ static void restore_failed(struct agent *a, struct restore *it)
 
 static void batch_finish(struct agent *a, struct restore *items, size_t n)
 {
+	struct mono written = mono_read();	/* the batch took time that the loop's clock does not show */
+
 	for (size_t i = 0; i < n; i++) {
 		if (store_batch_begin(a) == 0)
 			(void)store_close_intent(a->store, items[i].intent.id);
 		if (items[i].result == 0)
-			restore_written(a, &items[i]);
+			restore_written(a, &items[i], written);
 		else
 			restore_failed(a, &items[i]);
 	}

@@ -22,7 +22,9 @@ struct effect {
 	struct intent intent;
 	char *ns, *name;
 	const char *node;
+	uint32_t rank;
 	struct mono declared;
+	struct mono seen;		/* bind: when the watch first showed the pod Pending */
 };
 
 static void effect_free(struct effect *e)
@@ -49,7 +51,7 @@ static struct effect *effect_new(struct agent *a, const struct action *act, cons
 	int r;
 
 	*e = (struct effect){ .a = a, .ns = str_dup(p->ns), .name = str_dup(p->name), .node = act->node,
-			      .declared = act->declared };
+			      .rank = act->rank, .declared = act->declared, .seen = p->unbound_since };
 	e->intent = (struct intent){ .kind = act->kind, .epoch = act->epoch };
 	(void)str_copy(e->intent.pod_uid, sizeof(e->intent.pod_uid), p->uid);
 	(void)str_copy(e->intent.target, sizeof(e->intent.target), str_or(act->node, ""));
@@ -79,7 +81,8 @@ static void on_bound(void *arg, const struct kube_answer *answer)
 	if (answer->outcome == KUBE_OK) {
 		metric_observe(METRIC_RESTORE_LATENCY, METRIC_AT2(0, 0, 2), (double)ms / 1e3);
 		metric_add(METRIC_CLAIMS, 0, 1);
-		tell(a, &t, "mode=online cause=unbound bound_after_ms=%lld", (long long)ms);
+		tell(a, &t, "mode=online cause=unbound rank=%u bound_after_ms=%lld seen_to_bound_us=%lld", e->rank, (long long)ms,
+		     (long long)((loop_now(a->loop).ns - e->seen.ns) / 1000));
 	} else if (answer->outcome == KUBE_E_CONFLICT) {
 		metric_inc(METRIC_BIND_CONFLICTS);	/* somebody else was first: fine */
 		log_debug(LOG_HEAL, "bind conflict", "pod=%s/%s %s", e->ns, e->name, answer->message);

@@ -1,8 +1,7 @@
-/* gossip.c — members into peers, tags out, claims both ways, witnesses
+/* gossip.c — members into peers, tags out, claims both ways
  *
  * A claim of ours goes out as a user event and is repeated every CLAIMS_REPEAT_MS while it lives, for those who were cut off.
- * A witness question is answered from what we know; when our own probe of the suspect has not ended yet the answer waits for
- * it, at most WITNESS_ANSWER_MS.
+
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,34 +14,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "node/dial.h"
 
 #define AUTH_KEY_MAX 4096
 #define TAG_TEXT_SIZE 32
-
-/* A question of a peer that waits for our own probe. */
-struct question {
-	struct list link;
-	struct agent *a;
-	uint64_t id;
-	const char *node;
-	struct timer *deadline;
-};
-
-/* Our own question to the peers. */
-struct witness_round {
-	struct list link;
-	struct agent *a;
-	const char *node;
-	struct op *op;
-};
-
-struct dialing {
-	struct list link;
-	struct agent *a;
-	const char *node;
-	struct op *op;
-};
 
 /* ---- members ---- */
 
@@ -154,6 +128,7 @@ static void on_members(void *arg, const struct serf_members *m, bool changed)
 		metric_inc(METRIC_PEER_UPDATES);
 		count_members(a);
 		persist_peers(a);
+		witness_look(a);
 		think_soon(a);
 	}
 	if (is_isolated(a) && !a->isolated_before)
@@ -312,145 +287,6 @@ static void on_user_event(void *arg, const char *name, const void *payload, size
 		metric_inc(METRIC_GOSSIP_DROPPED);
 }
 
-/* ---- answering witness questions ---- */
-
-static void question_free(struct question *q)
-{
-	list_remove(&q->link);
-	timer_free(q->deadline);
-	free(q);
-}
-
-static void answer_witness(struct agent *a, uint64_t id, bool sees)
-{
-	cleanup(buf_fini) struct buf b = BUF_INIT;
-
-	wire_put_witness(&b, sees);
-	(void)serf_client_respond(a->serf, id, b.data, b.len);
-}
-
-static void on_question_late(void *arg)
-{
-	question_free(arg);		/* no answer is an honest answer */
-}
-
-static void on_query(void *arg, uint64_t id, const char *name, const void *payload, size_t n)
-{
-	struct agent *a = arg;
-	char node[NODE_NAME_SIZE];
-	struct question *q;
-	bool known, sees;
-
-	if (!str_eq(name, WIRE_WITNESS_QUERY))
-		return;
-	if (n == 0 || n >= sizeof(node)) {
-		metric_inc(METRIC_GOSSIP_DROPPED);
-		return;
-	}
-	memcpy(node, payload, n);
-	node[n] = '\0';
-	sees = heal_sees(a->heal, &a->peers, intern(node), &known);
-	if (known) {
-		answer_witness(a, id, sees);
-		return;
-	}
-	q = mem_new(struct question);
-	*q = (struct question){ .a = a, .id = id, .node = intern(node) };
-	q->deadline = timer_new(a->loop, "question", on_question_late, q);
-	timer_start_ms(q->deadline, WITNESS_ANSWER_MS);
-	list_add_tail(&a->questions, &q->link);
-}
-
-static void answer_waiting(struct agent *a, const char *node)
-{
-	list_for_each_safe(q, &a->questions, struct question, link) {
-		bool known, sees = heal_sees(a->heal, &a->peers, q->node, &known);
-
-		if (q->node != node || !known)
-			continue;
-		answer_witness(a, q->id, sees);
-		question_free(q);
-	}
-}
-
-/* ---- our own probe of a suspect ---- */
-
-static void on_dialed(void *arg, bool reachable)
-{
-	struct dialing *d = arg;
-	struct agent *a = d->a;
-	const char *node = d->node;
-
-	list_remove(&d->link);
-	free(d);
-	heal_on_probe(a->heal, node, reachable, loop_now(a->loop));
-	answer_waiting(a, node);
-	think_soon(a);
-}
-
-void gossip_dial(struct agent *a, const char *node)
-{
-	const struct peer *p = peers_find(&a->peers, node);
-	const char *colon = strrchr(a->conf->http_listen, ':');
-	int64_t http_port = 0;
-	uint16_t ports[2];
-	struct dialing *d;
-
-	(void)num_parse_i64(colon + 1, 0, UINT16_MAX, &http_port);
-	ports[0] = (uint16_t)a->conf->kubelet_port;
-	ports[1] = (uint16_t)http_port;
-	d = mem_new(struct dialing);
-	*d = (struct dialing){ .a = a, .node = node };
-	list_add_tail(&a->dials, &d->link);
-	d->op = p ? dial_any(a->loop, p->addr, ports, ARRAY_LEN(ports), DIAL_TIMEOUT_MS, on_dialed, d) : NULL;
-	if (!d->op) {			/* no usable address: nothing to reach */
-		list_remove(&d->link);
-		free(d);
-		heal_on_probe(a->heal, node, false, loop_now(a->loop));
-	}
-}
-
-/* ---- asking the peers ---- */
-
-static void on_response(void *arg, const char *from, const void *payload, size_t n)
-{
-	struct witness_round *w = arg;
-	bool sees;
-
-	if (wire_get_witness(payload, n, &sees) < 0) {
-		metric_inc(METRIC_GOSSIP_DROPPED);
-		return;
-	}
-	log_debug(LOG_HEAL, "witness", "node=%s from=%s sees=%d", w->node, from, sees);
-	heal_on_witness(w->a->heal, w->node, from, sees);
-	think_soon(w->a);
-}
-
-static void on_query_done(void *arg, int r, unsigned acks)
-{
-	struct witness_round *w = arg;
-	struct agent *a = w->a;
-
-	(void)r;
-	(void)acks;
-	heal_on_witness_end(a->heal, w->node);
-	list_remove(&w->link);
-	free(w);
-	think_soon(a);
-}
-
-void gossip_ask(struct agent *a, const char *node)
-{
-	struct witness_round *w = mem_new(struct witness_round);
-	struct serf_query_params p = { .name = WIRE_WITNESS_QUERY, .payload = node, .n = strlen(node),
-				       .timeout_ms = WITNESS_TIMEOUT_MS };
-	struct serf_query_handlers h = { .arg = w, .on_response = on_response, .on_done = on_query_done };
-
-	*w = (struct witness_round){ .a = a, .node = node };
-	list_add_tail(&a->witnesses, &w->link);
-	w->op = serf_client_query(a->serf, &p, &h);
-}
-
 /* ---- the connection ---- */
 
 static void on_up(void *arg)
@@ -473,8 +309,7 @@ static void on_down(void *arg, const char *reason)
 
 	metric_set(METRIC_SERF_UP, 0, 0);
 	log_warn(LOG_SERF, "agent is away", "reason=\"%s\" acting=stopped", reason);
-	list_for_each_safe(q, &a->questions, struct question, link)
-		question_free(q);
+	witness_forget_questions(a);	/* their ids were of that connection */
 }
 
 static int read_auth_key(const char *path, char *out, size_t size)
@@ -491,7 +326,7 @@ int gossip_new(struct agent *a)
 	char key[AUTH_KEY_MAX];
 	struct serf_client_conf conf = { .rpc_addr = a->conf->serf_rpc, .auth_key = key, .poll_ms = a->conf->serf_poll_ms };
 	struct serf_handlers h = { .arg = a, .on_up = on_up, .on_down = on_down, .on_members = on_members,
-				   .on_user_event = on_user_event, .on_query = on_query };
+				   .on_user_event = on_user_event, .on_query = witness_on_query };
 	int r = read_auth_key(a->conf->serf_auth_key_file, key, sizeof(key));
 
 	if (r < 0) {
@@ -499,9 +334,6 @@ int gossip_new(struct agent *a)
 		return r;
 	}
 	conf.request_timeout_ms = a->conf->serf_peer_ttl_ms;	/* an answer later than this is of no use */
-	list_init(&a->dials);
-	list_init(&a->witnesses);
-	list_init(&a->questions);
 	a->cpu_tag = a->mem_tag = INT64_MIN;
 	a->load = (struct cpu_load)CPU_LOAD_INIT;
 	a->tags_timer = timer_new(a->loop, "tags", on_tags_due, a);
@@ -518,19 +350,7 @@ int gossip_new(struct agent *a)
 void gossip_free(struct agent *a)
 {
 	op_cancelp(&a->join);
-	if (a->dials.next)
-		list_for_each_safe(d, &a->dials, struct dialing, link) {
-			op_cancelp(&d->op);
-			free(d);
-		}
-	if (a->witnesses.next)
-		list_for_each_safe(w, &a->witnesses, struct witness_round, link) {
-			op_cancelp(&w->op);
-			free(w);
-		}
-	if (a->questions.next)
-		list_for_each_safe(q, &a->questions, struct question, link)
-			question_free(q);
+	witness_free(a);
 	timer_free(a->tags_timer);
 	timer_free(a->claims_timer);
 	serf_client_free(a->serf);

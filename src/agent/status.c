@@ -61,10 +61,13 @@ static size_t checks_collect(const struct agent *a, struct check out[CHECKS])
 	bool fresh = mono_is_set(a->peers.as_of) &&
 		     mono_since_ms(loop_now(a->loop), a->peers.as_of) < a->conf->serf_peer_ttl_ms;
 
-	check_set(&out[0], "store", !fault && !a->store_failed, fault ? fault : a->store_failed ? "rows were lost" : "takes writes");
+	check_set(&out[0], "store", !fault && !a->store_failed,
+		  fault ? fault : a->store_failed ? "rows were lost" : "takes writes");
 	check_set(&out[1], "serf", fresh, fresh ? "answers" : "no fresh answer of the serf agent: not acting");
 	check_set(&out[2], "mirror", map_count(a->view->nodes) > 0,
-		  mono_is_set(a->synced_at) ? "in sync" : map_count(a->view->nodes) ? "from the last contact" : "empty: nothing to heal from");
+		  mono_is_set(a->synced_at)	? "in sync"
+		  : map_count(a->view->nodes) ? "from the last contact"
+					      : "empty: nothing to heal from");
 	check_set(&out[3], "node", self != NULL, self ? "known" : "our own Node is not in the mirror: cannot bid");
 	check_set(&out[4], "link", true, a->link.state == LINK_ONLINE ? "online" : a->link.reason);
 	out[4].degraded = a->link.state != LINK_ONLINE;	/* working offline is what we are for */

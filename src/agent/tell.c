@@ -1,7 +1,7 @@
 /* tell.c — every step of a healing can be read afterwards: in the log, in the history, as a Kubernetes Event
  *
- * Events wait in a bounded queue until the link is online and go out one at a time; when the queue is full the oldest is
- * dropped and counted.
+ * Events wait in a bounded queue until the link is online and go out one at a time; while the queue is full new ones are
+ * dropped and counted: the log and the history have them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,14 +67,9 @@ static void queue_event(struct agent *a, const struct tale *t, const char *messa
 {
 	struct waiting_event *e;
 
-	if (a->event_count == EVENTS_MAX) {
-		struct waiting_event *oldest = list_first(&a->events, struct waiting_event, link);
-
-		if (a->event_op)
-			return;		/* the oldest is being sent: drop the newest instead */
+	if (a->event_count == EVENTS_MAX) {	/* those that wait tell more than the next of the same storm */
 		metric_inc(METRIC_EVENTS_DROPPED);
-		a->event_count--;
-		waiting_free(oldest);
+		return;
 	}
 	e = mem_new(struct waiting_event);
 	*e = (struct waiting_event){ .ns = str_dup(t->ns), .pod = str_dup(t->pod), .uid = str_dup(t->uid), .node = str_dup(t->node),

@@ -90,10 +90,10 @@ static void execute_one(struct agent *a, const struct action *act)
 {
 	switch (act->kind) {
 	case ACTION_PROBE:
-		gossip_dial(a, act->node);
+		witness_dial(a, act->node);
 		break;
 	case ACTION_WITNESS:
-		gossip_ask(a, act->node);
+		witness_ask(a, act->node);
 		break;
 	case ACTION_BIND:
 		effect_bind(a, act);

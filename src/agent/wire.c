@@ -51,7 +51,9 @@ static void put_head(struct buf *b, int type)
 
 static bool get_head(struct cursor *c, int type)
 {
-	return get(c, 1) == 'E' && get(c, 1) == 'H' && get(c, 1) == WIRE_VERSION && get(c, 1) == (uint64_t)type && !c->bad;
+	uint64_t head = get(c, WIRE_HEAD);
+
+	return !c->bad && head == ((uint64_t)'E' << 24 | (uint64_t)'H' << 16 | WIRE_VERSION << 8 | (uint64_t)type);
 }
 
 static int hex_value(char c)
@@ -101,7 +103,7 @@ size_t wire_claims_max(const char *node)
 
 int wire_put_claims(struct buf *b, const struct claim *claims, size_t n)
 {
-	size_t name = strlen(claims[0].node);
+	size_t name = n ? strlen(claims[0].node) : 0;
 
 	if (n == 0 || n > wire_claims_max(claims[0].node) || n > UINT8_MAX)
 		return -EINVAL;

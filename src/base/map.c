@@ -29,7 +29,7 @@ void map_free(struct map *m)
 	if (!m)
 		return;
 	HASH_ITER(hh, m->head, e, next) {
-		HASH_DEL(m->head, e);
+		HASH_DEL(m->head, e); /* NOLINT: the analyzer loses uthash's tail */
 		free(e);
 	}
 	free(m);
@@ -68,7 +68,7 @@ void *map_remove(struct map *m, const char *key)
 	void *value = e ? e->value : NULL;
 
 	if (e) {
-		HASH_DEL(m->head, e);
+		HASH_DEL(m->head, e); /* NOLINT: the analyzer loses uthash's tail */
 		free(e);
 	}
 	return value;

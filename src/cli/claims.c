@@ -2,8 +2,8 @@
 #include "base/mem.h"
 #include "cli_int.h"
 
-static const char *const heads[] = { "NAMESPACE", "POD", "NODE", "EPOCH", "RANK", "STATE", "COPY", "LOST NODE", "AGE",
-				     "+FILE", "+UID", "+COPY UID" };
+static const char *const heads[] = {"NAMESPACE", "POD",       "NODE", "EPOCH", "RANK", "STATE",
+				    "COPY",      "LOST NODE", "AGE",  "+FILE", "+UID", "+COPY UID"};
 
 static void add_claim(struct table *t, const json_object *c, struct wall now)
 {
@@ -36,7 +36,7 @@ static void print(const struct cli_options *o, const json_object *list)
 
 int cli_claims(int argc, char **argv)
 {
-	struct cli_options o = { 0 };
+	struct cli_options o = {0};
 	int r = cli_parse(argc, argv, &o);
 
 	return r ? r : client_show(&o, "/v1/claims", print);

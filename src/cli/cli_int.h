@@ -12,7 +12,8 @@ void client_query(struct buf *path, const char *name, const char *value);
 /* GET. 0 and *out_value (owned by the caller), or CLI_FAILED and one line for people in *why. */
 int client_get(const struct cli_options *o, const char *path, json_object **out_value, struct buf *why);
 /* client_get() of a list, printed as JSON, or handed to `print`. An exit code; says on stderr what failed. */
-int client_show(const struct cli_options *o, const char *path, void (*print)(const struct cli_options *o, const json_object *v));
+int client_show(const struct cli_options *o, const char *path,
+		void (*print)(const struct cli_options *o, const json_object *v));
 
 /* ---- output.c ---- */
 
@@ -24,7 +25,7 @@ void table_freep(struct table **t);
 /* The next cell of the current row; NULL or "" becomes <none>. Control characters become '?'. */
 void table_add(struct table *t, const char *text);
 void table_addf(struct table *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void table_sort(struct table *t);		/* rows by their cells, left to right */
+void table_sort(struct table *t); /* rows by their cells, left to right */
 void table_render(const struct table *t, const char *indent, struct buf *out);
 /* To stdout; an empty table says "no <what> found" on stderr. */
 void table_print(const struct table *t, const char *what);

@@ -1,7 +1,7 @@
 /* client.c — options of the client verbs, and asking the daemon over HTTP
  *
- * The daemon is the only one asked: these verbs work on a node whose API server is out of reach. A proxy of the environment is
- * not used, since the daemon is on this machine or on a neighbour.
+ * The daemon is the only one asked: these verbs work on a node whose API server is out of reach. A proxy of the
+ * environment is not used, since the daemon is on this machine or on a neighbour.
  */
 #include <ctype.h>
 #include <curl/curl.h>
@@ -28,7 +28,7 @@ static int usage(const struct cli_options *o, const char *what, const char *word
 
 static int unknown_option(const struct cli_options *o, const char *word)
 {
-	const char *names[32] = { "--server", "--output", "--help" };
+	const char *names[32] = {"--server", "--output", "--help"};
 	size_t n = 3;
 	cleanup(freep) char *name = str_ndup(word, strcspn(word, "="));
 	const char *near;
@@ -46,7 +46,7 @@ static int unknown_option(const struct cli_options *o, const char *word)
 /* Where the value of option `name` (n bytes) goes; NULL = no such option. */
 static const char **value_of(struct cli_options *o, const char *name, size_t n)
 {
-	const struct cli_flag common[] = { { "--server", "-s", &o->server }, { "--output", "-o", &o->output } };
+	const struct cli_flag common[] = {{"--server", "-s", &o->server}, {"--output", "-o", &o->output}};
 
 	for (size_t i = 0; i < ARRAY_LEN(common) + o->flag_count; i++) {
 		const struct cli_flag *f = i < ARRAY_LEN(common) ? &common[i] : &o->flags[i - ARRAY_LEN(common)];
@@ -60,7 +60,7 @@ static const char **value_of(struct cli_options *o, const char *name, size_t n)
 
 static int set_form(struct cli_options *o)
 {
-	static const char *const forms[] = { [CLI_TABLE] = "table", [CLI_WIDE] = "wide", [CLI_JSON] = "json" };
+	static const char *const forms[] = {[CLI_TABLE] = "table", [CLI_WIDE] = "wide", [CLI_JSON] = "json"};
 
 	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
 		if (str_eq(o->output, forms[i])) {
@@ -73,9 +73,10 @@ static int set_form(struct cli_options *o)
 
 static int set_defaults(struct cli_options *o)
 {
-	const char *env = getenv(SERVER_ENV);
+	const char *env = str_or(getenv(SERVER_ENV), "");
 
-	o->server = !str_is_empty(o->server) ? o->server : !str_is_empty(env) ? env : SERVER_DEFAULT;
+	if (str_is_empty(o->server))
+		o->server = *env ? env : SERVER_DEFAULT;
 	if (strstr(o->server, "://") && !str_has_prefix(o->server, "http://") && !str_has_prefix(o->server, "https://"))
 		return usage(o, "--server: write http://HOST:PORT instead of", o->server);
 	return o->output ? set_form(o) : CLI_OK;
@@ -215,7 +216,8 @@ int client_get(const struct cli_options *o, const char *path, json_object **out_
 	return CLI_OK;
 }
 
-int client_show(const struct cli_options *o, const char *path, void (*print)(const struct cli_options *o, const json_object *v))
+int client_show(const struct cli_options *o, const char *path,
+		void (*print)(const struct cli_options *o, const json_object *v))
 {
 	cleanup(json_putp) json_object *v = NULL;
 	cleanup(buf_fini) struct buf why = BUF_INIT;

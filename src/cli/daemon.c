@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "agent/agent.h"
 #include "base/err.h"
@@ -74,6 +75,7 @@ int cli_agent(int argc, char **argv)
 
 	if (r)
 		return r;
+	(void)umask(077);		/* the store and its companions are ours alone */
 	r = conf_load(path, (const char *const *)environ, &conf, &errors, &warnings);
 	if (warnings.len)
 		fputs(warnings.data, stderr);

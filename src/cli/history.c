@@ -2,7 +2,7 @@
 #include "base/mem.h"
 #include "cli_int.h"
 
-static const char *const heads[] = { "AGE", "EVENT", "NAMESPACE", "POD", "NODE", "DETAIL", "+TIME", "+ID" };
+static const char *const heads[] = {"AGE", "EVENT", "NAMESPACE", "POD", "NODE", "DETAIL", "+TIME", "+ID"};
 
 static void print(const struct cli_options *o, const json_object *list)
 {
@@ -28,8 +28,8 @@ static void print(const struct cli_options *o, const json_object *list)
 int cli_history(int argc, char **argv)
 {
 	const char *limit = NULL;
-	const struct cli_flag flags[] = { { "--limit", NULL, &limit } };
-	struct cli_options o = { .flags = flags, .flag_count = ARRAY_LEN(flags), .args_max = 1 };
+	const struct cli_flag flags[] = {{"--limit", NULL, &limit}};
+	struct cli_options o = {.flags = flags, .flag_count = ARRAY_LEN(flags), .args_max = 1};
 	cleanup(buf_fini) struct buf path = BUF_INIT;
 	int r = cli_parse(argc, argv, &o);
 

@@ -2,7 +2,8 @@
 #include "base/mem.h"
 #include "cli_int.h"
 
-static const char *const heads[] = { "NODE", "STATUS", "SITE", "API", "BIDS", "CPU", "MEMORY", "PODS", "SINCE", "+ADDRESS" };
+static const char *const heads[] = {"NODE", "STATUS", "SITE", "API",   "BIDS",
+				    "CPU",  "MEMORY", "PODS", "SINCE", "+ADDRESS"};
 
 static void add_member(struct table *t, const json_object *m, struct wall now)
 {
@@ -39,7 +40,7 @@ static void print(const struct cli_options *o, const json_object *list)
 
 int cli_members(int argc, char **argv)
 {
-	struct cli_options o = { 0 };
+	struct cli_options o = {0};
 	int r = cli_parse(argc, argv, &o);
 
 	return r ? r : client_show(&o, "/v1/members", print);

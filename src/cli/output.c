@@ -13,14 +13,14 @@ struct table {
 	const char *const *heads;
 	size_t columns, cells, cap;
 	bool wide;
-	char **text;			/* row by row */
+	char **text; /* row by row */
 };
 
 struct table *table_new(const char *const *heads, size_t n, bool wide)
 {
 	struct table *t = mem_new(struct table);
 
-	*t = (struct table){ .heads = heads, .columns = n < COLUMNS_MAX ? n : COLUMNS_MAX, .wide = wide };
+	*t = (struct table){.heads = heads, .columns = n < COLUMNS_MAX ? n : COLUMNS_MAX, .wide = wide};
 	return t;
 }
 
@@ -98,7 +98,8 @@ static bool is_shown(const struct table *t, size_t column)
 	return t->wide || t->heads[column][0] != '+';
 }
 
-static void add_row(const struct table *t, const char *const *cells, const size_t *widths, const char *indent, struct buf *out)
+static void add_row(const struct table *t, const char *const *cells, const size_t *widths, const char *indent,
+		    struct buf *out)
 {
 	size_t pad = 0;
 
@@ -106,7 +107,7 @@ static void add_row(const struct table *t, const char *const *cells, const size_
 	for (size_t i = 0; i < t->columns; i++) {
 		if (!is_shown(t, i))
 			continue;
-		buf_addf(out, "%*s%s", (int)pad, "", cells[i]);	/* the last column gets no padding */
+		buf_addf(out, "%*s%s", (int)pad, "", cells[i]); /* the last column gets no padding */
 		pad = widths[i] - width_of(cells[i]) + GAP;
 	}
 	buf_addc(out, '\n');
@@ -144,12 +145,15 @@ void table_print(const struct table *t, const char *what)
 }
 
 /* k8s.io/apimachinery/pkg/util/duration HumanDuration: two units while the first one is small. */
-static const struct { int64_t below, unit, small, rest; char name, rest_name; } spans[] = {
-	{ 120, 1, 0, 1, 's', 's' },
-	{ 3 * 3600, 60, 10, 1, 'm', 's' },
-	{ 48 * 3600, 3600, 8, 60, 'h', 'm' },
-	{ INT64_C(86400) * 365 * 2, 86400, 8, 3600, 'd', 'h' },
-	{ INT64_MAX, INT64_C(86400) * 365, 8, 86400, 'y', 'd' },
+static const struct {
+	int64_t below, unit, small, rest;
+	char name, rest_name;
+} spans[] = {
+    {120, 1, 0, 1, 's', 's'},
+    {3 * 3600, 60, 10, 1, 'm', 's'},
+    {48 * 3600, 3600, 8, 60, 'h', 'm'},
+    {INT64_C(86400) * 365 * 2, 86400, 8, 3600, 'd', 'h'},
+    {INT64_MAX, INT64_C(86400) * 365, 8, 86400, 'y', 'd'},
 };
 
 void age_format(int64_t ms, char out[AGE_TEXT_SIZE])

@@ -2,7 +2,8 @@
 #include "base/mem.h"
 #include "cli_int.h"
 
-static const char *const heads[] = { "NAMESPACE", "NAME", "READY", "STATUS", "NODE", "OFFLINE", "+REPLICASET", "+UID", "+COPY OF" };
+static const char *const heads[] = {"NAMESPACE", "NAME",        "READY", "STATUS",  "NODE",
+				    "OFFLINE",   "+REPLICASET", "+UID",  "+COPY OF"};
 
 static void add_pod(struct table *t, const json_object *p)
 {
@@ -15,8 +16,10 @@ static void add_pod(struct table *t, const json_object *p)
 	table_add(t, json_get_str(p, "node"));
 	if (refusal)
 		table_addf(t, "no: %s", refusal);
-	else	/* only pods of a ReplicaSet are restored */
-		table_add(t, json_get_str(p, "copyOf") ? "copy" : json_get_str(p, "replicaSet") ? "yes" : "no: not of a ReplicaSet");
+	else /* only pods of a ReplicaSet are restored */
+		table_add(t, json_get_str(p, "copyOf")       ? "copy"
+			     : json_get_str(p, "replicaSet") ? "yes"
+							     : "no: not of a ReplicaSet");
 	table_add(t, json_get_str(p, "replicaSet"));
 	table_add(t, json_get_str(p, "uid"));
 	table_add(t, json_get_str(p, "copyOf"));
@@ -35,8 +38,8 @@ static void print(const struct cli_options *o, const json_object *list)
 int cli_pods(int argc, char **argv)
 {
 	const char *node = NULL, *ns = NULL;
-	const struct cli_flag flags[] = { { "--node", NULL, &node }, { "--namespace", "-n", &ns } };
-	struct cli_options o = { .flags = flags, .flag_count = ARRAY_LEN(flags) };
+	const struct cli_flag flags[] = {{"--node", NULL, &node}, {"--namespace", "-n", &ns}};
+	struct cli_options o = {.flags = flags, .flag_count = ARRAY_LEN(flags)};
 	cleanup(buf_fini) struct buf path = BUF_INIT;
 	int r = cli_parse(argc, argv, &o);
 

@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "cli_int.h"
 
-#define CLEAR_HOME "\033[H"		/* cursor to the top left */
-#define CLEAR_LINE "\033[K"		/* rest of the line */
+#define CLEAR_HOME "\033[H" /* cursor to the top left */
+#define CLEAR_LINE "\033[K" /* rest of the line */
 #define CLEAR_BELOW "\033[J"
 
 enum paint { PLAIN, GOOD = 32, BAD = 31, DOUBTFUL = 33 };
@@ -49,8 +49,8 @@ static void add_head(const struct page *p, const json_object *s)
 	add_label(p, "Version:");
 	add_clean(p->out, str_or(json_get_str(s, "version"), "<none>"));
 	buf_addf(p->out, "%s%s\n", *up ? ", up " : "", up);
-	add_line(p, "Mode:", observe ? DOUBTFUL : PLAIN, observe ? "observe (reports everything, does nothing)"
-							      : json_get_str(s, "mode"));
+	add_line(p, "Mode:", observe ? DOUBTFUL : PLAIN,
+		 observe ? "observe (reports everything, does nothing)" : json_get_str(s, "mode"));
 }
 
 static void add_link(const struct page *p, const json_object *s)
@@ -126,7 +126,7 @@ static void add_power(const struct page *p, const json_object *s)
 
 static void add_suspects(const struct page *p, const json_object *s)
 {
-	static const char *const heads[] = { "NODE", "STATE", "NOTE" };
+	static const char *const heads[] = {"NODE", "STATE", "NOTE"};
 	cleanup(table_freep) struct table *t = table_new(heads, ARRAY_LEN(heads), false);
 	const json_object *list = json_get(s, "suspects");
 
@@ -136,7 +136,7 @@ static void add_suspects(const struct page *p, const json_object *s)
 	}
 	for (size_t i = 0; i < json_len(list); i++)
 		for (size_t k = 0; k < ARRAY_LEN(heads); k++)
-			table_add(t, json_get_str(json_at(list, i), (const char *const[]){ "node", "state", "note" }[k]));
+			table_add(t, json_get_str(json_at(list, i), (const char *const[]){"node", "state", "note"}[k]));
 	buf_adds(p->out, "Suspects:\n");
 	table_render(t, "  ", p->out);
 }
@@ -162,7 +162,7 @@ static void add_loss(struct table *t, const json_object *l, struct wall now)
 
 static void add_losses(const struct page *p, const json_object *s, bool wide)
 {
-	static const char *const heads[] = { "NAMESPACE", "POD", "CAUSE", "STATE", "LOST NODE", "AGE", "NOTE", "+RANKS" };
+	static const char *const heads[] = {"NAMESPACE", "POD", "CAUSE", "STATE", "LOST NODE", "AGE", "NOTE", "+RANKS"};
 	cleanup(table_freep) struct table *t = table_new(heads, ARRAY_LEN(heads), wide);
 	const json_object *list = json_get(s, "losses");
 
@@ -178,7 +178,7 @@ static void add_losses(const struct page *p, const json_object *s, bool wide)
 
 static void build_page(const struct cli_options *o, const json_object *s, struct buf *out)
 {
-	const struct page p = { .out = out, .now = wall_read(), .color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR") };
+	const struct page p = {.out = out, .now = wall_read(), .color = isatty(STDOUT_FILENO) && !getenv("NO_COLOR")};
 
 	add_head(&p, s);
 	add_link(&p, s);
@@ -220,7 +220,7 @@ static int watch(const struct cli_options *o)
 		cleanup(buf_fini) struct buf page = BUF_INIT;
 
 		if (client_get(o, "/v1/status", &s, &page) != CLI_OK)
-			buf_addc(&page, '\n');		/* it may come back: keep watching */
+			buf_addc(&page, '\n'); /* it may come back: keep watching */
 		else if (o->form == CLI_JSON)
 			buf_addf(&page, "%s\n", json_text_pretty(s));
 		else
@@ -237,7 +237,7 @@ static int watch(const struct cli_options *o)
 
 int cli_status(int argc, char **argv)
 {
-	struct cli_options o = { .can_watch = true };
+	struct cli_options o = {.can_watch = true};
 	int r = cli_parse(argc, argv, &o);
 
 	return r ? r : o.watch ? watch(&o) : client_show(&o, "/v1/status", print);

@@ -207,17 +207,44 @@ int conf_key_set(struct conf *c, const struct conf_key *k, const char *value, st
 	return -EINVAL;
 }
 
+/* The code point at s (valid UTF-8) and its length; 1 byte of anything else stands for itself. */
+static uint32_t code_point(const char *s, size_t *out_len)
+{
+	const unsigned char *p = (const unsigned char *)s;
+	size_t n = *p < 0xc0 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+	uint32_t c = n == 1 ? *p : *p & (0xffu >> (n + 1));
+
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80) {
+			*out_len = 1;
+			return *p;
+		}
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	*out_len = n;
+	return c;
+}
+
+/* What YAML does not allow as it is, or takes for the end of a line. */
+static bool needs_escape(uint32_t c)
+{
+	return c < 0x20 || c == '"' || c == '\\' || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff ||
+	       c == 0xfffe || c == 0xffff;
+}
+
 /* As a double-quoted YAML scalar. */
 static void add_quoted(struct buf *out, const char *s)
 {
+	size_t n;
+
 	buf_addc(out, '"');
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			buf_addf(out, "\\%c", *s);
-		else if ((unsigned char)*s < 0x20)
-			buf_addf(out, "\\x%02x", (unsigned)*s);
+	for (; *s; s += n) {
+		uint32_t c = code_point(s, &n);
+
+		if (needs_escape(c))
+			buf_addf(out, "\\U%08x", (unsigned)c);
 		else
-			buf_addc(out, *s);
+			buf_add(out, s, n);
 	}
 	buf_addc(out, '"');
 }

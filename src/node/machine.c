@@ -29,7 +29,8 @@ int cpu_load_feed(struct cpu_load *l, const char *line)
 	int64_t total = 0, busy;
 	double share;
 
-	if (sscanf(line, "cpu %lld %lld %lld %lld %lld %lld %lld %lld", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6],
+	if (!str_has_prefix(line, "cpu ") ||
+	    sscanf(line, "cpu %lld %lld %lld %lld %lld %lld %lld %lld", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6],
 		   &v[7]) != 8)
 		return -EINVAL;
 	for (int i = 0; i < 8; i++)
@@ -37,6 +38,7 @@ int cpu_load_feed(struct cpu_load *l, const char *line)
 	busy = total - v[3] - v[4];
 	if (l->total && total > l->total) {
 		share = (double)(busy - l->busy) / (double)(total - l->total);
+		share = share < 0 ? 0 : share > 1 ? 1 : share;	/* iowait may go backwards: proc(5) */
 		l->used = l->used < 0 ? share : (1 - LOAD_WEIGHT) * l->used + LOAD_WEIGHT * share;
 	}
 	l->total = total;

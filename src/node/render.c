@@ -211,14 +211,21 @@ static int check_name(const char *name, const struct render_params *p, char reas
 	return 0;
 }
 
+/* A quantity as text, also where somebody wrote a bare number. */
+static const char *quantity_text(const json_object *c, const char *path, const char *fallback)
+{
+	const json_object *v = json_get(c, path);
+
+	v = v ? v : json_get(c, fallback);
+	return !v ? NULL : json_is_str(v) ? json_str(v) : json_text(v);
+}
+
 static void add_request(const json_object *c, struct resources *sum)
 {
 	int64_t cpu = 0, mem = 0;
 
-	(void)quantity_parse_milli(str_or(json_get_str(c, "resources.requests.cpu"),
-					  json_get_str(c, "resources.limits.cpu")), &cpu);
-	(void)quantity_parse(str_or(json_get_str(c, "resources.requests.memory"),
-				    json_get_str(c, "resources.limits.memory")), &mem);
+	(void)quantity_parse_milli(quantity_text(c, "resources.requests.cpu", "resources.limits.cpu"), &cpu);
+	(void)quantity_parse(quantity_text(c, "resources.requests.memory", "resources.limits.memory"), &mem);
 	resources_add(sum, &(struct resources){ cpu, mem, 0 });
 }
 

@@ -6,6 +6,8 @@
 #include "store/store.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -78,8 +80,6 @@ static int store_result(struct store *s, int rc, bool write)
 {
 	int r = errno_of(rc);
 
-	if ((rc & 0xff) == SQLITE_CANTOPEN && sqlite3_system_errno(s->db) > 0)
-		r = -sqlite3_system_errno(s->db);	/* no folder, no permission, read-only: it matters which */
 
 	if (r < 0)
 		str_set(&s->fault, sqlite3_errmsg(s->db));
@@ -126,7 +126,7 @@ static void bind_all(sqlite3_stmt *st, const char *types, va_list ap)
 
 int store_exec(struct store *s, enum store_stmt id, const char *types, ...)
 {
-	sqlite3_stmt *st;
+	sqlite3_stmt *st = NULL;
 	va_list ap;
 	int r = prepare(s, id, &st);
 	int rc;
@@ -148,7 +148,7 @@ int store_exec(struct store *s, enum store_stmt id, const char *types, ...)
 
 int store_query(struct store *s, enum store_stmt id, row_fn fn, void *arg, const char *types, ...)
 {
-	sqlite3_stmt *st;
+	sqlite3_stmt *st = NULL;
 	va_list ap;
 	int r = prepare(s, id, &st);
 	int rc;
@@ -271,6 +271,17 @@ static int check_integrity(struct store *s)
 	return r;
 }
 
+/* SQLite says only that it cannot open the file, and its last attempt was read-only: find out what was in the way. */
+static int why_not_open(const char *path)
+{
+	cleanup(freep) char *copy = str_dup(path);
+	cleanup(fd_closep) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0 || faccessat(AT_FDCWD, dirname(copy), W_OK, AT_EACCESS) < 0)
+		return -errno;
+	return -ENOENT;
+}
+
 static int open_db(struct store *s)
 {
 	static const char setup[] = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA foreign_keys=ON;"
@@ -280,7 +291,7 @@ static int open_db(struct store *s)
 	int r = store_result(s, rc, false);
 
 	if (r < 0)
-		return r;
+		return (rc & 0xff) == SQLITE_CANTOPEN ? why_not_open(s->path) : r;
 	(void)sqlite3_extended_result_codes(s->db, 1);
 	(void)sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
 	(void)snprintf(sql, sizeof(sql), "PRAGMA cache_size=-%d;PRAGMA wal_autocheckpoint=%d;", CACHE_KIB, WAL_PAGES);

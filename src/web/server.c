@@ -224,38 +224,52 @@ static void addrinfo_freep(struct addrinfo **ai)
 		freeaddrinfo(*ai);
 }
 
-static int listen_on(const char *address, uint16_t *out_port)
+static uint16_t port_of(const struct sockaddr_storage *sa)
+{
+	if (sa->ss_family == AF_INET6)
+		return ntohs(((const struct sockaddr_in6 *)(const void *)sa)->sin6_port);
+	return ntohs(((const struct sockaddr_in *)(const void *)sa)->sin_port); /* NOLINT: getsockname() filled it */
+}
+
+/* "host:port", "[v6]:port" or ":port"; the caller frees *out_ai. */
+static int address_resolve(const char *address, struct addrinfo **out_ai)
 {
 	const char *colon = strrchr(address, ':');
 	cleanup(freep) char *host = colon ? str_ndup(address, (size_t)(colon - address)) : NULL;
 	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
-	cleanup(addrinfo_freep) struct addrinfo *ai = NULL;
-	cleanup(fd_closep) int fd = -1;
-	struct sockaddr_storage bound;
-	socklen_t n = sizeof(bound);
-	const int on = 1;
 	char *bare = host;
+	int64_t port;
 
-	if (!colon)
+	if (!colon || num_parse_i64(colon + 1, 0, UINT16_MAX, &port) < 0)	/* getaddrinfo() cuts 99999 to 34463 */
 		return -EINVAL;
 	if (*bare == '[' && bare[strlen(bare) - 1] == ']') {
 		bare[strlen(bare) - 1] = '\0';
 		bare++;
 	}
-	if (getaddrinfo(*bare ? bare : NULL, colon + 1, &hints, &ai) != 0)
-		return -EINVAL;
-	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
+	return getaddrinfo(*bare ? bare : NULL, colon + 1, &hints, out_ai) == 0 ? 0 : -EINVAL;
+}
+
+/* The listening descriptor, or -errno. */
+static int listen_on(const char *address, uint16_t *out_port)
+{
+	cleanup(addrinfo_freep) struct addrinfo *ai = NULL;
+	struct sockaddr_storage bound = { 0 };
+	socklen_t n = sizeof(bound);
+	const int on = 1;
+	int r = address_resolve(address, &ai);
+	int fd = r < 0 ? r : socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (r < 0 || fd < 0)
+		return r < 0 ? r : -errno;
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, LISTEN_BACKLOG) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&bound, &n) < 0)
-		return -errno;
-	*out_port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&bound)->sin6_port
-						      : ((struct sockaddr_in *)(void *)&bound)->sin_port);
-	n = (socklen_t)fd;
-	fd = -1;
-	return (int)n;
+	    getsockname(fd, (struct sockaddr *)&bound, &n) < 0) {
+		r = -errno;
+		(void)close(fd);
+		return r;
+	}
+	*out_port = port_of(&bound);
+	return fd;
 }
 
 static int daemon_start(struct web *w, int fd)

@@ -1,0 +1,220 @@
+/* witness.c — is that node really gone? Asking the peers, answering theirs
+ *
+ * A question is answered by a probe of our own: a port that answers settles it. If none does but our gossip has not noticed yet,
+ * the answer waits for gossip, at most WITNESS_ANSWER_MS: the first to notice must not be contradicted by the last.
+ */
+#include <stdlib.h>
+
+#include "agent/wire.h"
+#include "agent_int.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "node/dial.h"
+
+/* A question of a peer: it waits for our own probe, and for gossip to agree with it. */
+struct question {
+	struct list link;
+	struct agent *a;
+	uint64_t id;
+	const char *node;
+	struct timer *deadline;
+	struct op *dial;
+	bool unreachable;		/* our own probe failed */
+};
+
+/* Our own question to the peers. */
+struct witness_round {
+	struct list link;
+	struct agent *a;
+	const char *node;
+	struct op *op;
+};
+
+struct dialing {
+	struct list link;
+	struct agent *a;
+	const char *node;
+	struct op *op;
+};
+
+/* ---- answering witness questions ---- */
+
+static void question_free(struct question *q)
+{
+	list_remove(&q->link);
+	op_cancelp(&q->dial);
+	timer_free(q->deadline);
+	free(q);
+}
+
+static void answer_witness(struct question *q, bool sees)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+
+	wire_put_witness(&b, sees);
+	(void)serf_client_respond(q->a->serf, q->id, b.data, b.len);
+	question_free(q);
+}
+
+static bool gossip_says_alive(const struct agent *a, const char *node)
+{
+	const struct peer *p = peers_find(&a->peers, node);
+
+	return p && p->status == PEER_ALIVE;
+}
+
+/* Too late for our own gossip to change its mind: alive it is. Without gossip or probe there is no honest answer. */
+static void on_question_late(void *arg)
+{
+	struct question *q = arg;
+
+	if (gossip_says_alive(q->a, q->node))
+		answer_witness(q, true);
+	else
+		question_free(q);
+}
+
+/* Our own port probe: reaching it settles the question. Not reaching it does not, while gossip has not noticed either. */
+static void on_question_dialed(void *arg, bool reachable)
+{
+	struct question *q = arg;
+
+	q->dial = NULL;
+	q->unreachable = !reachable;
+	if (reachable || !gossip_says_alive(q->a, q->node))
+		answer_witness(q, reachable);
+}
+
+/* The members changed: whoever waits because gossip still said alive may have its answer now. */
+void witness_look(struct agent *a)
+{
+	list_for_each_safe(q, &a->questions, struct question, link)
+		if (q->unreachable && !gossip_says_alive(a, q->node))
+			answer_witness(q, false);
+}
+
+static struct op *dial_node(struct agent *a, const char *node, void (*done)(void *arg, bool reachable), void *arg)
+{
+	const struct peer *p = peers_find(&a->peers, node);
+	const char *colon = strrchr(a->conf->http_listen, ':');
+	int64_t http_port = 0;
+	uint16_t ports[2];
+
+	(void)num_parse_i64(colon + 1, 0, UINT16_MAX, &http_port);
+	ports[0] = (uint16_t)a->conf->kubelet_port;
+	ports[1] = (uint16_t)http_port;
+	return p ? dial_any(a->loop, p->addr, ports, ARRAY_LEN(ports), DIAL_TIMEOUT_MS, done, arg) : NULL;
+}
+
+void witness_on_query(void *arg, uint64_t id, const char *name, const void *payload, size_t n)
+{
+	struct agent *a = arg;
+	char node[NODE_NAME_SIZE];
+	struct question *q;
+
+	if (!str_eq(name, WIRE_WITNESS_QUERY))
+		return;
+	if (n == 0 || n >= sizeof(node)) {
+		metric_inc(METRIC_GOSSIP_DROPPED);
+		return;
+	}
+	memcpy(node, payload, n);
+	node[n] = '\0';
+	q = mem_new(struct question);
+	*q = (struct question){ .a = a, .id = id, .node = intern(node) };
+	q->deadline = timer_new(a->loop, "question", on_question_late, q);
+	timer_start_ms(q->deadline, WITNESS_ANSWER_MS);
+	list_add_tail(&a->questions, &q->link);
+	q->dial = dial_node(a, q->node, on_question_dialed, q);
+}
+
+/* ---- our own probe of a suspect ---- */
+
+static void on_dialed(void *arg, bool reachable)
+{
+	struct dialing *d = arg;
+	struct agent *a = d->a;
+	const char *node = d->node;
+
+	list_remove(&d->link);
+	free(d);
+	heal_on_probe(a->heal, node, reachable, loop_now(a->loop));
+	think_soon(a);
+}
+
+void witness_dial(struct agent *a, const char *node)
+{
+	struct dialing *d = mem_new(struct dialing);
+
+	*d = (struct dialing){ .a = a, .node = node };
+	list_add_tail(&a->dials, &d->link);
+	d->op = dial_node(a, node, on_dialed, d);
+	if (!d->op) {			/* no usable address: nothing to reach */
+		list_remove(&d->link);
+		free(d);
+		heal_on_probe(a->heal, node, false, loop_now(a->loop));
+	}
+}
+
+/* ---- asking the peers ---- */
+
+static void on_response(void *arg, const char *from, const void *payload, size_t n)
+{
+	struct witness_round *w = arg;
+	bool sees;
+
+	if (wire_get_witness(payload, n, &sees) < 0) {
+		metric_inc(METRIC_GOSSIP_DROPPED);
+		return;
+	}
+	log_debug(LOG_HEAL, "witness", "node=%s from=%s sees=%d", w->node, from, sees);
+	heal_on_witness(w->a->heal, w->node, from, sees);
+	think_soon(w->a);
+}
+
+static void on_query_done(void *arg, int r, unsigned acks)
+{
+	struct witness_round *w = arg;
+	struct agent *a = w->a;
+
+	(void)r;
+	(void)acks;
+	heal_on_witness_end(a->heal, w->node);
+	list_remove(&w->link);
+	free(w);
+	think_soon(a);
+}
+
+void witness_ask(struct agent *a, const char *node)
+{
+	struct witness_round *w = mem_new(struct witness_round);
+	struct serf_query_params p = { .name = WIRE_WITNESS_QUERY, .payload = node, .n = strlen(node),
+				       .timeout_ms = WITNESS_TIMEOUT_MS };
+	struct serf_query_handlers h = { .arg = w, .on_response = on_response, .on_done = on_query_done };
+
+	*w = (struct witness_round){ .a = a, .node = node };
+	list_add_tail(&a->witnesses, &w->link);
+	w->op = serf_client_query(a->serf, &p, &h);
+}
+
+/* ---- ending ---- */
+
+void witness_forget_questions(struct agent *a)
+{
+	list_for_each_safe(q, &a->questions, struct question, link)
+		question_free(q);
+}
+
+void witness_free(struct agent *a)
+{
+	list_for_each_safe(d, &a->dials, struct dialing, link) {
+		op_cancelp(&d->op);
+		free(d);
+	}
+	list_for_each_safe(w, &a->witnesses, struct witness_round, link) {
+		op_cancelp(&w->op);
+		free(w);
+	}
+	witness_forget_questions(a);
+}

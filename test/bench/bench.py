@@ -1,0 +1,216 @@
+"""Measures edge-healer on this machine and writes a table and build/bench.json.
+
+Every figure is measured in this run: nothing is carried over. What each key means is in KEYS. --soak adds ten minutes of a
+steady cluster with pods coming and going, and says how the heap grew; --quick takes fewer samples.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+TEST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TOP = os.path.dirname(TEST)
+sys.path.insert(0, os.path.join(TEST, 'rig'))
+from cluster import Cluster, is_ready, wait_for  # noqa: E402
+
+# key: (what, goal or None); a goal is an upper bound
+KEYS = {
+    'restore_online_p50_ms': ('watch event of the Pending pod to binding accepted, less bind_grace', None),
+    'restore_online_p99_ms': ('the same', 50),
+    'restore_offline_p50_ms': ('loss declared to manifest renamed, 100 pods lost at once', None),
+    'restore_offline_p99_ms': ('the same', 20),
+    'restore_offline_running_p99_ms': ('loss declared to proof that it runs (a kubelet takes 200 ms of it)', 300),
+    'sync_100k_pods_s': ('start of the daemon to a mirror of 100,000 pods in sync', 20),
+    'sync_rss_mib': ('its peak memory then', 96),
+    'idle_rss_mib': ('memory with 10 nodes, 100 ReplicaSets, 1,000 pods', 16),
+    'idle_cpu_percent': ('of one core, then', 0.5),
+    'rank_1000_nodes_us': ('ranking one pod among 1,000 nodes', None),
+    'watch_events_per_s': ('pod events through splitter, parser, view and store', None),
+    'heap_growth_kib': ('private memory after ten minutes of churn less that after the first (--soak)', None),
+}
+BIND_GRACE_MS = 200
+
+
+def percentile(values, p):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(len(values) * p / 100))]
+
+
+def memory(pid):
+    """(resident, peak, private) in MiB."""
+    with open('/proc/%d/status' % pid) as f:
+        rows = dict(line.split(':', 1) for line in f.read().splitlines() if ':' in line)
+    return [int(rows[k].split()[0]) / 1024 for k in ('VmRSS', 'VmHWM', 'RssAnon')]
+
+
+def cpu_seconds(pid):
+    with open('/proc/%d/stat' % pid) as f:
+        fields = f.read().rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def history(node, event):
+    return [h for h in node.http('/v1/history?limit=1000') if h['event'] == event]
+
+
+def detail(row, key):
+    return float(re.search(key + r'=(-?\d+)', row['detail']).group(1))
+
+
+def online(binary, pods):
+    """Pods of a Deployment that nobody schedules, one by one, as they would come back."""
+    with Cluster(binary, 3, scheduler=False, kubelet_args=('--cpu', '64', '--max-pods', '500')) as c:
+        c.start()
+        c.deploy('web', 10, cpu='10m')
+        c.wait_ready('web', 10)
+        for _ in range(pods - 10):
+            victim = c.own_pods('web')[0]
+            c.api.call('DELETE', '/api/v1/namespaces/default/pods/%s?gracePeriodSeconds=0' % victim['metadata']['name'])
+            c.wait_ready('web', 10)
+        rows = [h for n in c.nodes for h in history(n, 'won bid')]
+        return [detail(h, 'seen_to_bound_us') / 1000 - BIND_GRACE_MS for h in rows]
+
+
+def offline(binary, pods):
+    """All pods of one node lost at once: (manifest ms, running ms) of each."""
+    args = ('--cpu', '64', '--memory', '64Gi', '--max-pods', '500')
+    with Cluster(binary, 3, kubelet_args=args) as c:
+        c.start()
+        victim = c.nodes[2]
+        c.deploy('web', pods, cpu='10m', spec={'tolerations': [{'operator': 'Exists'}], 'affinity': {'nodeAffinity': {
+            'preferredDuringSchedulingIgnoredDuringExecution': []}}})
+        c.wait_ready('web', pods, seconds=60)
+        for pod in c.own_pods('web'):       # all of them onto the victim: the others are cordoned while they are made again
+            if pod['spec']['nodeName'] != victim.name:
+                break
+        else:
+            pod = None
+        if pod is not None:
+            for n in c.nodes[:2]:
+                c.api.call('PATCH', '/api/v1/nodes/' + n.name, {'spec': {'taints': [{'key': 'bench', 'effect': 'NoSchedule'}],
+                                                                         'unschedulable': True}}, 'application/merge-patch+json')
+            c.api.call('DELETE', '/apis/apps/v1/namespaces/default/deployments/web')
+            wait_for(lambda: not c.own_pods('web'), 60, 'the first pods are gone')
+            c.deploy('web', pods, cpu='10m')
+            c.wait_ready('web', pods, seconds=90)
+            for n in c.nodes[:2]:
+                c.api.call('PATCH', '/api/v1/nodes/' + n.name, {'spec': {'taints': None, 'unschedulable': None}},
+                           'application/merge-patch+json')
+        wait_for(lambda: all(p['node'] == victim.name for n in c.nodes[:2] for p in n.http('/v1/pods')), 20, 'mirrors agree')
+        time.sleep(1)                       # the tags of an unloaded machine
+        c.cut_uplink('refuse')
+        wait_for(lambda: all(n.http('/v1/status')['link']['state'] == 'offline' for n in c.nodes[:2]), 20, 'offline')
+        victim.power_off()
+        wait_for(lambda: sum(k['copy'] == 'running' for n, k in c.copies()) == pods, 60, '%d copies run' % pods)
+        written = [detail(h, 'after_us') / 1000 for n in c.living() for h in history(n, 'manifest written')]
+        running = [detail(h, 'running_after_ms') for n in c.living() for h in history(n, 'restored')]
+        return written, running
+
+
+def seeded(binary, nodes, replicasets, pods):
+    """A cluster with one healer on a mirror of that size: (cluster, seconds to sync)."""
+    c = Cluster(binary, 1)
+    c.start_api('--seed-nodes', str(nodes), '--seed-replicasets', str(replicasets), '--seed-pods', str(pods))
+    n = c.nodes[0]
+    n._write_kubeconfig('%s:%d' % (c.api.url.hostname, c.api.url.port))
+    n.start_serf()
+    began = time.monotonic()
+    n.start_healer()
+
+    def synced():
+        s = n.http('/v1/status')
+        return s and s['mirror']['inSync'] and s['mirror']['pods'] >= pods
+    wait_for(synced, 180, '%d pods in sync' % pods)
+    return c, time.monotonic() - began
+
+
+def sync(binary, pods):
+    c, seconds = seeded(binary, 100, 1000, pods)
+    with c:
+        return seconds, memory(c.nodes[0].parts['healer'].p.pid)[1]
+
+
+def idle(binary, seconds):
+    c, _ = seeded(binary, 10, 100, 1000)
+    with c:
+        pid = c.nodes[0].parts['healer'].p.pid
+        time.sleep(5)
+        before, began = cpu_seconds(pid), time.monotonic()
+        time.sleep(seconds)
+        return memory(pid)[0], 100 * (cpu_seconds(pid) - before) / (time.monotonic() - began)
+
+
+def soak(binary, minutes):
+    """Pods come and go, metrics and status are read; how private memory grows after the first minute."""
+    with Cluster(binary, 3) as c:
+        c.start()
+        c.deploy('web', 10)
+        c.wait_ready('web', 10)
+        pid, first, end, began = c.nodes[0].parts['healer'].p.pid, None, time.monotonic() + minutes * 60, time.monotonic()
+        while time.monotonic() < end:
+            victim = c.own_pods('web')[0]
+            c.api.call('DELETE', '/api/v1/namespaces/default/pods/%s?gracePeriodSeconds=0' % victim['metadata']['name'])
+            c.wait_ready('web', 10)
+            for n in c.nodes:
+                n.http('/metrics'), n.http('/v1/status'), n.http('/v1/pods')
+            if first is None and time.monotonic() - began > 60:
+                first = memory(pid)[2]
+            time.sleep(0.5)
+        return (memory(pid)[2] - first) * 1024
+
+
+def c_programs():
+    out = {}
+    folder = tempfile.mkdtemp(prefix='edge-healer-bench-')
+    try:
+        for name, args in (('bench_rank', []), ('bench_watch', [os.path.join(TEST, 'data/kube/watch-pods.jsonl'), folder + '/db'])):
+            text = subprocess.run([os.path.join(TOP, 'build/release/bench', name)] + args, check=True, capture_output=True,
+                                  text=True).stdout
+            out.update(json.loads(text))
+    finally:
+        shutil.rmtree(folder)
+    return out
+
+
+def main():
+    p = argparse.ArgumentParser(description='Measure edge-healer.')
+    p.add_argument('--binary', required=True)
+    p.add_argument('--out', required=True)
+    p.add_argument('--quick', action='store_true')
+    p.add_argument('--soak', type=float, metavar='MINUTES', default=0)
+    o = p.parse_args()
+    r = c_programs()
+    values = online(o.binary, 60 if o.quick else 200)
+    r['restore_online_p50_ms'], r['restore_online_p99_ms'] = percentile(values, 50), percentile(values, 99)
+    written, running = [], []
+    for _ in range(1 if o.quick else 3):
+        w, x = offline(o.binary, 100)
+        written, running = written + w, running + x
+    r['restore_offline_p50_ms'], r['restore_offline_p99_ms'] = percentile(written, 50), percentile(written, 99)
+    r['restore_offline_running_p99_ms'] = percentile(running, 99)
+    r['sync_100k_pods_s'], r['sync_rss_mib'] = sync(o.binary, 100000)
+    r['idle_rss_mib'], r['idle_cpu_percent'] = idle(o.binary, 20 if o.quick else 60)
+    if o.soak:
+        r['heap_growth_kib'] = soak(o.binary, o.soak)
+    missed = 0
+    for key, (what, goal) in KEYS.items():
+        if key in r:
+            r[key] = round(r[key], 3)
+            late = goal is not None and r[key] > goal
+            missed += late
+            print('%-32s %12g  %-12s %s' % (key, r[key], '' if goal is None else '%s %g' % ('OVER' if late else '<=', goal), what))
+    os.makedirs(os.path.dirname(os.path.abspath(o.out)), exist_ok=True)
+    with open(o.out, 'w') as f:
+        json.dump(r, f, indent=1)
+        f.write('\n')
+    print('%d samples online, %d offline; written to %s' % (len(values), len(written), o.out))
+    return 1 if missed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

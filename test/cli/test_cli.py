@@ -1,0 +1,287 @@
+#!/usr/bin/python3
+"""The binary as a person uses it: client verbs against a tiny server with canned answers, render, check-config."""
+import datetime
+import http.server
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+BIN = os.environ.get("EDGE_HEALER_BIN", "build/release/edge-healer")
+
+
+def ago(seconds):
+    t = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=seconds)
+    return t.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def status(**changes):
+    s = {
+        "node": "edge-1", "version": "1.2.3", "mode": "heal", "started": ago(3 * 3600 + 1),
+        "link": {"state": "offline", "reason": "no answer for 3s", "since": ago(1230), "server": "https://10.0.0.1:6443"},
+        "mirror": {"nodes": 3, "replicaSets": 2, "pods": 8, "inSync": False, "confirmed": ago(1230)},
+        "checks": [{"name": "store", "ok": True, "note": "takes writes"},
+                   {"name": "serf", "ok": False, "note": "no fresh answer of the serf agent: not acting"}],
+        "majority": True, "breakerOpen": False, "tilted": False, "copies": 1,
+        "suspects": [{"node": "edge-3", "state": "confirmed", "note": "2 of 2 witnesses"}],
+        "losses": [{"uid": "u1", "namespace": "default", "pod": "web-0", "cause": "node", "state": "claimed",
+                    "lostNode": "edge-3", "note": "rank 0 acts", "ranks": ["edge-1", "edge-2"], "declared": ago(5)}],
+    }
+    s.update(changes)
+    return s
+
+
+MEMBERS = [
+    {"node": "edge-2", "address": "10.0.0.2", "status": "failed", "site": "", "api": False, "canBid": False, "since": ago(630)},
+    {"node": "edge-1", "address": "10.0.0.1", "status": "alive", "site": "west", "api": True, "canBid": True,
+     "cpuMilli": 1500, "memoryMiB": 812, "pods": 107, "since": ago(5430)},
+]
+PODS = [
+    {"namespace": "shop", "pod": "b\x1b[2J", "uid": "u2", "phase": "Pending", "ready": False, "replicaSet": "b",
+     "offlineRefusal": "spec.volumes[0]: needs Secret s"},
+    {"namespace": "default", "pod": "web-0", "uid": "u1", "node": "edge-3", "replicaSet": "web", "phase": "Running", "ready": True},
+    {"namespace": "default", "pod": "alone", "uid": "u3", "node": "edge-3", "phase": "Running", "ready": True},
+]
+CLAIMS = [{"uid": "u1", "namespace": "default", "pod": "web-0", "node": "edge-1", "epoch": 2, "rank": 0, "state": "live",
+           "at": ago(3 * 3600 + 30), "copy": "running", "lostNode": "edge-3", "file": "edge-healer-web-0-12345678.json"},
+          {"uid": "u9", "node": "edge-2", "epoch": 1, "rank": 1, "state": "done"}]
+HISTORY = [{"id": 2, "at": ago(1230), "event": "restored", "namespace": "default", "pod": "web-0", "node": "edge-1", "detail": "epoch=2"},
+           {"id": 1, "at": ago(86400 * 3), "event": "started"}]
+
+
+class Daemon(http.server.BaseHTTPRequestHandler):
+    seen = []
+    answers = {}
+
+    def do_GET(self):
+        Daemon.seen.append(self.path)
+        code, body = Daemon.answers.get(self.path.split("?")[0], (404, {"error": "no such path; GET / lists them"}))
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args):
+        pass
+
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Daemon)
+URL = "http://127.0.0.1:%d" % server.server_port
+ENV = {"PATH": "/usr/bin:/bin", "EDGE_HEALER_URL": URL, "http_proxy": "http://127.0.0.1:1"}   # a proxy must not matter
+
+
+def run(*args, stdin="", env=None):
+    r = subprocess.run([BIN, *args], input=stdin, capture_output=True, text=True, timeout=60, env={**ENV, **(env or {})})
+    for word in ("ERROR: AddressSanitizer", "LeakSanitizer", "runtime error"):
+        assert word not in r.stderr, r.stderr
+    return r.returncode, r.stdout, r.stderr
+
+
+def rows(text):
+    return [line.split() for line in text.splitlines()]
+
+
+def expect(got, code, out=(), err=()):
+    assert got[0] == code, "exit %d instead of %d: %s%s" % (got[0], code, got[1], got[2])
+    for part in out:
+        assert part in got[1], "%r is not in:\n%s" % (part, got[1])
+    for part in err:
+        assert part in got[2], "%r is not in:\n%s" % (part, got[2])
+
+
+def test_status():
+    got = run("status")
+    expect(got, 0, ["Node:       edge-1\n", "Version:    1.2.3, up 3h\n", "Mode:       heal\n",
+                    "Link:       offline for 20m: no answer for 3s (https://10.0.0.1:6443)\n",
+                    "Mirror:     3 nodes, 2 ReplicaSets, 8 pods; last confirmed 20m ago\n", "Majority:   yes\n",
+                    "Breaker:    closed\n", "Copies:     1 on this node\n", "  ok      store   takes writes\n",
+                    "  FAILED  serf    no fresh answer", "NODE     STATE       NOTE\n  edge-3   confirmed   2 of 2 witnesses\n",
+                    "NAMESPACE   POD     CAUSE   STATE     LOST NODE   AGE   NOTE\n"])
+    assert "\033" not in got[1]                                    # no terminal: no color
+    assert "RANKS" not in got[1] and "edge-1,edge-2" in run("status", "-o", "wide")[1]
+
+
+def test_status_quiet():
+    Daemon.answers["/v1/status"] = (200, status(suspects=[], losses=[], mode="observe", majority=False, breakerOpen=True, tilted=True,
+                                                 mirror={"nodes": 0, "replicaSets": 0, "pods": 0, "inSync": True}))
+    expect(run("status"), 0, ["Suspects:   <none>\n", "Losses:     <none>\n", "Mode:       observe (", "; in sync\n", "Majority:   no:",
+                              "Breaker:    OPEN", "Clock:      jumped"])
+
+
+def test_status_sparse():
+    Daemon.answers["/v1/status"] = (200, {})                       # an older daemon: nothing crashes
+    expect(run("status"), 0, ["Node:       <none>\n"])
+    Daemon.answers["/v1/status"] = (200, {"node": 5, "checks": "x", "losses": [1, None, {"ranks": [1]}], "link": []})
+    expect(run("status"), 0, ["<none>"])
+
+
+def test_json():
+    for path, verb in (("status", "status"), ("members", "members"), ("pods", "pods"), ("claims", "claims"), ("history", "history")):
+        code, out, _ = run(verb, "-o", "json")
+        assert code == 0 and json.loads(out) == Daemon.answers["/v1/" + path][1], out
+        assert len(out.splitlines()) > 3                           # pretty
+
+
+def test_members():
+    code, out, _ = run("members")
+    assert code == 0
+    assert rows(out) == ["NODE STATUS SITE API BIDS CPU MEMORY PODS SINCE".split(),
+                         "edge-1 alive west yes yes 1500m 812Mi 107 90m".split(),
+                         "edge-2 failed <none> no no <none> <none> <none> 10m".split()], out
+    lines = out.splitlines()
+    assert lines[0].index("STATUS") == lines[1].index("alive") == lines[2].index("failed")
+    assert not any(line.endswith(" ") for line in lines)
+    assert "10.0.0.2" in run("members", "--output=wide")[1]
+
+
+def test_pods():
+    code, out, _ = run("pods")
+    assert code == 0 and "\x1b" not in out                         # a name cannot steer the terminal
+    lines = out.splitlines()
+    assert [line.split()[1] for line in lines] == ["NAME", "alone", "web-0", "b?[2J"], out
+    assert "no: not of a ReplicaSet" in lines[1] and lines[2].endswith("yes")
+    assert "<none>" in lines[3] and lines[3].endswith("no: spec.volumes[0]: needs Secret s")
+    expect(run("pods", "--node", "edge 3", "-n", "a&b"), 0)
+    assert Daemon.seen[-1] == "/v1/pods?node=edge%203&namespace=a%26b", Daemon.seen[-1]
+    expect(run("pods", "--namespace=shop"), 0)
+    assert Daemon.seen[-1] == "/v1/pods?namespace=shop"
+
+
+def test_claims():
+    code, out, _ = run("claims")
+    assert code == 0 and rows(out)[1] == "<none> <none> edge-2 1 1 done <none> <none> <none>".split(), out
+    assert rows(out)[2] == "default web-0 edge-1 2 0 live running edge-3 3h".split(), out
+    assert "edge-healer-web-0-12345678.json" in run("claims", "-o", "wide")[1]
+
+
+def test_history():
+    code, out, _ = run("history", "web-0", "--limit", "5")
+    assert code == 0 and Daemon.seen[-1] == "/v1/history?limit=5&for=web-0"
+    assert rows(out)[1] == "20m restored default web-0 edge-1 epoch=2".split(), out
+    assert rows(out)[2][:2] == ["3d", "started"], out
+
+
+def test_empty():
+    for verb in ("members", "pods", "claims", "history"):
+        Daemon.answers["/v1/" + verb] = (200, [])
+        got = run(verb)
+        expect(got, 0, [], ["no %s found" % verb])
+        assert got[1] == ""
+
+
+def test_unreachable():
+    for args in (("status",), ("pods", "-o", "json"), ("history",)):
+        got = run(*args, "-s", "127.0.0.1:1")
+        expect(got, 1, [], ["edge-healer %s: no answer from http://127.0.0.1:1 (" % args[0], "Is the daemon running", "--server"])
+        assert got[1] == "" and len(got[2].splitlines()) == 1, got[2]
+    expect(run("status", "-s", URL + "/"), 0)
+    expect(run("status", "--server=" + URL[7:], env={"EDGE_HEALER_URL": "127.0.0.1:1"}), 0)
+
+
+def test_http_errors():
+    Daemon.answers["/v1/history"] = (400, {"error": "limit: write a number from 1 to 1000"})
+    expect(run("history", "--limit", "0"), 1, [], ["answered 400: limit: write a number from 1 to 1000"])
+    Daemon.answers["/v1/history"] = (502, b"<html>\x1b[2J")
+    got = run("history")
+    expect(got, 1, [], ["answered 502", "is this an edge-healer?"])
+    assert "\x1b" not in got[2]
+    for body in (b"", b"{", b"5", b"<html>"):
+        Daemon.answers["/v1/history"] = (200, body)
+        expect(run("history"), 1, [], ["the answer is not edge-healer's JSON"])
+
+
+def test_usage():
+    for args, part in ((("pods", "--nod", "x"), "Did you mean --node?"), (("pods", "--node"), "a value is missing behind \"--node\""),
+                       (("pods", "word"), "unexpected argument \"word\""), (("history", "a", "b"), "unexpected argument \"b\""),
+                       (("members", "-o", "yaml"), "write table, wide or json instead of \"yaml\""),
+                       (("members", "--watch"), "unknown option \"--watch\""), (("status", "-s", "ftp://x"), "write http://HOST:PORT"),
+                       (("statsu",), "did you mean status?"), (("claims", "-x"), "unknown option \"-x\"")):
+        before = len(Daemon.seen)
+        expect(run(*args), 2, [], [part, "--help"])
+        assert len(Daemon.seen) == before
+    assert run()[0] == 2
+
+
+def test_help():
+    for verb in ("agent", "status", "members", "pods", "claims", "history", "render", "check-config", "completion", "version"):
+        expect(run(verb, "--help"), 0, ["usage: edge-healer " + verb])
+    expect(run("--help"), 0, ["status", "history"])
+    expect(run("version"), 0, ["edge-healer "])
+    expect(run("completion", "bash"), 0, ["_edge_healer"])
+    expect(run("completion"), 2, [], ["which shell"])
+
+
+def test_watch():
+    p = subprocess.Popen([BIN, "status", "--watch"], stdout=subprocess.PIPE, text=True, env=ENV)
+    pages, line = 0, "x"
+    deadline = time.monotonic() + 20
+    while pages < 2 and line and time.monotonic() < deadline:
+        line = p.stdout.readline()
+        pages += line.startswith("Node:")
+    p.kill()
+    p.communicate()
+    assert pages == 2
+
+
+POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "uid": "bdedc685-793f-415f-80c0-fdb7fddfd6e1"},
+       "spec": {"containers": [{"name": "c", "image": "localhost/busybox:1"}]}}
+
+
+def test_render():
+    code, out, _ = run("render", "--node", "n1", "--image", "localhost/busybox:1", stdin=json.dumps(POD))
+    assert code == 0 and json.loads(out)["metadata"]["annotations"]["edge-healer.io/epoch"] == "1"
+    refused = json.loads(json.dumps(POD))
+    refused["spec"]["volumes"] = [{"name": "v", "secret": {"secretName": "s"}}]
+    got = run("render", "--node=n1", stdin=json.dumps(refused))
+    expect(got, 3, [], ["spec.volumes[0]: needs Secret s\n"])
+    assert got[1] == ""
+    expect(run("render", "--node", "n1", "--image", "other", stdin=json.dumps(POD)), 3, [], ["is not on this node"])
+    expect(run("render", "--node", "n1", stdin="{"), 1, [], ["stdin is not one JSON object"])
+    expect(run("render", stdin="{}"), 2, [], ["--node is required"])
+    expect(run("render", "--node", "n1", "--epoch", "0"), 2, [], ["--epoch"])
+
+
+def test_check_config():
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "c.yaml")
+        with open(path, "w") as f:
+            f.write("node: edge-1\nserf:\n  pol: 1s\n  poll: 5\nmode: x\n")
+        got = run("check-config", path)
+        expect(got, 1, [], ["c.yaml:3: serf.pol: unknown key; did you mean serf.poll?", "c.yaml:4: serf.poll", "c.yaml:5: mode"])
+        assert got[1] == ""
+        with open(path, "w") as f:
+            f.write("node: edge-1\nheal:\n  selector: a=b\n")
+        expect(run("check-config", path), 0, [": ok\n"], ["c.yaml:3: heal.selector: accepted, but has no effect"])
+        code, out, _ = run("check-config", "--print", path)
+        assert code == 0
+        with open(path, "w") as f:
+            f.write(out)
+        assert run("check-config", "--print", path)[1] == out
+        expect(run("check-config", os.path.join(d, "none")), 1, [], ["No such file"])
+    expect(run("check-config", "--reference"), 0, ["| `serf.rpc` |"])
+    expect(run("agent", "--nonsense"), 2, [], ["--nonsense"])
+
+
+def main():
+    tests = [(n, f) for n, f in sorted(globals().items()) if n.startswith("test_") and callable(f)]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    failed = 0
+    for name, fn in tests:
+        Daemon.answers = {"/v1/status": (200, status()), "/v1/members": (200, MEMBERS), "/v1/pods": (200, PODS),
+                          "/v1/claims": (200, CLAIMS), "/v1/history": (200, HISTORY)}
+        try:
+            fn()
+        except Exception as e:                                     # noqa: BLE001 — each test stands alone
+            failed += 1
+            print("FAILED %s: %s: %s" % (name, type(e).__name__, e))
+    server.shutdown()
+    print("%d passed, %d failed" % (len(tests) - failed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

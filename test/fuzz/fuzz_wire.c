@@ -1,0 +1,60 @@
+/* fuzz_wire.c — any bytes as a message between healers; what is taken survives being sent again */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/wire.h"
+#include "base/mem.h"
+
+enum { CLAIMS_MAX = 256 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+struct got {
+	struct claim claims[CLAIMS_MAX];
+	size_t n;
+};
+
+static void keep(void *arg, const struct claim *c)
+{
+	struct got *g = arg;
+
+	if (g->n == CLAIMS_MAX || strlen(c->pod_uid) != 36 || !c->node[0] || c->epoch == 0 || c->state > CLAIM_DONE)
+		abort();
+	g->claims[g->n++] = *c;
+}
+
+static void send_again(const struct got *g)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+	cleanup(freep) struct got *again = mem_new(struct got);
+
+	if (wire_put_claims(&b, g->claims, g->n) < 0)
+		abort();
+	if (wire_get_claims(b.data, b.len, keep, again) != 0 || again->n != g->n)
+		abort();
+	for (size_t i = 0; i < g->n; i++)
+		if (claim_compare(&g->claims[i], &again->claims[i]) != 0 ||
+		    strcmp(g->claims[i].pod_uid, again->claims[i].pod_uid) != 0 ||
+		    g->claims[i].at.ns != again->claims[i].at.ns)
+			abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	cleanup(freep) struct got *g = mem_new(struct got);
+	bool sees;
+
+	/* What was sent fits into one message; a longer one need not go back into one. */
+	if (wire_get_claims(data, size, keep, g) == 0 && g->n && g->n <= wire_claims_max(g->claims[0].node))
+		send_again(g);
+	if (wire_get_witness(data, size, &sees) == 0) {
+		cleanup(buf_fini) struct buf b = BUF_INIT;
+		bool again = !sees;
+
+		wire_put_witness(&b, sees);
+		if (wire_get_witness(b.data, b.len, &again) != 0 || again != sees)
+			abort();
+	}
+	return 0;
+}

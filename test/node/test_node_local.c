@@ -1,0 +1,292 @@
+/* test_node_local.c — cgroups of every layout, pod logs, load and dialling */
+#include "../support.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "node/cgroup.h"
+#include "node/dial.h"
+#include "node/machine.h"
+
+#define POD "bdedc685-793f-415f-80c0-fdb7fddfd6e1"
+#define POD_SLICE "bdedc685_793f_415f_80c0_fdb7fddfd6e1"
+
+static char dir[TMP_SIZE];
+
+static int setup(void **state)
+{
+	(void)state;
+	tmp_new(dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	tmp_free(dir);
+	return 0;
+}
+
+static const char *const layouts[] = {
+    "kubepods/pod" POD,
+    "kubepods/burstable/pod" POD,
+    "kubepods/besteffort/pod" POD,
+    "kubepods.slice/kubepods-pod" POD_SLICE ".slice",
+    "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" POD_SLICE ".slice",
+    "kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" POD_SLICE ".slice",
+    "kubelet-kubepods.slice/kubelet-kubepods-pod" POD_SLICE ".slice", /* kind */
+    "kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod" POD_SLICE ".slice",
+    "kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod" POD_SLICE ".slice",
+};
+
+static void test_cgroup_v2(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(layouts); i++) {
+		cleanup(freep) char *root = str_format("%s/%zu", dir, i), *at = str_format("%s/%s", root, layouts[i]);
+
+		assert_false(cgroup_pod_exists(root, POD));
+		assert_int_equal(file_make_dirs(at, 0700), 0);
+		assert_true(cgroup_pod_exists(root, POD));
+		assert_false(cgroup_pod_exists(root, "bdedc685-793f-415f-80c0-fdb7fddfd6e2"));
+		assert_false(cgroup_pod_is_populated(root, POD));
+		tmp_write(tmp_path(at, "cgroup.events"), "populated 0\nfrozen 0\n");
+		assert_false(cgroup_pod_is_populated(root, POD));
+		tmp_write(tmp_path(at, "cgroup.events"), "populated 1\nfrozen 0\n");
+		assert_true(cgroup_pod_is_populated(root, POD));
+	}
+}
+
+static void test_cgroup_v1(void **state)
+{
+	cleanup(freep) char *at = str_format("%s/kubepods/besteffort/pod%s", dir, POD);
+
+	(void)state;
+	assert_int_equal(file_make_dirs(tmp_path(at, "0123abcd"), 0700), 0);
+	tmp_write(tmp_path(at, "0123abcd/cgroup.procs"), "");
+	assert_true(cgroup_pod_exists(dir, POD));
+	assert_false(cgroup_pod_is_populated(dir, POD));
+	tmp_write(tmp_path(at, "0123abcd/cgroup.procs"), "4711\n");
+	assert_true(cgroup_pod_is_populated(dir, POD));
+}
+
+static void test_cgroup_no_root(void **state)
+{
+	char longest[4000];
+
+	(void)state;
+	assert_false(cgroup_pod_exists(tmp_path(dir, "none"), POD));
+	assert_false(cgroup_pod_is_populated(tmp_path(dir, "none"), POD));
+	memset(longest, 'a', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_false(cgroup_pod_exists(dir, longest));
+	assert_false(cgroup_pod_exists(longest, longest));
+}
+
+static void test_pod_log(void **state)
+{
+	cleanup(freep) char *at = str_format("%s/logs/default_web-0-n1_%s", dir, POD);
+	const char *logs = tmp_path(dir, "logs");
+	cleanup(freep) char *kept = str_dup(logs);
+
+	(void)state;
+	assert_true(pod_log_exists(kept, "default", "web-0-n1", POD)); /* not mounted: only the cgroup counts */
+	assert_int_equal(file_make_dirs(at, 0700), 0);
+	assert_false(pod_log_exists(kept, "default", "web-0-n1", POD)); /* a sandbox is not a container */
+	assert_int_equal(mkdir(tmp_path(at, "c"), 0700), 0);
+	assert_false(pod_log_exists(kept, "default", "web-0-n1", POD));
+	tmp_write(tmp_path(at, "c/0.log"), "");
+	assert_true(pod_log_exists(kept, "default", "web-0-n1", POD));
+	assert_false(pod_log_exists(kept, "default", "web-0-n2", POD));
+	assert_false(pod_log_exists(kept, "other", "web-0-n1", POD));
+}
+
+static void test_load(void **state)
+{
+	static const char *const bad[] = {
+	    "", "cpu", "cpu 1 2 3", "intr 1 2 3 4 5 6 7 8", "cpu a b c d e f g h", "cpu0 1 2 3 4 5 6 7 8"};
+	struct cpu_load l = CPU_LOAD_INIT;
+
+	(void)state;
+	assert_int_equal(cpu_load_feed(&l, "cpu  100 0 100 800 0 0 0 0 0 0"), 0);
+	assert_int_equal(cpu_load_milli(&l, 4000), 0); /* one reading says nothing */
+	assert_int_equal(cpu_load_feed(&l, "cpu  150 0 150 900 0 0 0 0 0 0"), 0);
+	assert_int_equal(cpu_load_milli(&l, 4000), 2000); /* 100 of 200 ticks */
+	assert_int_equal(cpu_load_feed(&l, "cpu  150 0 150 900 0 0 0 0 0 0"), 0);
+	assert_int_equal(cpu_load_milli(&l, 4000), 2000); /* no time passed */
+	assert_int_equal(cpu_load_feed(&l, "cpu  150 0 150 1000 0 0 0 0 0 0"), 0);
+	assert_in_range(cpu_load_milli(&l, 4000), 1399, 1401); /* idle, smoothed: 0.7 of it */
+	assert_int_equal(cpu_load_feed(&l, "cpu  150 0 150 1000 1000 0 0 0 0 0"), 0);
+	assert_in_range(cpu_load_milli(&l, 4000), 979, 981); /* waiting for a disk is idle */
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (cpu_load_feed(&l, bad[i]) != -EINVAL)
+			fail_msg("%s was taken", bad[i]);
+	assert_in_range(cpu_load_milli(&l, 4000), 979, 981);
+}
+
+/* iowait may go backwards (proc(5)); the load stays between nothing and everything. */
+static void test_load_backwards(void **state)
+{
+	struct cpu_load l = CPU_LOAD_INIT;
+
+	(void)state;
+	assert_int_equal(cpu_load_feed(&l, "cpu 100 0 0 100 500 0 0 0"), 0);
+	assert_int_equal(cpu_load_feed(&l, "cpu 300 0 0 100 400 0 0 0"), 0);
+	assert_in_range(cpu_load_milli(&l, 4000), 0, 4000);
+	assert_int_equal(cpu_load_feed(&l, "cpu 200 0 0 100 600 0 0 0"), 0);
+	assert_in_range(cpu_load_milli(&l, 4000), 0, 4000);
+	assert_true(l.used >= 0); /* known stays known */
+}
+
+static void test_machine(void **state)
+{
+	struct resources r = machine_capacity();
+	struct cpu_load l = CPU_LOAD_INIT;
+	char id[BOOT_ID_SIZE], again[BOOT_ID_SIZE];
+
+	(void)state;
+	assert_true(r.cpu_milli >= 1000 && r.cpu_milli % 1000 == 0);
+	assert_true(r.mem_bytes > INT64_C(16) << 20);
+	assert_int_equal(machine_boot_id(id), 0);
+	assert_int_equal(strlen(id), 36);
+	assert_int_equal(machine_boot_id(again), 0);
+	assert_string_equal(id, again);
+	assert_int_equal(cpu_load_sample(&l), 0);
+	assert_true(l.total > 0);
+}
+
+/* ---- dial ---- */
+
+struct answer {
+	bool done, reachable;
+	int calls;
+};
+
+static void on_dial(void *arg, bool reachable)
+{
+	struct answer *a = arg;
+
+	a->done = true;
+	a->reachable = reachable;
+	a->calls++;
+}
+
+/* A listening socket, or with backlog < 0 a port that is bound but closed. */
+static int port_new(int backlog, uint16_t *out_port)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(sa);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	if (backlog >= 0)
+		assert_int_equal(listen(fd, backlog), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
+	*out_port = ntohs(sa.sin_port);
+	return fd;
+}
+
+static void test_dial(void **state)
+{
+	struct loop *loop = loop_new();
+	uint16_t open = 0, closed = 0;
+	int a = port_new(5, &open), b = port_new(-1, &closed);
+	const struct {
+		uint16_t ports[2];
+		size_t n;
+		bool reachable;
+	} rows[] = {
+	    {{open, 0}, 1, true},      {{closed, 0}, 1, false}, {{closed, open}, 2, true},
+	    {{open, closed}, 2, true}, {{0, 0}, 2, false},      {{0, 0}, 0, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct answer got = {0};
+		bool never = false;
+
+		assert_non_null(dial_any(loop, "127.0.0.1", rows[i].ports, rows[i].n, 5000, on_dial, &got));
+		assert_int_equal(got.calls, 0); /* never inside the starting call */
+		assert_true(loop_run_until(loop, &got.done, 5000));
+		assert_int_equal(got.reachable, rows[i].reachable);
+		assert_false(loop_run_until(loop, &never, 5));
+		assert_int_equal(got.calls, 1);
+	}
+	(void)close(a);
+	(void)close(b);
+	loop_free(loop);
+}
+
+/* A port whose queue is full drops further SYNs, as a dead host does. */
+struct full_listener {
+	int fds[8];
+	uint16_t port;
+};
+
+static void full_listener_open(struct full_listener *l)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t n = sizeof(sa);
+
+	l->fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(l->fds[0], (struct sockaddr *)&sa, n), 0);
+	assert_int_equal(listen(l->fds[0], 0), 0);
+	assert_int_equal(getsockname(l->fds[0], (struct sockaddr *)&sa, &n), 0);
+	l->port = ntohs(sa.sin_port);
+	for (size_t i = 1; i < ARRAY_LEN(l->fds); i++) {
+		l->fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		(void)connect(l->fds[i], (struct sockaddr *)&sa, sizeof(sa));
+	}
+}
+
+static void full_listener_close(const struct full_listener *l)
+{
+	for (size_t i = 0; i < ARRAY_LEN(l->fds); i++)
+		(void)close(l->fds[i]);
+}
+
+static void test_dial_timeout_and_cancel(void **state)
+{
+	struct loop *loop = loop_new();
+	struct full_listener full;
+	struct answer got = {0};
+	struct op *op;
+	bool never = false;
+	uint16_t port;
+
+	(void)state;
+	assert_null(dial_any(loop, "no address", &port, 1, 10, on_dial, &got));
+	assert_null(dial_any(loop, "", &port, 1, 10, on_dial, &got));
+	full_listener_open(&full);
+	port = full.port;
+	assert_non_null(dial_any(loop, "127.0.0.1", &port, 1, 30, on_dial, &got));
+	assert_true(loop_run_until(loop, &got.done, 5000));
+	assert_false(got.reachable);
+	got = (struct answer){0};
+	op = dial_any(loop, "127.0.0.1", &port, 1, 10, on_dial, &got);
+	op_cancelp(&op);
+	assert_null(op);
+	assert_false(loop_run_until(loop, &never, 30));
+	assert_int_equal(got.calls, 0);
+	full_listener_close(&full);
+	loop_free(loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(test_cgroup_v2, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_cgroup_v1, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_cgroup_no_root, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_pod_log, setup, teardown),
+	    cmocka_unit_test(test_load),
+	    cmocka_unit_test(test_load_backwards),
+	    cmocka_unit_test(test_machine),
+	    cmocka_unit_test(test_dial),
+	    cmocka_unit_test(test_dial_timeout_and_cancel),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

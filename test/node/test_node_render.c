@@ -1,0 +1,345 @@
+/* test_node_render.c — rendering held against what a real kubelet accepted and refused */
+#include "../support.h"
+
+#include "base/json.h"
+#include "model/pod.h"
+#include "node/render.h"
+
+#define DATA "test/data/"
+#define UID_LOST "bdedc685-793f-415f-80c0-fdb7fddfd6e1"
+
+/* NULL = we render it: it runs as it is, or what kubelet refused is something that we leave out. */
+static const struct {
+	const char *name, *refusal;
+} cases[] = {
+    {"plain", NULL},
+    {"configmap-env", "spec.containers[0].env[0] (X): needs ConfigMap c"},
+    {"configmap-env-optional", "spec.containers[0].env[0] (X): needs ConfigMap c"},
+    {"configmap-envfrom", "spec.containers[0].envFrom[0]: needs ConfigMap c"},
+    {"configmap-volume", "spec.volumes[0]: needs ConfigMap c"},
+    {"secret-env", "spec.containers[0].env[0] (X): needs Secret c"},
+    {"secret-volume", "spec.volumes[0]: needs Secret c"},
+    {"image-pull-secrets", NULL}, /* left out: the image must be on the node anyway */
+    {"service-account-default", NULL},
+    {"pvc", "spec.volumes[0]: needs PersistentVolumeClaim c"},
+    {"ephemeral-volume", "spec.volumes[0]: needs an ephemeral PersistentVolumeClaim"},
+    {"csi-inline", "spec.volumes[0]: needs CSI driver x.y"},
+    {"projected-token", "spec.volumes[0].projected.sources[0]: needs serviceAccountToken"},
+    {"projected-configmap", "spec.volumes[0].projected.sources[0]: needs configMap c"},
+    {"projected-downward", NULL},
+    {"downward-env", NULL},
+    {"emptydir-hostpath", NULL},
+    {"node-selector-unmatched", NULL}, /* left out: heal/ has judged it */
+    {"node-affinity-unmatched", NULL},
+    {"pod-anti-affinity", NULL},
+    {"topology-spread", NULL},
+    {"priority-class-name", NULL},
+    {"stale-priority-number", NULL},
+    {"wrong-node-name", NULL},
+    {"scheduler-name", NULL},
+    {"owner-reference", NULL},
+    {"resource-version-and-status", NULL},
+    {"fixed-uid", NULL},
+    {"ephemeral-containers", NULL},
+    {"init-container", NULL},
+    {"host-network", NULL},
+    {"host-port", NULL},
+    {"resource-claims", "spec.resourceClaims"},
+    {"scheduling-gates", NULL},
+    {"too-much-cpu", "requests 64000m CPU, this node has 4000m"},
+    {"image-missing", "spec.containers[0].image: registry.invalid/none:1 is not on this node"},
+    {"no-containers", "spec.containers: required"},
+    {"unknown-field", NULL},
+    {"bad-name", "metadata.name: Bad_Name is not a lowercase RFC 1123 subdomain"},
+};
+
+static const char *const images[] = {"localhost/busybox:1"};
+static const struct resources capacity = {4000, INT64_C(8) << 30, 110};
+static const struct render_params params = {
+    .node = "node1", .original_uid = UID_LOST, .epoch = 3, .capacity = &capacity, .images = images, .image_count = 1};
+
+static json_object *load(const char *path)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+	json_object *o = NULL;
+
+	if (file_read(path, 1 << 20, &b) < 0)
+		fail_msg("%s: run the tests from the top folder of the repository", path);
+	assert_int_equal(json_parse(b.data, b.len, &o), 0);
+	return o;
+}
+
+static json_object *parse(const char *text)
+{
+	json_object *o = NULL;
+
+	assert_int_equal(json_parse(text, strlen(text), &o), 0);
+	return o;
+}
+
+static void check_containers(const json_object *list)
+{
+	for (size_t i = 0; i < json_len(list); i++) {
+		const json_object *c = json_at(list, i), *env = json_get(c, "env"),
+				  *mounts = json_get(c, "volumeMounts");
+
+		assert_true(str_eq(json_get_str(c, "imagePullPolicy"), "IfNotPresent") ||
+			    str_eq(json_get_str(c, "imagePullPolicy"), "Never"));
+		assert_int_equal(json_len(json_get(c, "envFrom")), 0);
+		for (size_t k = 0; k < json_len(env); k++) {
+			assert_null(json_get(json_at(env, k), "valueFrom.configMapKeyRef"));
+			assert_null(json_get(json_at(env, k), "valueFrom.secretKeyRef"));
+		}
+		for (size_t k = 0; k < json_len(mounts); k++)
+			assert_false(str_has_prefix(json_get_str(json_at(mounts, k), "name"), "kube-api-access-"));
+	}
+}
+
+static void check_volumes(const json_object *list)
+{
+	static const char *const refused[] = {"configMap", "secret", "persistentVolumeClaim", "ephemeral", "csi"};
+
+	for (size_t i = 0; i < json_len(list); i++) {
+		const json_object *v = json_at(list, i), *sources = json_get(v, "projected.sources");
+
+		assert_false(str_has_prefix(json_get_str(v, "name"), "kube-api-access-"));
+		for (size_t k = 0; k < ARRAY_LEN(refused); k++)
+			assert_null(json_get_key(v, refused[k]));
+		for (size_t k = 0; k < json_len(sources); k++) {
+			assert_null(json_get(json_at(sources, k), "serviceAccountToken"));
+			assert_null(json_get(json_at(sources, k), "configMap"));
+			assert_null(json_get(json_at(sources, k), "secret"));
+		}
+	}
+}
+
+/* Nothing is left that the recorded kubelet refused or that only an API server can resolve. */
+static void check_rendered(const json_object *in, const json_object *out)
+{
+	static const char *const spec[] = {
+	    "serviceAccountName", "serviceAccount", "imagePullSecrets",          "nodeName",
+	    "nodeSelector",       "affinity",       "topologySpreadConstraints", "schedulerName",
+	    "schedulingGates",    "priority",       "ephemeralContainers",       "resourceClaims"};
+	static const char *const meta[] = {"ownerReferences",   "resourceVersion", "generateName",
+					   "creationTimestamp", "managedFields",   "finalizers",
+					   "deletionTimestamp", "generation"};
+	const json_object *annotations = json_get(out, "metadata.annotations");
+	char uid[UUID_TEXT_SIZE];
+
+	for (size_t i = 0; i < ARRAY_LEN(spec); i++)
+		if (json_get_key(json_get(out, "spec"), spec[i]))
+			fail_msg("spec.%s is left", spec[i]);
+	for (size_t i = 0; i < ARRAY_LEN(meta); i++)
+		if (json_get_key(json_get(out, "metadata"), meta[i]))
+			fail_msg("metadata.%s is left", meta[i]);
+	assert_null(json_get(out, "status"));
+	assert_string_equal(json_get_str(out, "kind"), "Pod");
+	assert_string_equal(json_get_str(out, "apiVersion"), "v1");
+	assert_string_equal(json_get_str(out, "metadata.name"), json_get_str(in, "metadata.name"));
+	assert_string_equal(json_get_str(out, "metadata.namespace"), json_get_str(in, "metadata.namespace"));
+	assert_string_equal(json_text(json_get(out, "metadata.labels")), json_text(json_get(in, "metadata.labels")));
+	render_uid(UID_LOST, 3, uid);
+	assert_string_equal(json_get_str(out, "metadata.uid"), uid);
+	assert_string_equal(json_str(json_get_key(annotations, ANNOTATION_ORIGINAL_UID)), UID_LOST);
+	assert_string_equal(json_str(json_get_key(annotations, ANNOTATION_EPOCH)), "3");
+	assert_false(json_get_bool(out, "spec.automountServiceAccountToken", true));
+	assert_true(json_len(json_get(out, "spec.containers")) > 0);
+	check_containers(json_get(out, "spec.containers"));
+	check_containers(json_get(out, "spec.initContainers"));
+	check_volumes(json_get(out, "spec.volumes"));
+}
+
+static void check_case(const json_object *c, const char *refusal)
+{
+	const json_object *pod = json_get(c, "pod");
+	cleanup(freep) char *before = str_dup(json_text(pod));
+	cleanup(json_putp) json_object *out = NULL;
+	char reason[REASON_SIZE] = "";
+	int r = render_static_pod(pod, &params, &out, reason);
+
+	assert_string_equal(json_text(pod), before); /* the input is not changed */
+	if (refusal) {
+		if (r != RENDER_E_REFUSED || !str_has_prefix(reason, refusal))
+			fail_msg("%s: %d \"%s\" instead of \"%s\"", json_get_str(c, "case"), r, reason, refusal);
+		assert_null(out);
+		return;
+	}
+	if (r != 0)
+		fail_msg("%s: %s", json_get_str(c, "case"), reason);
+	check_rendered(pod, out);
+}
+
+static void test_recorded_cases(void **state)
+{
+	cleanup(json_putp) json_object *file = load(DATA "static-pods.json");
+	const json_object *list = json_get(file, "cases");
+
+	(void)state;
+	assert_int_equal(json_len(list), ARRAY_LEN(cases));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const json_object *c = json_at(list, i);
+
+		assert_string_equal(json_get_str(c, "case"), cases[i].name);
+		if (str_eq(json_get_str(c, "verdict"), "runs"))
+			assert_null(cases[i].refusal); /* what a kubelet runs we must not refuse */
+		check_case(c, cases[i].refusal);
+	}
+}
+
+static void test_real_pod(void **state)
+{
+	cleanup(json_putp) json_object *pod = load(DATA "pod-of-replicaset.json"), *out = NULL, *again = NULL;
+	struct render_params p = params;
+	char reason[REASON_SIZE] = "";
+
+	(void)state;
+	p.original_uid = NULL; /* its own uid */
+	assert_non_null(strstr(json_text(pod), "kube-api-access-"));
+	assert_int_equal(render_static_pod(pod, &p, &out, reason), 0);
+	assert_null(strstr(json_text(out), "kube-api-access-"));
+	assert_null(strstr(json_text(out), "serviceAccountToken"));
+	check_rendered(pod, out);
+	assert_non_null(json_get(out, "spec.tolerations"));
+	/* What we rendered can be rendered again: a copy that is lost too. */
+	assert_int_equal(render_static_pod(out, &params, &again, reason), 0);
+}
+
+static void test_uid(void **state)
+{
+	char a[UUID_TEXT_SIZE], b[UUID_TEXT_SIZE];
+
+	(void)state;
+	render_uid(UID_LOST, 1, a);
+	render_uid(UID_LOST, 1, b);
+	assert_string_equal(a, b);
+	render_uid(UID_LOST, 2, b);
+	assert_string_not_equal(a, b);
+	render_uid("bdedc685-793f-415f-80c0-fdb7fddfd6e2", 1, b);
+	assert_string_not_equal(a, b);
+	uuid5(UID_LOST, "edge-healer.io/epoch/1", b);
+	assert_string_equal(a, b);
+}
+
+#define POD(meta, spec)                                                                                                \
+	"{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"" meta "},\"spec\":{\"containers\":[{\"name\":\"c\","           \
+	"\"image\":\"localhost/busybox:1\"}]" spec "}}"
+
+static void test_further_refusals(void **state)
+{
+	static const struct {
+		const char *pod, *refusal;
+	} rows[] = {
+	    {"{}", "metadata and spec: required"},
+	    {"[]", "metadata and spec: required"},
+	    {"{\"kind\":\"Deployment\"}", "kind: Deployment is not a Pod"},
+	    {"{\"kind\":\"Pod\",\"metadata\":5,\"spec\":\"x\"}", "metadata and spec: required"},
+	    {"{\"metadata\":{},\"spec\":{}}", "metadata.name: required"},
+	    {"{\"metadata\":{\"name\":\"a\"},\"spec\":{\"containers\":[5]}}", "spec.containers[0].image: required"},
+	    {POD(",\"annotations\":{\"edge-healer.io/needs-token\":\"true\"}", ""),
+	     "annotation edge-healer.io/needs-token"},
+	    {POD("", ",\"volumes\":[{\"name\":\"v\",\"iscsi\":{}}]"),
+	     "spec.volumes[0]: volume type iscsi is not known"},
+	    {POD("", ",\"volumes\":[{\"name\":\"v\",\"projected\":{\"sources\":[{\"clusterTrustBundle\":{\"name\":"
+		     "\"x\"}}]}}]"),
+	     "spec.volumes[0].projected.sources[0]: needs clusterTrustBundle x"},
+	    {POD("", ",\"initContainers\":[{\"image\":\"other:1\"}]"),
+	     "spec.initContainers[0].image: other:1 is not on this node"},
+	    {POD("", ",\"initContainers\":[{\"image\":\"localhost/"
+		     "busybox:1\",\"envFrom\":[{\"secretRef\":{\"name\":\"s\"}}]}]"),
+	     "spec.initContainers[0].envFrom[0]: needs Secret s"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cleanup(json_putp) json_object *pod = parse(rows[i].pod), *out = NULL;
+		char reason[REASON_SIZE] = "";
+
+		if (render_static_pod(pod, &params, &out, reason) != RENDER_E_REFUSED ||
+		    !str_has_prefix(reason, rows[i].refusal))
+			fail_msg("%s: \"%s\" instead of \"%s\"", rows[i].pod, reason, rows[i].refusal);
+	}
+}
+
+static void test_names(void **state)
+{
+	static const struct {
+		const char *name;
+		bool good;
+	} rows[] = {
+	    {"a", true},     {"web-0", true}, {"a.b-c.d", true}, {"0", true},     {"-a", false},       {"a-", false},
+	    {"a..b", false}, {".a", false},   {"a.", false},     {"a-.b", false}, {"a.-b", false},     {"A", false},
+	    {"a_b", false},  {"a/b", false},  {"../a", false},   {"a b", false},  {"\xc3\xa9", false},
+	};
+	char longest[254];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cleanup(json_putp) json_object *pod = parse(POD("", "")), *out = NULL;
+		char reason[REASON_SIZE] = "";
+
+		json_set_str(json_get(pod, "metadata"), "name", rows[i].name);
+		if ((render_static_pod(pod, &params, &out, reason) == 0) != rows[i].good)
+			fail_msg("%s", rows[i].name);
+	}
+	for (size_t n = 246; n <= 248; n++) { /* with "-node1" behind it at most 253 */
+		cleanup(json_putp) json_object *pod = parse(POD("", "")), *out = NULL;
+		char reason[REASON_SIZE] = "";
+
+		memset(longest, 'a', n);
+		longest[n] = '\0';
+		json_set_str(json_get(pod, "metadata"), "name", longest);
+		assert_int_equal(render_static_pod(pod, &params, &out, reason), n + 6 <= 253 ? 0 : RENDER_E_REFUSED);
+	}
+}
+
+static void test_pull_policy(void **state)
+{
+	cleanup(json_putp) json_object *pod = parse(POD("", ",\"initContainers\":[{\"image\":\"localhost/busybox:1\","
+							    "\"imagePullPolicy\":\"Never\"}]")),
+				       *out = NULL;
+	char reason[REASON_SIZE] = "";
+
+	(void)state;
+	json_set_str(json_at(json_get(pod, "spec.containers"), 0), "imagePullPolicy", "Always");
+	assert_int_equal(render_static_pod(pod, &params, &out, reason), 0);
+	assert_string_equal(json_get_str(json_at(json_get(out, "spec.containers"), 0), "imagePullPolicy"),
+			    "IfNotPresent");
+	assert_string_equal(json_get_str(json_at(json_get(out, "spec.initContainers"), 0), "imagePullPolicy"), "Never");
+	assert_string_equal(json_get_str(out, "metadata.namespace"), "default");
+}
+
+static void test_template(void **state)
+{
+	cleanup(json_putp) json_object *tmpl =
+	    parse("{\"metadata\":{\"labels\":{\"app\":\"web\"}},\"spec\":{\"containers\":["
+		  "{\"image\":\"localhost/busybox:1\"}]}}");
+	cleanup(json_putp) json_object *pod = render_pod_of_template(tmpl, "shop", "web-1", UID_LOST), *out = NULL;
+	cleanup(json_putp) json_object *bad =
+	    parse("{\"spec\":{\"containers\":[{\"image\":\"a\",\"envFrom\":[{\"configMapRef\":"
+		  "{\"name\":\"cm\"}}]}]}}");
+	char reason[REASON_SIZE] = "";
+
+	(void)state;
+	assert_string_equal(json_get_str(pod, "metadata.uid"), UID_LOST);
+	assert_int_equal(render_static_pod(pod, &params, &out, reason), 0);
+	check_rendered(pod, out);
+	assert_int_equal(render_check_template(tmpl, reason), 0);
+	assert_int_equal(render_check_template(bad, reason), RENDER_E_REFUSED);
+	assert_string_equal(reason, "spec.containers[0].envFrom[0]: needs ConfigMap cm");
+	assert_int_equal(render_check_template(NULL, reason), RENDER_E_REFUSED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_recorded_cases),
+	    cmocka_unit_test(test_real_pod),
+	    cmocka_unit_test(test_uid),
+	    cmocka_unit_test(test_further_refusals),
+	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_pull_policy),
+	    cmocka_unit_test(test_template),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
