@@ -11,12 +11,16 @@
 /* serf's limit of 512 bytes is on the encoded message, whose envelope takes up to 40 (seen with serf 0.9.4) */
 #define WIRE_EVENT_MAX (512 - 40 - (sizeof(WIRE_CLAIM_EVENT) - 1))
 
+#define WIRE_UID_LEN 18			/* "e6f6ef69-ec9e-42e6": what a message carries of a pod's uid */
+#define WIRE_UID_FULL 36
+
 /* How many claims of this node fit into one message. */
 size_t wire_claims_max(const char *node);
-/* Append claims of one node (node, mirror and time of the first stand for all). 0, or -EINVAL: too many, or a uid that is no
- * UUID (nothing usable was appended then). */
-int wire_put_claims(struct buf *b, const struct claim *claims, size_t n);
-/* Each claim of a message; fn is not called for a message that is cut short. 0 or -EPROTO. */
+/* Append one message with the leading claims that fit into it: those that share mirror, epoch, rank and state with the first.
+ * Returns how many; 0 when the first one's uid is no UUID (what was appended is of no use then). */
+size_t wire_put_claims(struct buf *b, const struct claim *claims, size_t n);
+/* Each claim of a message, with WIRE_UID_LEN characters of the pod's uid; fn is not called for a message that is malformed.
+ * 0 or -EPROTO. */
 int wire_get_claims(const void *data, size_t n, void (*fn)(void *arg, const struct claim *c), void *arg);
 
 void wire_put_witness(struct buf *b, bool sees);

@@ -19,5 +19,6 @@ enum fit {
 enum fit fit_constraints(const struct constraints *c, const struct node *n, bool ignore_outage);
 /* Host ports against the active pods on the node. */
 enum fit fit_ports(const struct constraints *c, const struct node *n);
+bool fit_ports_clash(const struct constraints *a, const struct constraints *b);
 enum fit fit_resources(const struct resources *want, const struct resources *have);
 const char *fit_reason(enum fit f);		/* for people */

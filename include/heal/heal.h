@@ -22,6 +22,10 @@
 #define HEAL_NAMESPACES_MAX 64
 #define HEAL_REFUTED_RETRY_MS 1000	/* a refuted suspicion is looked at again after this */
 #define HEAL_REFUSED_RETRY_MS 5000	/* a pod that fits nowhere is ranked again after this */
+#define HEAL_GAVE_UP_RETRY_MS 60000	/* when all who could take a pod gave up, they are asked again after this */
+#define HEAL_STALE_RETRY_MS 500		/* without fresh membership: look again after this */
+#define HEAL_ANSWER_MS 3000		/* a probe or a question without any answer for this long is given up */
+#define HEAL_PROBE_LOOK_MS 100		/* how often a probe that is overdue is looked at */
 #define HEAL_BIND_RETRY_MS 5000		/* a binding without a visible effect is tried again after this */
 #define HEAL_SETTLE_MS 10000		/* how long a returned node must look healthy before its old "Ready" is believed */
 #define HEAL_REPLACE_RETRY_MS 10000	/* a lost API pod that is still there is deleted again after this */

@@ -11,11 +11,15 @@
 #include "model/pod.h"
 
 #define RANK_DEPTH 4			/* ranks kept per pod; when all of them stay silent the pod is ranked anew */
+#define RANK_EXCLUDE (2 * RANK_DEPTH + 1)	/* who gave up, who stayed silent, and ourselves */
 
 struct bidder {
 	const char *name;		/* interned */
 	const struct node *node;	/* its mirrored Node, for the filters */
-	struct resources free;		/* what it may still take; rank_place() subtracts from it */
+	struct resources free;		/* what it may still take, by requests; rank_place() subtracts from it */
+	int64_t bid_cpu;		/* what it bids: free CPU as its tag tells, lowered by its load; never decides what fits */
+	const struct constraints **held;	/* host ports taken by what the mirror does not show: claims, losses */
+	size_t held_count;
 };
 
 struct rank_pod {			/* one lost pod */
@@ -24,11 +28,11 @@ struct rank_pod {			/* one lost pod */
 	int32_t priority;
 	struct resources request;
 	const struct constraints *constraints;
-	const char *exclude[RANK_DEPTH];	/* interned nodes that tried and withdrew, or held it before; NULL = none */
+	const char *exclude[RANK_EXCLUDE];	/* interned nodes that shall not take it now; NULL = none */
 	/* filled in: */
 	const char *ranks[RANK_DEPTH];	/* interned node names, best first */
 	size_t rank_count;		/* 0 = fits nowhere */
-	enum fit misfit;		/* why the last candidate was rejected, when rank_count is 0 */
+	enum fit misfit;		/* how far the best candidate came, when rank_count is 0; FIT_OK: there was none */
 };
 
 /* Sorts `pods` and fills in their ranks. `ignore_outage` as in fit_constraints(). O(pods × bidders). */

@@ -92,6 +92,7 @@ static void on_idle(void *arg)
 	store_batch_flush(a);
 	store_idle(a->store);
 	mirror_check_store(a);
+	gossip_forget_claims(a);
 	a->isolated_before = false;	/* alone still? then join again */
 	timer_start_ms(a->idle_timer, IDLE_MS);
 }

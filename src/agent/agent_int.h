@@ -26,8 +26,10 @@
 #define WITNESS_ANSWER_MS 800		/* an answer later than this is of no use */
 #define DIAL_TIMEOUT_MS 500		/* of one probe of a suspect's ports */
 #define EVENTS_MAX 256			/* Kubernetes Events that wait for the link */
+#define CLAIMS_MAX 50000			/* more than this are not believed */
 #define CPU_TAG_STEP 50			/* milli-CPU: smaller changes of the tag are not told */
 #define MEM_TAG_STEP 64			/* MiB */
+#define LOAD_STEP 0.15			/* share of all CPUs by which load must change to be told */
 
 enum watch_kind { WATCH_NODES, WATCH_WORKLOADS, WATCH_PODS, WATCH_COUNT };	/* in the order of starting */
 
@@ -71,6 +73,7 @@ struct agent {
 	struct peers peers;
 	struct timer *tags_timer, *claims_timer;
 	struct cpu_load load;
+	double load_told;
 	int64_t cpu_tag, mem_tag;		/* last told */
 	bool isolated_before;
 	struct op *join;
@@ -115,7 +118,8 @@ void uplink_start(struct agent *a);
 int gossip_new(struct agent *a);
 void gossip_free(struct agent *a);
 void gossip_tags_soon(struct agent *a);
-void gossip_tell_claims(struct agent *a, const struct claim *claims, size_t n);
+void gossip_tell_claims(struct agent *a, struct claim *claims, size_t n);	/* sorts them */
+void gossip_forget_claims(struct agent *a);	/* those that mean nothing any more; while online */
 struct resources local_free(const struct agent *a);
 
 /* witness.c */

@@ -387,6 +387,7 @@ static size_t batch_render(struct agent *a, struct restore *items, const struct 
 			tell(a, &(struct tale){ .event = "refused", .kube_reason = "RestoreRefused", .warning = true, .ns = p->ns,
 						.pod = p->name, .uid = p->uid, .node = acts[i]->node },
 			     "reason=\"%s\"", it->reason);
+			heal_on_restore_failed(a->heal, p->uid, loop_now(a->loop));
 		}
 		copy_free(it->c);
 	}
@@ -434,6 +435,7 @@ static void resume_copy(void *arg, struct copy *c)
 		c->deadline = there ? mono_add_ms(loop_now(a->loop), a->conf->heal_start_timeout_ms) : loop_now(a->loop);
 	} else if (c->state == COPY_RUNNING && !there) {
 		c->state = COPY_DROPPING;	/* somebody removed it: see to its end */
+		claim_end(a, c, CLAIM_DONE);
 	}
 	log_info(LOG_HEAL, "resumed", "pod=%s/%s state=%s file=%s there=%d", c->ns, c->name, copy_state_name(c->state), c->file,
 		 there);

@@ -4,6 +4,7 @@
 
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -172,11 +173,13 @@ static void set_stepped_tag(struct agent *a, const char *key, int64_t v, int64_t
 	set_number_tag(a, key, v);
 }
 
-/* Free = allocatable − the larger of what is requested and what is in use. */
+/* Free = allocatable − the larger of what is requested and what is in use. Load is told in coarse steps: while a tag is under way
+ * two nodes may rank differently, and most changes of load mean nothing. */
 static void tags_update(struct agent *a)
 {
 	const struct node *n = view_node(a->view, a->self);
 	struct resources left = local_free(a);
+	int64_t idle;
 	const char *site = a->conf->site;
 
 	if (str_is_empty(site))
@@ -186,8 +189,10 @@ static void tags_update(struct agent *a)
 	set_number_tag(a, "v", PEER_PROTOCOL);
 	if (!n)
 		return;			/* without our own Node we cannot bid */
-	if (n->allocatable.cpu_milli - cpu_load_milli(&a->load, n->allocatable.cpu_milli) < left.cpu_milli)
-		left.cpu_milli = n->allocatable.cpu_milli - cpu_load_milli(&a->load, n->allocatable.cpu_milli);
+	if (fabs(a->load.used - a->load_told) > LOAD_STEP)
+		a->load_told = a->load.used;
+	idle = n->allocatable.cpu_milli - (int64_t)(a->load_told * (double)n->allocatable.cpu_milli);
+	left.cpu_milli = idle < left.cpu_milli ? idle : left.cpu_milli;
 	set_stepped_tag(a, "cpu", left.cpu_milli, &a->cpu_tag, CPU_TAG_STEP);
 	set_stepped_tag(a, "mem", left.mem_bytes >> 20, &a->mem_tag, MEM_TAG_STEP);
 	set_number_tag(a, "pods", left.pods);
@@ -212,25 +217,31 @@ void gossip_tags_soon(struct agent *a)
 
 /* ---- claims ---- */
 
-static int tell_claims_once(struct agent *a, const struct claim *claims, size_t n)
+/* What travels together lies together. */
+static int claim_order(const void *x, const void *y)
 {
-	cleanup(buf_fini) struct buf b = BUF_INIT;
-	int r = wire_put_claims(&b, claims, n);
+	const struct claim *a = x, *b = y;
 
-	return r < 0 ? r : serf_client_event(a->serf, WIRE_CLAIM_EVENT, b.data, b.len);
+	if (a->mirror != b->mirror)
+		return a->mirror < b->mirror ? -1 : 1;
+	if (a->epoch != b->epoch)
+		return a->epoch < b->epoch ? -1 : 1;
+	return a->rank != b->rank ? (a->rank < b->rank ? -1 : 1) : (int)a->state - (int)b->state;
 }
 
-void gossip_tell_claims(struct agent *a, const struct claim *claims, size_t n)
+void gossip_tell_claims(struct agent *a, struct claim *claims, size_t n)
 {
-	size_t most = wire_claims_max(a->self);
-
-	for (size_t i = 0; i < n; i += most) {
-		int r = tell_claims_once(a, claims + i, n - i < most ? n - i : most);
+	qsort(claims, n, sizeof(claims[0]), claim_order);
+	for (size_t i = 0; i < n;) {
+		cleanup(buf_fini) struct buf b = BUF_INIT;
+		size_t told = wire_put_claims(&b, claims + i, n - i);
+		int r = told ? serf_client_event(a->serf, WIRE_CLAIM_EVENT, b.data, b.len) : -EINVAL;
 
 		if (r < 0) {		/* repeated later; until then the others see no claim */
 			metric_add(METRIC_EFFECT_ERRORS, 4, 1);
 			log_warn(LOG_SERF, "claim not told", "error=%s", err_str(r));
 		}
+		i += told ? told : 1;
 	}
 }
 
@@ -260,13 +271,14 @@ static void on_claims_due(void *arg)
 	free(own.items);
 }
 
-static void on_claim(void *arg, const struct claim *c)
+static void on_claim(struct agent *a, const struct claim *c)
 {
-	struct agent *a = arg;
 	enum claim_news news;
 
-	if (str_eq(c->node, a->self))
-		return;			/* our own event comes back to us */
+	if (claims_count(heal_claims(a->heal)) >= CLAIMS_MAX) {
+		metric_inc(METRIC_GOSSIP_DROPPED);
+		return;
+	}
 	news = heal_on_claim(a->heal, c);
 	if (news == CLAIM_NEWS_NONE)
 		return;
@@ -279,12 +291,94 @@ static void on_claim(void *arg, const struct claim *c)
 	think_soon(a);
 }
 
+struct stale_claims { const struct agent *a; struct claim *items; size_t count; };
+
+/* Nobody needs to know any more: the pod is gone from the cluster and no copy of ours is left, or the claim ended. */
+static void collect_stale(void *arg, const struct claim *c)
+{
+	struct stale_claims *stale = arg;
+	bool own_copy = map_get(stale->a->copies, c->pod_uid) != NULL;
+
+	if (!own_copy && (c->state != CLAIM_LIVE || !view_pod(stale->a->view, c->pod_uid)))
+		stale->items[stale->count++] = *c;
+}
+
+void gossip_forget_claims(struct agent *a)
+{
+	struct stale_claims stale = { .a = a };
+
+	if (a->link.state != LINK_ONLINE || !mono_is_set(a->synced_at) || !claims_count(heal_claims(a->heal)))
+		return;
+	stale.items = mem_new_n(struct claim, claims_count(heal_claims(a->heal)));
+	claims_each(heal_claims(a->heal), collect_stale, &stale);
+	for (size_t i = 0; i < stale.count; i++) {
+		heal_forget_claim(a->heal, stale.items[i].pod_uid);
+		if (store_batch_begin(a) == 0 && store_delete_claim(a->store, stale.items[i].pod_uid) < 0)
+			a->store_failed = true;
+	}
+	free(stale.items);
+}
+
+/* A message names pods by half their uid; these are the pods that may be meant. */
+struct inbox {
+	struct agent *a;
+	struct claim *items;
+	size_t count, known;
+	struct map *by_prefix;		/* half a uid → struct claim in items */
+};
+
+static void inbox_add(void *arg, const struct claim *c)
+{
+	struct inbox *in = arg;
+
+	if (str_eq(c->node, in->a->self))
+		return;			/* our own event comes back to us */
+	in->items[in->count] = *c;
+	(void)map_put(in->by_prefix, in->items[in->count].pod_uid, &in->items[in->count]);
+	in->count++;
+}
+
+static void inbox_offer(struct inbox *in, const char *uid)
+{
+	char prefix[WIRE_UID_LEN + 1];
+	struct claim *c, whole;
+
+	(void)str_copy(prefix, sizeof(prefix), uid);
+	c = map_get(in->by_prefix, prefix);
+	if (!c)
+		return;
+	whole = *c;
+	(void)map_remove(in->by_prefix, prefix);
+	(void)str_copy(whole.pod_uid, sizeof(whole.pod_uid), uid);
+	in->known++;
+	on_claim(in->a, &whole);
+}
+
+static void inbox_resolve(struct inbox *in)
+{
+	struct map_entry *e, *next;
+
+	for (e = map_first(in->a->copies); e && in->known < in->count; e = next) {
+		next = map_next(e);
+		inbox_offer(in, map_key(e));
+	}
+	for (e = map_first(in->a->view->pods); e && in->known < in->count; e = map_next(e))
+		inbox_offer(in, map_key(e));
+}
+
 static void on_user_event(void *arg, const char *name, const void *payload, size_t n)
 {
-	struct agent *a = arg;
+	struct inbox in = { .a = arg };
 
-	if (str_eq(name, WIRE_CLAIM_EVENT) && wire_get_claims(payload, n, on_claim, a) < 0)
+	if (!str_eq(name, WIRE_CLAIM_EVENT))
+		return;
+	in.items = mem_new_n(struct claim, UINT8_MAX);
+	in.by_prefix = map_new();
+	if (wire_get_claims(payload, n, inbox_add, &in) < 0)
 		metric_inc(METRIC_GOSSIP_DROPPED);
+	inbox_resolve(&in);		/* a claim on a pod that nobody here knows is of no use to us */
+	map_free(in.by_prefix);
+	free(in.items);
 }
 
 /* ---- the connection ---- */

@@ -2,8 +2,11 @@
  *
  * A claims message (user event "eh-claim", bounded by WIRE_EVENT_MAX):
  *
- *   'E' 'H' version=1 type=1 | name length, node name | mirror u64 | at u64 (seconds) | count u8 |
- *   count × ( pod uid 16 bytes | epoch u32 | rank u8 | state u8 )
+ *   'E' 'H' version=1 type=1 | name length u8, node name | mirror u64 | at u64 (seconds) | epoch u32 | rank u8 | state u8 |
+ *   count u8 | count × first 8 bytes of a pod's uid
+ *
+ * Gossip carries about two such events per 200 ms and peer (its packets hold 1,400 bytes), so a message is kept small: claims that
+ * share epoch, rank and state travel together, and half a random UUID names a pod among those of one cluster.
  *
  * A witness answer (response to the query "eh-witness", whose payload is the node's name): 'E' 'H' version=1 type=2 | flags u8.
  * All numbers are big-endian. Unknown versions are dropped by the receiver: an older healer ignores what it does not know.
@@ -15,7 +18,7 @@
 
 #include "base/str.h"
 
-enum { WIRE_CLAIMS = 1, WIRE_WITNESS = 2, WIRE_HEAD = 4, ITEM_SIZE = 22, FLAG_SEES = 1 };
+enum { WIRE_CLAIMS = 1, WIRE_WITNESS = 2, WIRE_HEAD = 4, CLAIMS_HEAD = 1 + 8 + 8 + 4 + 1 + 1 + 1, ITEM_SIZE = 8, FLAG_SEES = 1 };
 
 static void put(struct buf *b, uint64_t v, int bytes)
 {
@@ -61,95 +64,102 @@ static int hex_value(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* A UUID in canonical lower-case form as 16 bytes. */
+/* The first half of a UUID in canonical lower-case form. */
 static int put_uid(struct buf *b, const char *uid)
 {
-	unsigned char raw[16];
+	unsigned char raw[ITEM_SIZE];
 	size_t n = 0;
 
-	for (const char *p = uid; *p; p++) {
+	for (const char *p = uid; *p && n < sizeof(raw); p++) {
 		int hi, lo;
 
 		if (*p == '-')
 			continue;
 		hi = hex_value(p[0]);
 		lo = hi < 0 ? -1 : hex_value(p[1]);
-		if (lo < 0 || n == sizeof(raw))
+		if (lo < 0)
 			return -EINVAL;
 		raw[n++] = (unsigned char)(hi << 4 | lo);
 		p++;
 	}
-	if (n != sizeof(raw))
+	if (n != sizeof(raw) || strlen(uid) != WIRE_UID_FULL)
 		return -EINVAL;
 	buf_add(b, raw, sizeof(raw));
 	return 0;
 }
 
+/* "e6f6ef69-ec9e-42e6": WIRE_UID_LEN characters. */
 static void get_uid(struct cursor *c, char out[UID_SIZE])
 {
-	int n = 0;
+	unsigned v[ITEM_SIZE];
 
-	for (int i = 0; i < 16; i++) {
-		n += snprintf(out + n, (size_t)(UID_SIZE - n), "%02x", (unsigned)get(c, 1));
-		if (i == 3 || i == 5 || i == 7 || i == 9)
-			out[n++] = '-';
-	}
+	for (int i = 0; i < ITEM_SIZE; i++)
+		v[i] = (unsigned)get(c, 1);
+	(void)snprintf(out, UID_SIZE, "%02x%02x%02x%02x-%02x%02x-%02x%02x", v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
 }
 
 size_t wire_claims_max(const char *node)
 {
-	return (WIRE_EVENT_MAX - WIRE_HEAD - 1 - strlen(node) - 8 - 8 - 1) / ITEM_SIZE;
+	return (WIRE_EVENT_MAX - WIRE_HEAD - CLAIMS_HEAD - strlen(node)) / ITEM_SIZE;
 }
 
-int wire_put_claims(struct buf *b, const struct claim *claims, size_t n)
+static bool travel_together(const struct claim *a, const struct claim *b)
 {
-	size_t name = n ? strlen(claims[0].node) : 0;
+	return a->mirror == b->mirror && a->epoch == b->epoch && a->rank == b->rank && a->state == b->state;
+}
 
-	if (n == 0 || n > wire_claims_max(claims[0].node) || n > UINT8_MAX)
-		return -EINVAL;
+size_t wire_put_claims(struct buf *b, const struct claim *claims, size_t n)
+{
+	size_t name = n ? strlen(claims[0].node) : 0, most = n ? wire_claims_max(claims[0].node) : 0, count = 0, at;
+
+	if (n == 0)
+		return 0;
 	put_head(b, WIRE_CLAIMS);
 	put(b, name, 1);
 	buf_add(b, claims[0].node, name);
 	put(b, claims[0].mirror, 8);
 	put(b, (uint64_t)(claims[0].at.ns / (1000 * NS_PER_MS)), 8);
-	put(b, n, 1);
-	for (size_t i = 0; i < n; i++) {
-		int r = put_uid(b, claims[i].pod_uid);
+	put(b, claims[0].epoch, 4);
+	put(b, claims[0].rank > UINT8_MAX ? UINT8_MAX : claims[0].rank, 1);
+	put(b, claims[0].state, 1);
+	at = b->len;
+	put(b, 0, 1);
+	while (count < n && count < most && travel_together(&claims[0], &claims[count]) && put_uid(b, claims[count].pod_uid) == 0)
+		count++;
+	b->data[at] = (char)count;
+	return count;
+}
 
-		if (r < 0)
-			return r;
-		put(b, claims[i].epoch, 4);
-		put(b, claims[i].rank > UINT8_MAX ? UINT8_MAX : claims[i].rank, 1);
-		put(b, claims[i].state, 1);
-	}
-	return 0;
+static bool get_claims_head(struct cursor *c, struct claim *claim, size_t *out_count)
+{
+	size_t name;
+
+	if (!get_head(c, WIRE_CLAIMS))
+		return false;
+	name = get(c, 1);
+	if (c->bad || name == 0 || name >= sizeof(claim->node) || (size_t)(c->end - c->p) < name || memchr(c->p, 0, name))
+		return false;
+	memcpy(claim->node, c->p, name);
+	c->p += name;
+	claim->mirror = get(c, 8);
+	claim->at.ns = (int64_t)(get(c, 8) % (UINT64_MAX >> 33)) * 1000 * NS_PER_MS;
+	claim->epoch = (uint32_t)get(c, 4);
+	claim->rank = (uint32_t)get(c, 1);
+	claim->state = (enum claim_state)get(c, 1);
+	*out_count = get(c, 1);
+	return !c->bad && claim->state <= CLAIM_DONE && claim->epoch > 0;
 }
 
 int wire_get_claims(const void *data, size_t n, void (*fn)(void *arg, const struct claim *c), void *arg)
 {
 	struct cursor c = { data, (const unsigned char *)data + n, false };
 	struct claim claim = { 0 };
-	size_t name, count;
+	size_t count;
 
-	if (!get_head(&c, WIRE_CLAIMS))
-		return -EPROTO;
-	name = get(&c, 1);
-	if (c.bad || name == 0 || name >= sizeof(claim.node) || (size_t)(c.end - c.p) < name || memchr(c.p, 0, name))
-		return -EPROTO;
-	memcpy(claim.node, c.p, name);
-	c.p += name;
-	claim.mirror = get(&c, 8);
-	claim.at.ns = (int64_t)(get(&c, 8) % (UINT64_MAX >> 33)) * 1000 * NS_PER_MS;
-	count = get(&c, 1);
-	if (c.bad || (size_t)(c.end - c.p) != count * ITEM_SIZE)
+	if (!get_claims_head(&c, &claim, &count) || (size_t)(c.end - c.p) != count * ITEM_SIZE)
 		return -EPROTO;
 	for (size_t i = 0; i < count; i++) {
 		get_uid(&c, claim.pod_uid);
-		claim.epoch = (uint32_t)get(&c, 4);
-		claim.rank = (uint32_t)get(&c, 1);
-		claim.state = (enum claim_state)get(&c, 1);
-		if (claim.state > CLAIM_DONE || claim.epoch == 0)
-			return -EPROTO;
 		fn(arg, &claim);
 	}
 	return 0;

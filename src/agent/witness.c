@@ -154,6 +154,7 @@ void witness_dial(struct agent *a, const char *node)
 		list_remove(&d->link);
 		free(d);
 		heal_on_probe(a->heal, node, false, loop_now(a->loop));
+		think_soon(a);
 	}
 }
 

@@ -123,7 +123,7 @@ static bool ports_clash(const struct host_port *a, const struct host_port *b)
 	       (any_ip(a->ip) || any_ip(b->ip) || str_eq(a->ip, b->ip));
 }
 
-static bool constraints_clash(const struct constraints *a, const struct constraints *b)
+bool fit_ports_clash(const struct constraints *a, const struct constraints *b)
 {
 	for (size_t i = 0; i < a->port_count; i++)
 		for (size_t j = 0; j < b->port_count; j++)
@@ -137,7 +137,7 @@ enum fit fit_ports(const struct constraints *c, const struct node *n)
 	if (!c->port_count)
 		return FIT_OK;
 	list_for_each(p, &n->pods, struct pod, by_node)
-		if (pod_is_active(p) && p->constraints && constraints_clash(c, p->constraints))
+		if (pod_is_active(p) && p->constraints && fit_ports_clash(c, p->constraints))
 			return FIT_PORT;
 	return FIT_OK;
 }

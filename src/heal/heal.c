@@ -1,7 +1,8 @@
 /* heal.c — one tick: observe always, act only on fresh facts
  *
  * Without a fresh answer of the local agent (peer_ttl) there is no membership to judge by: nothing is decided. Tilted (after a
- * clock jump or a suspend) suspicions are followed but nothing is acted upon.
+ * clock jump or a suspend) suspicions are followed but nothing is acted upon. After such a pause all turns are given anew:
+ * deadlines that passed meanwhile would make every rank act at once.
  */
 #include "heal/heal.h"
 
@@ -18,7 +19,7 @@ struct heal *heal_new(const struct heal_conf *conf)
 	h->conf = *conf;
 	h->suspects = map_new();
 	h->losses = map_new();
-	h->replaced = map_new();
+	h->marks = map_new();
 	h->claims = claims_new();
 	return h;
 }
@@ -48,12 +49,17 @@ void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 {
 	plan->count = 0;
 	plan->next_due = (struct mono){ 0 };
-	if (!membership_is_fresh(h, f, t->now))
+	if (!membership_is_fresh(h, f, t->now)) {
+		h->paused = true;
+		plan_wake_at(plan, mono_add_ms(t->now, HEAL_STALE_RETRY_MS));
 		return;
+	}
 	h->local_left = f->local_free;
 	suspects_tick(h, t, f, plan);
-	if (t->tilted)
+	if (t->tilted) {
+		h->paused = true;
 		return;
+	}
 	losses_tick(h, t, f, plan);
 	copies_tick(h, t, f, plan);
 }

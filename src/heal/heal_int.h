@@ -2,7 +2,9 @@
 #pragma once
 #include "heal/heal.h"
 
-#define SUSPECT_WITNESSES_MAX 16
+#define SUSPECT_VOICES_MAX 128
+
+struct voice { const char *from; bool sees; };	/* interned; one witness's answer */
 
 struct suspect {
 	const char *node;		/* interned */
@@ -11,9 +13,9 @@ struct suspect {
 	struct mono due;		/* when to look again */
 	bool probing, probed, reachable;
 	bool ended;			/* nobody else will answer our question */
-	struct mono probed_at;
-	const char *confirmed[SUSPECT_WITNESSES_MAX];	/* interned */
-	size_t confirm_count, refute_count;
+	struct mono probe_due;		/* an outstanding probe is repeated then */
+	struct voice voices[SUSPECT_VOICES_MAX];
+	size_t voice_count;
 	bool scanned;			/* its pods have been turned into losses */
 	char note[REASON_SIZE];
 };
@@ -24,22 +26,38 @@ struct loss {
 	enum loss_state state;
 	const char *lost_node;		/* interned; NULL for unbound */
 	struct mono declared;		/* when ranked first */
-	struct mono due;		/* when this node acts, or looks again */
-	uint32_t epoch;
+	struct mono due;		/* when this node acts, or looks again; 0 = when its holder gives up */
+	uint32_t epoch, min_epoch;	/* min_epoch: all gave up the ones before */
 	const char *ranks[RANK_DEPTH];
 	size_t rank_count;
+	const char *silent[RANK_DEPTH];	/* ranked last time and never heard of */
 	struct resources request;
+	struct mono barred_until;	/* we failed to restore it: others first */
+	struct mono gave_up;		/* since when everyone who fits has given up; 0 = not so */
 	bool told;			/* the refusal has been told */
 	char note[REASON_SIZE];
+};
+
+/* Pods found lost in one tick, ranked together: the result must not depend on the order in which they were found. */
+struct batch {
+	struct rank_pod *pods;
+	size_t count, cap;
+};
+
+/* Pods that may be lost, before it is decided. */
+struct lost_pods {
+	const struct pod **items;
+	size_t count, cap;
 };
 
 struct heal {
 	struct heal_conf conf;
 	struct map *suspects;		/* node name → struct suspect */
 	struct map *losses;		/* pod uid → struct loss */
-	struct map *replaced;		/* pod uid → struct replaced */
+	struct map *marks;		/* uid → struct mark, of reconcile.c */
 	struct claims *claims;
 	bool breaker_open;
+	bool paused;			/* the last tick decided nothing: turns are given anew */
 	double tokens;			/* of the restore budget */
 	struct mono tokens_at;
 	struct resources local_left;	/* of facts.local_free, within one tick */
@@ -51,9 +69,27 @@ void suspects_free(struct heal *h);
 bool suspect_is_lost(const struct heal *h, const char *node);
 bool in_my_site(const struct heal *h, const struct peer *p);
 
+/* bidders.c */
+struct bidder *bidders_collect(const struct heal *h, const struct heal_facts *f, size_t *out_count);
+void bidders_free(struct bidder *b, size_t n);
+
+/* lost.c */
+bool pod_is_held(const struct heal *h, const struct heal_facts *f, const char *uid);
+bool lost_pod_counts(const struct heal *h, const struct heal_facts *f, const struct pod *p);
+bool unbound_is_ours(const struct heal *h, const struct heal_facts *f, const struct pod *p);
+const char *offline_refusal(const struct heal *h, const struct pod *p, const struct workload *w);
+bool workload_wants_more(const struct heal *h, const struct heal_facts *f, const struct workload *w, const struct batch *b);
+void lost_add(struct lost_pods *l, const struct pod *p);
+void lost_sort(struct lost_pods *l);	/* in the order of rank.h, each once */
+
 /* loss.c */
 void losses_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
 void losses_free(struct heal *h);
+
+/* turn.c */
+bool may_restore_offline(struct heal *h, const struct heal_facts *f);
+int my_rank(const struct heal *h, const struct loss *l);
+void losses_act(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
 
 /* reconcile.c */
 void copies_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);

@@ -42,7 +42,7 @@ static bool score_before(const struct score *a, const struct score *b)
 
 static bool is_excluded(const struct rank_pod *p, const char *name)
 {
-	for (size_t i = 0; i < RANK_DEPTH; i++)
+	for (size_t i = 0; i < RANK_EXCLUDE; i++)
 		if (p->exclude[i] == name)
 			return true;
 	return false;
@@ -60,13 +60,28 @@ static int siblings_on(const struct rank_pod *pods, size_t placed, const struct 
 	return n;
 }
 
-static enum fit judge(const struct rank_pod *p, const struct bidder *b, bool ignore_outage)
+/* Host ports against what runs on the node, what is claimed there and what was placed there in this round. */
+static enum fit judge_ports(const struct rank_pod *pods, size_t placed, const struct rank_pod *p, const struct bidder *b)
 {
+	if (!p->constraints->port_count)
+		return FIT_OK;
+	for (size_t i = 0; i < b->held_count; i++)
+		if (fit_ports_clash(p->constraints, b->held[i]))
+			return FIT_PORT;
+	for (size_t i = 0; i < placed; i++)
+		if (pods[i].rank_count && pods[i].ranks[0] == b->name && fit_ports_clash(p->constraints, pods[i].constraints))
+			return FIT_PORT;
+	return fit_ports(p->constraints, b->node);
+}
+
+static enum fit judge(const struct rank_pod *pods, size_t at, const struct bidder *b, bool ignore_outage)
+{
+	const struct rank_pod *p = &pods[at];
 	enum fit f = fit_constraints(p->constraints, b->node, ignore_outage);
 
 	if (f == FIT_OK)
-		f = fit_resources(&p->request, &b->free);
-	return f == FIT_OK ? fit_ports(p->constraints, b->node) : f;
+		f = judge_ports(pods, at, p, b);
+	return f == FIT_OK ? fit_resources(&p->request, &b->free) : f;
 }
 
 static void insert_best(struct score *best, size_t *count, struct score s)
@@ -89,7 +104,7 @@ static struct score score_of(const struct rank_pod *p, struct bidder *b)
 {
 	uint64_t h = str_hash(STR_HASH_INIT, p->uid, strlen(p->uid));
 
-	return (struct score){ .b = b, .cpu_left = b->free.cpu_milli - p->request.cpu_milli,
+	return (struct score){ .b = b, .cpu_left = b->bid_cpu - p->request.cpu_milli,
 			       .hash = str_hash(h, b->name, strlen(b->name)) };
 }
 
@@ -99,13 +114,17 @@ static void place_one(struct rank_pod *pods, size_t at, struct bidder *bidders, 
 	struct score best[RANK_DEPTH];
 	size_t count = 0;
 
+	p->misfit = FIT_OK;
 	for (size_t i = 0; i < n; i++) {
-		enum fit f = is_excluded(p, bidders[i].name) ? FIT_OK : judge(p, &bidders[i], ignore_outage);
 		struct score s;
+		enum fit f;
 
-		if (f != FIT_OK)
+		if (is_excluded(p, bidders[i].name))
+			continue;
+		f = judge(pods, at, &bidders[i], ignore_outage);
+		if (f > p->misfit)
 			p->misfit = f;
-		if (f != FIT_OK || is_excluded(p, bidders[i].name))
+		if (f != FIT_OK)
 			continue;
 		s = score_of(p, &bidders[i]);
 		if (count < RANK_DEPTH || s.cpu_left >= best[RANK_DEPTH - 1].cpu_left)
@@ -115,8 +134,10 @@ static void place_one(struct rank_pod *pods, size_t at, struct bidder *bidders, 
 	p->rank_count = count;
 	for (size_t i = 0; i < count; i++)
 		p->ranks[i] = best[i].b->name;
-	if (count)
+	if (count) {
 		resources_sub(&best[0].b->free, &p->request);
+		best[0].b->bid_cpu -= p->request.cpu_milli;
+	}
 }
 
 void rank_place(struct rank_pod *pods, size_t pod_count, struct bidder *bidders, size_t bidder_count, bool ignore_outage)

@@ -5,8 +5,8 @@
  *   it did not run within start_timeout               → withdraw (the next rank's turn)
  *   link online and the mirror in sync:
  *     the original pod is Ready on its living node    → drop
- *     its ReplicaSet has all its own pods Ready       → drop   (also: scaled down, scaled to 0)
- *     its ReplicaSet is gone for gone_grace           → drop   (a stale mirror looks the same)
+ *     its ReplicaSet has all its own pods Ready       → drop   (also: scaled down)
+ *     its ReplicaSet is gone, or scaled to 0, for gone_grace → drop   (a stale mirror looks the same)
  *     nobody else runs it and its node is still lost  → delete the lost API pod, so that the ReplicaSet makes its own; keep ours
  *
  * Make before break: nothing is dropped because something better is promised, only because it is Ready. A "Ready" that may be
@@ -20,30 +20,30 @@
 #include "base/str.h"
 #include "heal_int.h"
 
-/* A lost API pod that we asked to be deleted, or a workload first seen missing. */
-struct replaced {
+/* By uid: a lost API pod that we asked to be deleted, or a ReplicaSet first seen missing or scaled to 0. */
+struct mark {
 	char uid[UID_SIZE];
 	struct mono at;
 };
 
-static struct replaced *mark_find(const struct heal *h, const char *uid)
+static struct mark *mark_find(const struct heal *h, const char *uid)
 {
-	return map_get(h->replaced, uid);
+	return map_get(h->marks, uid);
 }
 
-static struct replaced *mark_add(struct heal *h, const char *uid, struct mono now)
+static struct mark *mark_add(struct heal *h, const char *uid, struct mono now)
 {
-	struct replaced *m = mem_new(struct replaced);
+	struct mark *m = mem_new(struct mark);
 
 	(void)str_copy(m->uid, sizeof(m->uid), uid);
 	m->at = now;
-	(void)map_put(h->replaced, m->uid, m);
+	(void)map_put(h->marks, m->uid, m);
 	return m;
 }
 
 static void mark_remove(struct heal *h, const char *uid)
 {
-	free(map_remove(h->replaced, uid));
+	free(map_remove(h->marks, uid));
 }
 
 static struct action *copy_action(struct plan *plan, enum action_kind kind, const struct copy *c, const char *reason)
@@ -91,7 +91,7 @@ static int own_ready(const struct heal_facts *f, const struct workload *w, const
 static void copy_replace_original(struct heal *h, const struct copy *c, const struct pod *p, const struct tick *t,
 				  struct plan *plan)
 {
-	struct replaced *m = mark_find(h, c->pod_uid);
+	struct mark *m = mark_find(h, c->pod_uid);
 
 	if (m && mono_since_ms(t->now, m->at) < HEAL_REPLACE_RETRY_MS) {
 		plan_wake_at(plan, mono_add_ms(m->at, HEAL_REPLACE_RETRY_MS));
@@ -104,18 +104,30 @@ static void copy_replace_original(struct heal *h, const struct copy *c, const st
 	copy_action(plan, ACTION_REPLACE, c, "node is lost: let its ReplicaSet replace it")->node = p->node;
 }
 
-static void orphan_reconcile(struct heal *h, const struct copy *c, const struct tick *t, struct plan *plan)
+/* The ReplicaSet is gone or wants no pods. A stale mirror looks the same: the grace begins with a synced one. */
+static void unwanted_reconcile(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f,
+			       struct plan *plan, const char *reason)
 {
-	struct replaced *m = mark_find(h, c->workload_uid);
+	struct mark *m = mark_find(h, c->workload_uid);
 	struct mono due;
 
 	if (!m)
 		m = mark_add(h, c->workload_uid, t->now);
+	if (m->at.ns < f->synced_at.ns)
+		m->at = f->synced_at;
 	due = mono_add_ms(m->at, h->conf.gone_grace_ms);
 	if (mono_reached(t->now, due))
-		copy_action(plan, ACTION_DROP, c, "ReplicaSet is gone");
+		copy_action(plan, ACTION_DROP, c, reason);
 	else
 		plan_wake_at(plan, due);
+}
+
+/* Its node is lost by witnesses; that the control plane misses the node too is the second piece of evidence. */
+static bool original_is_lost(const struct heal *h, const struct heal_facts *f, const struct pod *p)
+{
+	const struct node *n = p->node ? view_node(f->view, p->node) : NULL;
+
+	return p->node && !p->deleting && suspect_is_lost(h, p->node) && heal_has_majority(h, f->peers) && (!n || !n->ready);
 }
 
 static void copy_reconcile(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f,
@@ -124,23 +136,19 @@ static void copy_reconcile(struct heal *h, const struct copy *c, const struct ti
 	const struct workload *w = view_workload(f->view, c->workload_uid);
 	const struct pod *p = view_pod(f->view, c->pod_uid);
 
-	if (!w) {
-		orphan_reconcile(h, c, t, plan);
+	if (!w || w->deleting || w->replicas == 0) {
+		unwanted_reconcile(h, c, t, f, plan, w && !w->deleting ? "ReplicaSet is scaled to 0" : "ReplicaSet is gone");
 		return;
 	}
 	mark_remove(h, c->workload_uid);
-	if (p && ready_is_true(f, p, c, t->now)) {
+	if (p && ready_is_true(f, p, c, t->now))
 		copy_action(plan, ACTION_DROP, c, "original is back");
-	} else if (own_ready(f, w, c, t->now) >= w->replicas) {
-		copy_action(plan, ACTION_DROP, c, w->replicas ? "ReplicaSet has its own pods Ready" : "ReplicaSet is scaled to 0");
-	} else if (p && p->node && suspect_is_lost(h, p->node) && heal_has_majority(h, f->peers)) {
-		const struct node *n = view_node(f->view, p->node);
-
-		if (!n || !n->ready)		/* the control plane misses the node too: a second witness */
-			copy_replace_original(h, c, p, t, plan);
-	} else {
+	else if (own_ready(f, w, c, t->now) >= w->replicas)
+		copy_action(plan, ACTION_DROP, c, "ReplicaSet has its own pods Ready");
+	else if (p && original_is_lost(h, f, p))
+		copy_replace_original(h, c, p, t, plan);
+	else
 		plan_wake_at(plan, mono_add_ms(t->now, HEAL_SETTLE_MS));
-	}
 }
 
 static bool claim_is_lost(const struct heal *h, const struct copy *c)
@@ -173,15 +181,22 @@ static void copy_tick(struct heal *h, const struct copy *c, const struct tick *t
 		copy_reconcile(h, c, t, f, plan);
 }
 
+static void marks_clear(struct heal *h)
+{
+	map_for_each(struct mark, m, h->marks)
+		mark_remove(h, m->uid);
+}
+
 void copies_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
 	map_for_each(struct copy, c, f->copies)
 		copy_tick(h, c, t, f, plan);
+	if (map_count(f->copies) == 0)
+		marks_clear(h);
 }
 
 void copies_free(struct heal *h)
 {
-	map_for_each(struct replaced, m, h->replaced)
-		free(m);
-	map_free(h->replaced);
+	marks_clear(h);
+	map_free(h->marks);
 }

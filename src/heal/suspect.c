@@ -5,7 +5,7 @@
  * while the part of the site that we see is a majority of its last known members. What ends it: gossip says alive again,
  * or the node left (an operator at work, not a failure).
  *
- *   GRACE ──probe failed──> ASKING ──enough confirm──> LOST
+ *   GRACE ──probe failed──> ASKING ──enough confirm──> LOST ──majority gone──> REFUTED
  *     └──it answers──> REFUTED <──contradicted or too few──┘      REFUTED ──retry──> GRACE
  */
 #include <stdio.h>
@@ -14,6 +14,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "heal_int.h"
+
+#define NOTE_MINORITY "we do not see a majority of the site"
 
 static const char *const state_names[] = { "grace", "asking", "refuted", "lost" };
 
@@ -79,79 +81,106 @@ static struct suspect *suspect_add(struct heal *h, const struct peer *p)
 	return s;
 }
 
-static void suspect_probe(struct suspect *s, struct plan *plan)
+static void suspect_probe(struct suspect *s, struct mono now, struct plan *plan)
 {
 	s->probing = true;
 	s->probed = false;
+	s->probe_due = mono_add_ms(now, HEAL_ANSWER_MS);
 	plan_add(plan, ACTION_PROBE)->node = s->node;
 }
 
 static void suspect_ask(struct suspect *s, struct mono now, struct plan *plan)
 {
-	s->confirm_count = s->refute_count = 0;
+	s->voice_count = 0;
 	s->ended = false;
 	suspect_move(s, SUSPECT_ASKING, now, "asking the peers");
+	s->due = mono_add_ms(now, HEAL_ANSWER_MS);
+	plan_wake_at(plan, s->due);
 	plan_add(plan, ACTION_WITNESS)->node = s->node;
 }
 
 /* GRACE: wait for both the time and our own probe. */
-static void grace_tick(struct suspect *s, const struct tick *t, struct plan *plan)
+static void grace_tick(struct suspect *s, const struct tick *t, bool majority, struct plan *plan)
 {
-	if (!s->probing && !s->probed)
-		suspect_probe(s, plan);
-	if (!mono_reached(t->now, s->due)) {
+	if (!s->probed && (!s->probing || mono_reached(t->now, s->probe_due)))
+		suspect_probe(s, t->now, plan);
+	if (!mono_reached(t->now, s->due))
 		plan_wake_at(plan, s->due);
-		return;
-	}
-	if (!s->probed)
-		return;
-	if (s->reachable)
+	else if (!s->probed)
+		plan_wake_at(plan, mono_add_ms(t->now, HEAL_PROBE_LOOK_MS));
+	else if (s->reachable)
 		suspect_refute(s, t->now, "its kubelet or healer port answers us");
+	else if (!majority)
+		suspect_refute(s, t->now, NOTE_MINORITY);
 	else
 		suspect_ask(s, t->now, plan);
 }
 
-static void asking_tick(struct heal *h, struct suspect *s, const struct tick *t, const struct heal_facts *f)
+/* Only members of the site have a voice; one that gossip lost can still speak for the suspect, not against it. */
+static void count_voices(const struct heal *h, const struct suspect *s, const struct peers *peers, size_t *out_confirm,
+			 size_t *out_refute)
+{
+	*out_confirm = *out_refute = 0;
+	for (size_t i = 0; i < s->voice_count; i++) {
+		const struct peer *p = peers_find(peers, s->voices[i].from);
+
+		if (!p || !in_my_site(h, p))
+			continue;
+		if (s->voices[i].sees)
+			(*out_refute)++;
+		else if (p->status == PEER_ALIVE && p->name != s->node)
+			(*out_confirm)++;
+	}
+}
+
+static void asking_tick(struct heal *h, struct suspect *s, const struct tick *t, const struct heal_facts *f, bool majority,
+			struct plan *plan)
 {
 	size_t others = other_witnesses(h, f->peers, s->node);
 	size_t needed = (size_t)h->conf.witnesses < others ? (size_t)h->conf.witnesses : others;
-	bool all = s->confirm_count + s->refute_count >= others;
+	size_t confirm, refute;
 
-	if (!all && !s->ended)
-		return;
-	if (s->refute_count) {
+	count_voices(h, s, f->peers, &confirm, &refute);
+	if (confirm + refute < others && !s->ended && !mono_reached(t->now, s->due)) {
+		plan_wake_at(plan, s->due);
+	} else if (refute) {
 		suspect_refute(s, t->now, "a peer still sees it");
-	} else if (s->confirm_count < needed) {
+	} else if (confirm < needed) {
 		suspect_refute(s, t->now, "too few witnesses answered");
+	} else if (!majority) {
+		suspect_refute(s, t->now, NOTE_MINORITY);
 	} else {
-		suspect_move(s, SUSPECT_LOST, t->now, "confirmed by the peers");
-		(void)snprintf(s->note, sizeof(s->note), "confirmed by %zu of %zu peers", s->confirm_count, others);
+		suspect_move(s, SUSPECT_LOST, t->now, "");
+		(void)snprintf(s->note, sizeof(s->note), "confirmed by %zu of %zu peers", confirm, others);
 	}
 }
 
 static void suspect_tick(struct heal *h, struct suspect *s, const struct tick *t, const struct heal_facts *f,
 			 struct plan *plan)
 {
+	bool majority = heal_has_majority(h, f->peers);
+
 	switch (s->state) {
 	case SUSPECT_GRACE:
-		grace_tick(s, t, plan);
+		grace_tick(s, t, majority, plan);
 		break;
 	case SUSPECT_ASKING:
-		asking_tick(h, s, t, f);
-		if (s->state == SUSPECT_REFUTED)
-			plan_wake_at(plan, s->due);
+		asking_tick(h, s, t, f, majority, plan);
 		break;
 	case SUSPECT_REFUTED:
 		if (mono_reached(t->now, s->due)) {
 			suspect_move(s, SUSPECT_GRACE, t->now, "looking again");
-			suspect_probe(s, plan);
-		} else {
-			plan_wake_at(plan, s->due);
+			suspect_probe(s, t->now, plan);
+			plan_wake_at(plan, mono_add_ms(t->now, HEAL_PROBE_LOOK_MS));
 		}
 		break;
 	case SUSPECT_LOST:
+		if (!majority)		/* what a minority believes must be proven again when it meets the others */
+			suspect_refute(s, t->now, NOTE_MINORITY);
 		break;
 	}
+	if (s->state == SUSPECT_REFUTED)
+		plan_wake_at(plan, s->due);
 }
 
 void suspects_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
@@ -193,30 +222,28 @@ void heal_on_probe(struct heal *h, const char *node, bool reachable, struct mono
 {
 	struct suspect *s = map_get(h->suspects, node);
 
+	(void)now;
 	if (!s)
 		return;
 	s->probing = false;
 	s->probed = true;
 	s->reachable = reachable;
-	s->probed_at = now;
 }
 
+/* One voice per peer: the first one stands. When the table is full a voice for the suspect still finds a place. */
 void heal_on_witness(struct heal *h, const char *node, const char *from, bool sees_it)
 {
 	struct suspect *s = map_get(h->suspects, node);
 
 	if (!s || s->state != SUSPECT_ASKING || str_eq(from, h->conf.self))
 		return;
-	for (size_t i = 0; i < s->confirm_count && i < SUSPECT_WITNESSES_MAX; i++)
-		if (str_eq(s->confirmed[i], from))
-			return;			/* one voice per peer */
-	if (sees_it) {
-		s->refute_count++;
-		return;
-	}
-	if (s->confirm_count < SUSPECT_WITNESSES_MAX)
-		s->confirmed[s->confirm_count] = intern(from);
-	s->confirm_count++;
+	for (size_t i = 0; i < s->voice_count; i++)
+		if (str_eq(s->voices[i].from, from))
+			return;
+	if (s->voice_count < SUSPECT_VOICES_MAX)
+		s->voices[s->voice_count++] = (struct voice){ intern(from), sees_it };
+	else if (sees_it)
+		s->voices[SUSPECT_VOICES_MAX - 1] = (struct voice){ intern(from), true };
 }
 
 void heal_on_witness_end(struct heal *h, const char *node)

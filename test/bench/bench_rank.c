@@ -30,7 +30,8 @@ static void make_nodes(struct node *nodes, struct bidder *bidders)
 		for (int k = 0; k < PODS_EACH; k++)
 			list_add_tail(&nodes[i].pods, &make_pod(i, k)->by_node);
 		bidders[i] = (struct bidder){ .name = nodes[i].name, .node = &nodes[i],
-					      .free = { 2000 + i % 5 * 100, INT64_C(4) << 30, 80 } };
+					      .free = { 2000, INT64_C(4) << 30, 80 },
+					      .bid_cpu = 2000 - i % 5 * 100 };
 	}
 }
 

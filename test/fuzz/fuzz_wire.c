@@ -19,23 +19,28 @@ static void keep(void *arg, const struct claim *c)
 {
 	struct got *g = arg;
 
-	if (g->n == CLAIMS_MAX || strlen(c->pod_uid) != 36 || !c->node[0] || c->epoch == 0 || c->state > CLAIM_DONE)
+	if (g->n == CLAIMS_MAX || strlen(c->pod_uid) != WIRE_UID_LEN || !c->node[0] || c->epoch == 0 || c->state > CLAIM_DONE)
 		abort();
 	g->claims[g->n++] = *c;
 }
 
-static void send_again(const struct got *g)
+static void send_again(struct got *g)
 {
 	cleanup(buf_fini) struct buf b = BUF_INIT;
 	cleanup(freep) struct got *again = mem_new(struct got);
 
-	if (wire_put_claims(&b, g->claims, g->n) < 0)
+	for (size_t i = 0; i < g->n; i++) {
+		char rest[] = "-0000-000000000000";
+
+		(void)strncat(g->claims[i].pod_uid, rest, sizeof(rest));
+	}
+	if (wire_put_claims(&b, g->claims, g->n) != g->n)
 		abort();
 	if (wire_get_claims(b.data, b.len, keep, again) != 0 || again->n != g->n)
 		abort();
 	for (size_t i = 0; i < g->n; i++)
 		if (claim_compare(&g->claims[i], &again->claims[i]) != 0 ||
-		    strcmp(g->claims[i].pod_uid, again->claims[i].pod_uid) != 0 ||
+		    strncmp(g->claims[i].pod_uid, again->claims[i].pod_uid, WIRE_UID_LEN) != 0 ||
 		    g->claims[i].at.ns != again->claims[i].at.ns)
 			abort();
 }

@@ -1,0 +1,227 @@
+/* test_agent_wire.c — messages between healers: round trip, limits, hostile bytes */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/wire.h"
+#include "base/mem.h"
+
+struct got { struct claim items[64]; size_t count; };
+
+static void on_claim(void *arg, const struct claim *c)
+{
+	struct got *g = arg;
+
+	if (g->count < ARRAY_LEN(g->items))
+		g->items[g->count] = *c;
+	g->count++;
+}
+
+/* Claims of one message: they differ in the pod only. */
+static void make(struct claim *c, const char *node, unsigned i)
+{
+	*c = (struct claim){ .epoch = 0xfffffff0u, .rank = 3, .mirror = UINT64_C(0xfedcba9876543210), .state = CLAIM_DONE,
+			     .at = { 1700000000LL * 1000 * NS_PER_MS } };
+	(void)snprintf(c->pod_uid, sizeof(c->pod_uid), "e6f6ef69-ec9e-%04x-b2e4-f052ccb00001", i);
+	(void)str_copy(c->node, sizeof(c->node), node);
+}
+
+static void round_trip(const char *node)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+	size_t n = wire_claims_max(node);
+	struct claim in[64];
+	struct got g = { .count = 0 };
+
+	assert_in_range(n, 1, 60);
+	for (unsigned i = 0; i <= n; i++)
+		make(&in[i], node, i);
+	assert_int_equal(wire_put_claims(&b, in, n + 1), n);	/* what fits */
+	assert_true(b.len <= WIRE_EVENT_MAX);
+	assert_true(b.len + 8 > WIRE_EVENT_MAX);		/* the limit is not wasted */
+	assert_int_equal(wire_get_claims(b.data, b.len, on_claim, &g), 0);
+	assert_int_equal(g.count, n);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(strlen(g.items[i].pod_uid), WIRE_UID_LEN);
+		assert_memory_equal(g.items[i].pod_uid, in[i].pod_uid, WIRE_UID_LEN);
+		assert_string_equal(g.items[i].node, node);
+		assert_int_equal(g.items[i].epoch, in[i].epoch);
+		assert_int_equal(g.items[i].rank, in[i].rank);
+		assert_int_equal(g.items[i].state, in[i].state);
+		assert_true(g.items[i].mirror == in[i].mirror && g.items[i].at.ns == in[i].at.ns);
+	}
+	assert_int_equal(wire_put_claims(&b, in, 0), 0);
+}
+
+static void what_differs_travels_apart(void **state)
+{
+	struct claim in[4];
+
+	(void)state;
+	for (int field = 0; field < 4; field++) {
+		cleanup(buf_fini) struct buf b = BUF_INIT;
+
+		for (unsigned i = 0; i < ARRAY_LEN(in); i++)
+			make(&in[i], "n", i);
+		in[2].mirror += field == 0;
+		in[2].epoch += field == 1;
+		in[2].rank += field == 2;
+		in[2].state = field == 3 ? CLAIM_LIVE : in[2].state;
+		assert_int_equal(wire_put_claims(&b, in, ARRAY_LEN(in)), 2);
+	}
+}
+
+static void claims_make_the_round_trip_with_short_and_long_names(void **state)
+{
+	char name[129];
+
+	(void)state;
+	round_trip("n");
+	round_trip("edge-3");
+	memset(name, 'x', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';				/* 128 bytes: the longest serf takes */
+	round_trip(name);
+	assert_true(wire_claims_max(name) < wire_claims_max("n"));
+	assert_true(wire_claims_max(name) >= 10);
+	assert_true(wire_claims_max("edge-3") >= 50);	/* half of 100 lost pods in one message */
+}
+
+static void a_rank_beyond_a_byte_is_capped_and_a_bad_uid_refused(void **state)
+{
+	static const char *const bad[] = { "", "web-1", "e6f6ef69-ec9e-42e6-b2e4-f052ccb0000",
+					   "E6F6EF69-ec9e-42e6-b2e4-f052ccb00000",
+					   "e6f6ef69-ec9e-42e6-b2e4-f052ccb000001", "e6f6ef69-ec9g-42e6-b2e4-f052ccb00001" };
+	struct claim c;
+	struct got g = { .count = 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		cleanup(buf_fini) struct buf b = BUF_INIT;
+
+		make(&c, "n1", 1);
+		(void)str_copy(c.pod_uid, sizeof(c.pod_uid), bad[i]);
+		assert_int_equal(wire_put_claims(&b, &c, 1), 0);
+	}
+	{
+		cleanup(buf_fini) struct buf b = BUF_INIT;
+
+		make(&c, "n1", 1);
+		c.rank = 70000;
+		assert_int_equal(wire_put_claims(&b, &c, 1), 1);
+		assert_int_equal(wire_get_claims(b.data, b.len, on_claim, &g), 0);
+		assert_int_equal(g.items[0].rank, UINT8_MAX);
+	}
+}
+
+/* Every prefix, in memory of exactly its size so that a read beyond it is seen. */
+static void a_message_cut_anywhere_is_refused(void **state)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+	struct claim in[3];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		make(&in[i], "edge-3", i);
+	assert_int_equal(wire_put_claims(&b, in, 3), 3);
+	for (size_t n = 0; n <= b.len + 1; n++) {
+		char *cut = malloc(n ? n : 1);
+		struct got g = { .count = 0 };
+		int r;
+
+		assert_non_null(cut);
+		memset(cut, 0, n ? n : 1);
+		memcpy(cut, b.data, n < b.len ? n : b.len);
+		r = wire_get_claims(cut, n, on_claim, &g);
+		free(cut);
+		assert_int_equal(r, n == b.len ? 0 : -EPROTO);
+		assert_int_equal(g.count, n == b.len ? 3 : 0);
+	}
+}
+
+static void each_field_is_checked(void **state)
+{
+	/* E H version type | 6 e d g e - 3 | mirror 8 | at 8 | epoch 4 | rank | state | count | uid 8 */
+	static const struct { size_t at; unsigned char value; } rows[] = {
+		{ 0, 'e' }, { 1, 'x' }, { 2, WIRE_VERSION + 1 }, { 3, 2 }, { 4, 0 }, { 4, 200 }, { 4, 255 }, { 7, 0 }, { 32, 3 },
+		{ 32, 255 }, { 33, 0 }, { 33, 2 },
+	};
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+	struct claim c;
+	struct got g = { .count = 0 };
+
+	(void)state;
+	make(&c, "edge-3", 1);
+	c.epoch = 1;
+	assert_int_equal(wire_put_claims(&b, &c, 1), 1);
+	assert_int_equal(b.len, 42);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		char keep = b.data[rows[i].at];
+
+		b.data[rows[i].at] = (char)rows[i].value;
+		if (wire_get_claims(b.data, b.len, on_claim, &g) != -EPROTO)
+			fail_msg("row %zu", i);
+		b.data[rows[i].at] = keep;
+	}
+	b.data[30] = 0;						/* epoch 0 */
+	assert_int_equal(wire_get_claims(b.data, b.len, on_claim, &g), -EPROTO);
+	assert_int_equal(g.count, 0);
+}
+
+static void garbage_does_no_harm(void **state)
+{
+	unsigned seed = 7;
+
+	(void)state;
+	for (int round = 0; round < 20000; round++) {
+		size_t n = (size_t)rand_r(&seed) % 80;
+		char *data = malloc(n + 1);
+		struct got g = { .count = 0 };
+		bool sees;
+
+		assert_non_null(data);
+		for (size_t i = 0; i < n; i++)
+			data[i] = (char)rand_r(&seed);
+		if (round % 2 && n > 4)
+			memcpy(data, round % 4 == 1 ? "EH\1\1" : "EH\1\2", 4);
+		(void)wire_get_claims(data, n, on_claim, &g);
+		(void)wire_get_witness(data, n, &sees);
+		free(data);
+	}
+}
+
+static void a_witness_answers_yes_or_no(void **state)
+{
+	(void)state;
+	for (int sees = 0; sees < 2; sees++) {
+		cleanup(buf_fini) struct buf b = BUF_INIT;
+		bool got = !sees;
+
+		wire_put_witness(&b, sees);
+		for (size_t n = 0; n < b.len; n++)
+			assert_int_equal(wire_get_witness(b.data, n, &got), -EPROTO);
+		assert_int_equal(got, !sees);			/* untouched on failure */
+		assert_int_equal(wire_get_witness(b.data, b.len, &got), 0);
+		assert_int_equal(got, sees);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(claims_make_the_round_trip_with_short_and_long_names),
+		cmocka_unit_test(what_differs_travels_apart),
+		cmocka_unit_test(a_rank_beyond_a_byte_is_capped_and_a_bad_uid_refused),
+		cmocka_unit_test(a_message_cut_anywhere_is_refused),
+		cmocka_unit_test(each_field_is_checked),
+		cmocka_unit_test(garbage_does_no_harm),
+		cmocka_unit_test(a_witness_answers_yes_or_no),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

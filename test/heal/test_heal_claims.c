@@ -1,0 +1,129 @@
+/* test_heal_claims.c — who holds a pod, whatever the order of the messages */
+#include "heal_rig.h"
+
+static struct claim make(const char *node, uint32_t epoch, uint32_t rank, uint64_t mirror, enum claim_state state)
+{
+	struct claim c = { .pod_uid = "p", .epoch = epoch, .rank = rank, .mirror = mirror, .state = state };
+
+	(void)str_copy(c.node, sizeof(c.node), node);
+	return c;
+}
+
+static void the_better_claim_wins_in_any_order(void **state)
+{
+	/* best first: epoch, then fresher mirror, then rank, then name */
+	const struct claim best_first[] = {
+		make("n9", 2, 3, 1, CLAIM_LIVE), make("n8", 1, 2, 50, CLAIM_LIVE), make("n7", 1, 0, 40, CLAIM_LIVE),
+		make("n1", 1, 1, 40, CLAIM_LIVE), make("n2", 1, 1, 40, CLAIM_LIVE),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(best_first); i++)
+		for (size_t j = i + 1; j < ARRAY_LEN(best_first); j++)
+			for (int order = 0; order < 2; order++) {
+				struct claims *c = claims_new();
+
+				(void)claims_put(c, &best_first[order ? j : i]);
+				(void)claims_put(c, &best_first[order ? i : j]);
+				assert_string_equal(claims_live(c, "p")->node, best_first[i].node);
+				claims_free(c);
+			}
+}
+
+static void news_say_what_changed(void **state)
+{
+	static const struct { const char *node; uint32_t epoch, rank; enum claim_state s; enum claim_news news; } story[] = {
+		{ "n2", 1, 1, CLAIM_LIVE, CLAIM_NEWS_FIRST },
+		{ "n2", 1, 1, CLAIM_LIVE, CLAIM_NEWS_NONE },		/* told again */
+		{ "n3", 1, 2, CLAIM_LIVE, CLAIM_NEWS_BEATEN },
+		{ "n1", 1, 0, CLAIM_LIVE, CLAIM_NEWS_TAKEN_OVER },
+		{ "n2", 1, 1, CLAIM_WITHDRAWN, CLAIM_NEWS_NONE },	/* it was not the holder any more */
+		{ "n1", 1, 0, CLAIM_WITHDRAWN, CLAIM_NEWS_WITHDRAWN },
+		{ "n1", 1, 0, CLAIM_LIVE, CLAIM_NEWS_NONE },		/* overtaken by its own end */
+		{ "n2", 1, 1, CLAIM_LIVE, CLAIM_NEWS_NONE },
+		{ "n3", 1, 2, CLAIM_LIVE, CLAIM_NEWS_FIRST },
+		{ "n4", 2, 0, CLAIM_LIVE, CLAIM_NEWS_TAKEN_OVER },
+		{ "n1", 1, 0, CLAIM_LIVE, CLAIM_NEWS_NONE },		/* an older loss */
+		{ "n4", 2, 0, CLAIM_DONE, CLAIM_NEWS_WITHDRAWN },
+		{ "n5", 2, 0, CLAIM_LIVE, CLAIM_NEWS_NONE },		/* that loss is over */
+		{ "n5", 3, 0, CLAIM_LIVE, CLAIM_NEWS_FIRST },
+	};
+	struct claims *c = claims_new();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(story); i++) {
+		struct claim m = make(story[i].node, story[i].epoch, story[i].rank, 7, story[i].s);
+
+		if (claims_put(c, &m) != story[i].news)
+			fail_msg("line %zu", i);
+	}
+	assert_int_equal(claims_count(c), 1);
+	claims_free(c);
+}
+
+static void epochs_grow_with_each_loss(void **state)
+{
+	struct claims *c = claims_new();
+	struct claim m = make("n1", 4, 0, 7, CLAIM_LIVE);
+
+	(void)state;
+	assert_int_equal(claims_next_epoch(c, "p"), 1);
+	assert_int_equal(claims_epoch(c, "p"), 0);
+	(void)claims_put(c, &m);
+	assert_int_equal(claims_next_epoch(c, "p"), 5);		/* the holder was lost */
+	m.state = CLAIM_WITHDRAWN;
+	(void)claims_put(c, &m);
+	assert_int_equal(claims_next_epoch(c, "p"), 4);		/* the next rank's turn in the same loss */
+	m = make("n2", 4, 1, 7, CLAIM_LIVE);
+	(void)claims_put(c, &m);
+	m.state = CLAIM_DONE;
+	(void)claims_put(c, &m);
+	assert_int_equal(claims_next_epoch(c, "p"), 5);
+	assert_null(claims_live(c, "p"));
+	claims_remove(c, "p");
+	assert_int_equal(claims_next_epoch(c, "p"), 1);
+	claims_free(c);
+}
+
+static void those_who_gave_up_are_remembered_for_their_epoch(void **state)
+{
+	struct claims *c = claims_new();
+	const char *gone[RANK_DEPTH];
+	struct claim m = make("n1", 1, 0, 7, CLAIM_WITHDRAWN);
+
+	(void)state;
+	assert_int_equal(claims_put(c, &m), CLAIM_NEWS_NONE);	/* its live claim never reached us */
+	m = make("n2", 1, 1, 7, CLAIM_LIVE);
+	(void)claims_put(c, &m);
+	m.state = CLAIM_WITHDRAWN;
+	(void)claims_put(c, &m);
+	(void)claims_put(c, &m);
+	claims_withdrawn(c, "p", 1, gone);
+	assert_string_equal(gone[0], "n1");
+	assert_string_equal(gone[1], "n2");
+	assert_null(gone[2]);
+	claims_withdrawn(c, "p", 2, gone);
+	assert_null(gone[0]);
+	for (uint32_t i = 0; i < 2 * RANK_DEPTH; i++) {		/* more than there is room for: no harm */
+		char name[32];
+
+		(void)snprintf(name, sizeof(name), "m%u", i);
+		m = make(name, 1, i, 7, CLAIM_WITHDRAWN);
+		(void)claims_put(c, &m);
+	}
+	claims_withdrawn(c, "p", 1, gone);
+	assert_non_null(gone[RANK_DEPTH - 1]);
+	claims_free(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_better_claim_wins_in_any_order),
+		cmocka_unit_test(news_say_what_changed),
+		cmocka_unit_test(epochs_grow_with_each_loss),
+		cmocka_unit_test(those_who_gave_up_are_remembered_for_their_epoch),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,319 @@
+/* test_heal_reconcile.c — a copy goes when something better is Ready, never before */
+#include "heal_rig.h"
+
+/* n5 was lost offline, we hold a copy of its only pod; the link has just come back, the node has not. */
+static struct pod *story(struct rig *g, int32_t replicas)
+{
+	struct pod *p;
+
+	rig_init(g, 5);
+	rig_rs(g, "web", replicas);
+	p = rig_pod(g, "web-1", "web", "n5");
+	rig_lose(g, "n5");
+	(void)rig_copy(g, p->uid, COPY_RUNNING);
+	rig_after(g, 1000);
+	assert_int_equal(g->plan.count, 0);
+	rig_link(g, LINK_ONLINE);
+	return p;
+}
+
+static void expect_only(struct rig *g, enum action_kind kind, const char *reason)
+{
+	assert_int_equal(g->plan.count, 1);
+	assert_int_equal(g->plan.items[0].kind, kind);
+	if (!strstr(g->plan.items[0].reason, reason))
+		fail_msg("reason: %s", g->plan.items[0].reason);
+}
+
+static void expect_nothing_for(struct rig *g, int64_t ms)
+{
+	for (int64_t left = ms; left > 0; left -= 500) {
+		rig_after(g, 500);
+		if (g->plan.count)
+			fail_msg("%s: %s", action_name(g->plan.items[0].kind), g->plan.items[0].reason);
+	}
+}
+
+static void a_stale_ready_does_not_count(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	(void)story(&g, 1);			/* the API still shows web-1 Ready on n5, and n5 Ready */
+	expect_nothing_for(&g, 30000);
+	assert_true(mono_is_set(g.plan.next_due));
+	rig_fini(&g);
+}
+
+static void a_returned_node_is_believed_after_a_while(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	(void)story(&g, 1);
+	rig_after(&g, 20000);
+	rig_status(&g, "n5", PEER_ALIVE);
+	expect_nothing_for(&g, HEAL_SETTLE_MS - 500);
+	rig_after(&g, 500);
+	expect_only(&g, ACTION_DROP, "original is back");
+	rig_fini(&g);
+}
+
+static void a_young_link_is_not_believed_either(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	(void)story(&g, 1);
+	rig_link(&g, LINK_OFFLINE);
+	rig_status(&g, "n5", PEER_ALIVE);
+	rig_after(&g, 20000);
+	rig_link(&g, LINK_ONLINE);
+	expect_nothing_for(&g, HEAL_SETTLE_MS - 500);
+	rig_after(&g, 500);
+	expect_only(&g, ACTION_DROP, "original is back");
+	rig_fini(&g);
+}
+
+static void ready_after_our_claim_is_proof_at_once(void **state)
+{
+	struct rig g;
+	struct pod *p;
+
+	(void)state;
+	p = story(&g, 1);
+	rig_status(&g, "n5", PEER_ALIVE);
+	p->ready_since.ns = 999;		/* before we claimed */
+	rig_after(&g, 10);
+	assert_int_equal(g.plan.count, 0);
+	p->ready_since.ns = 1001;
+	rig_after(&g, 10);
+	expect_only(&g, ACTION_DROP, "original is back");
+	rig_fini(&g);
+}
+
+static void what_is_not_ready_is_no_replacement(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 7; i++) {
+		struct rig g;
+		struct pod *r;
+
+		(void)story(&g, 1);
+		r = rig_pod(&g, "web-2", "web", "n2");
+		r->ready_since.ns = 5000;
+		switch (i) {
+		case 0: r->ready = false; break;
+		case 1: r->deleting = true; break;
+		case 2: rig_node(&g, "n2")->ready = false; break;
+		case 3: rig_status(&g, "n2", PEER_FAILED); break;
+		case 4: rig_link(&g, LINK_SUSPECT); break;
+		case 5: g.f.synced_at.ns = 0; break;
+		case 6: rig_link(&g, LINK_OFFLINE); break;
+		default: break;
+		}
+		rig_after(&g, 100);
+		if (rig_count(&g, ACTION_DROP))
+			fail_msg("row %d: dropped", i);
+		rig_fini(&g);
+	}
+}
+
+static void all_replicas_must_be_ready(void **state)
+{
+	struct rig g;
+	struct workload *w;
+
+	(void)state;
+	(void)story(&g, 2);
+	rig_pod(&g, "web-2", "web", "n2")->ready_since.ns = 5000;
+	rig_after(&g, 100);
+	assert_int_equal(rig_count(&g, ACTION_DROP), 0);
+	w = view_workload(g.view, "rs-web");
+	w->replicas = 1;			/* scaled down: what is there is enough */
+	rig_after(&g, 100);
+	expect_only(&g, ACTION_DROP, "its own pods Ready");
+	rig_fini(&g);
+}
+
+static void gone_or_scaled_to_nothing_after_a_grace(void **state)
+{
+	for (int scaled = 0; scaled < 2; scaled++) {
+		struct rig g;
+
+		(void)state;
+		(void)story(&g, 1);
+		if (scaled)
+			view_workload(g.view, "rs-web")->replicas = 0;
+		else
+			view_remove_workload(g.view, "rs-web");
+		expect_nothing_for(&g, 30000);
+		rig_link(&g, LINK_SUSPECT);	/* a flap: the grace begins with a mirror in sync */
+		rig_after(&g, 100);
+		rig_link(&g, LINK_ONLINE);
+		expect_nothing_for(&g, g.conf.gone_grace_ms - 500);
+		rig_after(&g, 500);
+		expect_only(&g, ACTION_DROP, scaled ? "scaled to 0" : "gone");
+		rig_fini(&g);
+	}
+}
+
+static void a_workload_that_comes_back_starts_the_grace_anew(void **state)
+{
+	struct rig g;
+	struct workload *w;
+
+	(void)state;
+	(void)story(&g, 1);
+	w = view_workload(g.view, "rs-web");
+	w->replicas = 0;
+	expect_nothing_for(&g, 59000);
+	w->replicas = 1;
+	rig_after(&g, 500);
+	w->replicas = 0;
+	expect_nothing_for(&g, 59000);
+	rig_fini(&g);
+}
+
+static void the_lost_pod_is_replaced_once_both_sides_miss_its_node(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	(void)story(&g, 1);
+	rig_after(&g, 1000);
+	assert_int_equal(g.plan.count, 0);			/* the API still shows n5 Ready */
+	rig_node(&g, "n5")->ready = false;
+	rig_after(&g, 1000);
+	expect_only(&g, ACTION_REPLACE, "node is lost");
+	assert_string_equal(g.plan.items[0].node, "n5");
+	expect_nothing_for(&g, HEAL_REPLACE_RETRY_MS - 500);
+	rig_after(&g, 500);
+	expect_only(&g, ACTION_REPLACE, "node is lost");	/* it is still there */
+	view_remove_pod(g.view, "uid-web-1");
+	expect_nothing_for(&g, 30000);				/* make before break */
+	rig_pod(&g, "web-2", "web", "n2")->ready_since.ns = 5000;
+	rig_after(&g, 1);
+	expect_only(&g, ACTION_DROP, "its own pods Ready");
+	rig_fini(&g);
+}
+
+static void nothing_is_replaced_on_one_word(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	(void)story(&g, 1);
+	rig_node(&g, "n5")->ready = false;
+	rig_status(&g, "n5", PEER_ALIVE);			/* gossip sees it: only the API misses it */
+	rig_after(&g, 1000);
+	assert_int_equal(rig_count(&g, ACTION_REPLACE), 0);
+	rig_status(&g, "n5", PEER_FAILED);			/* failed, but no witnesses */
+	rig_after(&g, 1000);
+	assert_int_equal(rig_count(&g, ACTION_REPLACE), 0);
+	rig_status(&g, "n3", PEER_FAILED);
+	rig_status(&g, "n4", PEER_FAILED);
+	rig_after(&g, 1000);
+	assert_int_equal(rig_count(&g, ACTION_REPLACE), 0);
+	rig_fini(&g);
+}
+
+static void a_pod_that_is_going_already_is_not_replaced(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	story(&g, 1)->deleting = true;
+	rig_node(&g, "n5")->ready = false;
+	expect_nothing_for(&g, 30000);
+	rig_fini(&g);
+}
+
+static void a_copy_that_does_not_start_is_withdrawn(void **state)
+{
+	struct rig g;
+	struct copy *c;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n5");
+	rig_lose(&g, "n5");
+	c = rig_copy(&g, "uid-web-1", COPY_STARTING);
+	c->deadline = mono_add_ms(g.now, 10000);
+	rig_after(&g, 9999);
+	assert_int_equal(g.plan.count, 0);
+	assert_int_equal(mono_since_ms(g.plan.next_due, g.now), 1);
+	rig_after(&g, 1);
+	expect_only(&g, ACTION_WITHDRAW, "did not start in time");
+	c->state = COPY_DROPPING;
+	expect_nothing_for(&g, 5000);
+	rig_fini(&g);
+}
+
+static void the_loser_of_a_claim_withdraws(void **state)
+{
+	static const struct { const char *node; uint32_t epoch; bool lost; } rows[] = {
+		{ "n0", 1, true },		/* the same epoch: the lower name wins */
+		{ "n3", 1, false },
+		{ "n3", 2, true },		/* we were thought dead */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct rig g;
+
+		rig_init(&g, 5);
+		rig_rs(&g, "web", 1);
+		rig_pod(&g, "web-1", "web", "n5");
+		rig_lose(&g, "n5");
+		(void)rig_copy(&g, "uid-web-1", COPY_RUNNING);
+		(void)rig_claim(&g, "uid-web-1", rows[i].node, rows[i].epoch, CLAIM_LIVE);
+		rig_after(&g, 1);
+		if (rows[i].lost)
+			expect_only(&g, ACTION_WITHDRAW, "lost the claim");
+		else
+			assert_int_equal(g.plan.count, 0);
+		rig_fini(&g);
+	}
+}
+
+static void offline_and_tilted_nothing_is_handed_over(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	story(&g, 1)->ready_since.ns = 5000;
+	rig_status(&g, "n5", PEER_ALIVE);
+	g.tilted = true;
+	expect_nothing_for(&g, 20000);
+	g.tilted = false;
+	rig_link(&g, LINK_OFFLINE);
+	expect_nothing_for(&g, 20000);
+	rig_link(&g, LINK_ONLINE);
+	rig_after(&g, 1);
+	expect_only(&g, ACTION_DROP, "original is back");
+	rig_fini(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_stale_ready_does_not_count),
+		cmocka_unit_test(a_returned_node_is_believed_after_a_while),
+		cmocka_unit_test(a_young_link_is_not_believed_either),
+		cmocka_unit_test(ready_after_our_claim_is_proof_at_once),
+		cmocka_unit_test(what_is_not_ready_is_no_replacement),
+		cmocka_unit_test(all_replicas_must_be_ready),
+		cmocka_unit_test(gone_or_scaled_to_nothing_after_a_grace),
+		cmocka_unit_test(a_workload_that_comes_back_starts_the_grace_anew),
+		cmocka_unit_test(the_lost_pod_is_replaced_once_both_sides_miss_its_node),
+		cmocka_unit_test(nothing_is_replaced_on_one_word),
+		cmocka_unit_test(a_pod_that_is_going_already_is_not_replaced),
+		cmocka_unit_test(a_copy_that_does_not_start_is_withdrawn),
+		cmocka_unit_test(the_loser_of_a_claim_withdraws),
+		cmocka_unit_test(offline_and_tilted_nothing_is_handed_over),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,262 @@
+/* test_heal_suspect.c — no verdict on one piece of evidence */
+#include "heal_rig.h"
+
+static void every_piece_of_evidence_is_needed(void **state)
+{
+	/* five nodes, n5 fails; each row leaves one thing out */
+	static const struct { const char *name; bool probe_fails; int confirm, refute; bool lost; } rows[] = {
+		{ "all", true, 3, 0, true },
+		{ "two witnesses are enough", true, 2, 0, true },
+		{ "our probe reaches it", false, 3, 0, false },
+		{ "one witness", true, 1, 0, false },
+		{ "no witness", true, 0, 0, false },
+		{ "a peer still sees it", true, 2, 1, false },
+	};
+	static const char *const others[] = { "n2", "n3", "n4" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct rig g;
+		int n = 0;
+
+		rig_init(&g, 5);
+		rig_status(&g, "n5", PEER_FAILED);
+		rig_tick(&g);
+		heal_on_probe(g.heal, "n5", !rows[i].probe_fails, g.now);
+		rig_after(&g, 1000);
+		for (int k = 0; k < rows[i].confirm; k++)
+			heal_on_witness(g.heal, "n5", others[n++], false);
+		for (int k = 0; k < rows[i].refute; k++)
+			heal_on_witness(g.heal, "n5", others[n++], true);
+		heal_on_witness_end(g.heal, "n5");
+		rig_after(&g, 10);
+		if ((rig_suspect(&g, "n5") == SUSPECT_LOST) != rows[i].lost)
+			fail_msg("%s: %s", rows[i].name, suspect_state_name(rig_suspect(&g, "n5")));
+		rig_fini(&g);
+	}
+}
+
+static void grace_comes_first(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_status(&g, "n5", PEER_FAILED);
+	rig_tick(&g);
+	assert_int_equal(rig_count(&g, ACTION_PROBE), 1);
+	heal_on_probe(g.heal, "n5", false, g.now);
+	rig_after(&g, 999);
+	assert_int_equal(rig_count(&g, ACTION_WITNESS) + rig_count(&g, ACTION_PROBE), 0);
+	assert_int_equal(mono_since_ms(g.plan.next_due, g.now), 1);
+	rig_after(&g, 1);
+	assert_non_null(rig_find(&g, ACTION_WITNESS, "n5"));
+	rig_fini(&g);
+}
+
+static void one_voice_per_peer_and_only_of_the_site(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 6);
+	rig_peer(&g, "n6")->site = intern("elsewhere");
+	rig_status(&g, "n5", PEER_FAILED);
+	rig_tick(&g);
+	heal_on_probe(g.heal, "n5", false, g.now);
+	rig_after(&g, 1000);
+	heal_on_witness(g.heal, "n5", "n2", false);
+	heal_on_witness(g.heal, "n5", "n2", false);		/* twice the same */
+	heal_on_witness(g.heal, "n5", "n1", false);		/* ourselves */
+	heal_on_witness(g.heal, "n5", "n6", false);		/* another site */
+	heal_on_witness(g.heal, "n5", "n5", false);		/* the suspect */
+	heal_on_witness(g.heal, "n5", "nobody", false);
+	heal_on_witness_end(g.heal, "n5");
+	rig_after(&g, 1);
+	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_REFUTED);
+	rig_fini(&g);
+}
+
+static void another_site_cannot_speak_for_it_either(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 6);
+	rig_peer(&g, "n6")->site = intern("elsewhere");
+	rig_lose_evidence(&g, "n5");
+	heal_on_witness(g.heal, "n5", "n6", true);
+	rig_after(&g, 1);
+	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_LOST);
+	rig_fini(&g);
+}
+
+static void other_sites_are_no_losses(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_peer(&g, "n5")->site = intern("elsewhere");
+	rig_status(&g, "n5", PEER_FAILED);
+	rig_tick(&g);
+	assert_int_equal(g.plan.count, 0);
+	assert_true(heal_has_majority(g.heal, &g.peers));
+	rig_fini(&g);
+}
+
+static void a_refuted_suspicion_is_looked_at_again(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_status(&g, "n5", PEER_FAILED);
+	rig_tick(&g);
+	heal_on_probe(g.heal, "n5", true, g.now);
+	rig_after(&g, 1000);
+	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_REFUTED);
+	assert_int_equal(mono_since_ms(g.plan.next_due, g.now), HEAL_REFUTED_RETRY_MS);
+	rig_after(&g, HEAL_REFUTED_RETRY_MS);
+	assert_non_null(rig_find(&g, ACTION_PROBE, "n5"));
+	heal_on_probe(g.heal, "n5", false, g.now);
+	rig_after(&g, 1);
+	assert_non_null(rig_find(&g, ACTION_WITNESS, "n5"));
+	rig_fini(&g);
+}
+
+static void lost_answers_do_not_stop_us(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_status(&g, "n5", PEER_FAILED);
+	rig_tick(&g);
+	rig_after(&g, 1000);
+	assert_true(mono_is_set(g.plan.next_due));		/* the probe is overdue: we look again by ourselves */
+	rig_after(&g, HEAL_ANSWER_MS);
+	assert_non_null(rig_find(&g, ACTION_PROBE, "n5"));
+	heal_on_probe(g.heal, "n5", false, g.now);
+	rig_after(&g, 1);
+	assert_non_null(rig_find(&g, ACTION_WITNESS, "n5"));
+	assert_int_equal(mono_since_ms(g.plan.next_due, g.now), HEAL_ANSWER_MS);
+	heal_on_witness(g.heal, "n5", "n2", false);
+	heal_on_witness(g.heal, "n5", "n3", false);
+	rig_after(&g, HEAL_ANSWER_MS);				/* heal_on_witness_end() never came */
+	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_LOST);
+	rig_fini(&g);
+}
+
+static void what_ends_a_suspicion(void **state)
+{
+	static const enum peer_status ends[] = { PEER_ALIVE, PEER_LEFT, PEER_LEAVING, PEER_UNKNOWN };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		struct rig g;
+		bool known;
+
+		rig_init(&g, 5);
+		rig_lose(&g, "n5");
+		assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_LOST);
+		assert_false(heal_sees(g.heal, &g.peers, "n5", &known) || !known);
+		rig_status(&g, "n5", ends[i]);
+		rig_after(&g, 1);
+		rig_status(&g, "n5", PEER_FAILED);		/* again: from the beginning */
+		rig_after(&g, 1);
+		assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_GRACE);
+		(void)heal_sees(g.heal, &g.peers, "n5", &known);
+		assert_false(known);
+		g.peers.count = 4;				/* reaped from gossip */
+		rig_after(&g, 1);
+		g.peers.count = 5;
+		rig_after(&g, 1);
+		assert_non_null(rig_find(&g, ACTION_PROBE, "n5"));
+		rig_fini(&g);
+	}
+}
+
+static void a_minority_declares_nothing_and_keeps_nothing(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_lose(&g, "n5");
+	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_LOST);
+	rig_status(&g, "n4", PEER_FAILED);
+	rig_status(&g, "n3", PEER_FAILED);
+	rig_after(&g, 1);
+	assert_false(heal_has_majority(g.heal, &g.peers));
+	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_REFUTED);	/* to be proven again among the others */
+	heal_on_probe(g.heal, "n4", false, g.now);
+	rig_after(&g, 1000);
+	assert_null(rig_find(&g, ACTION_WITNESS, "n4"));
+	assert_int_equal(rig_suspect(&g, "n4"), SUSPECT_REFUTED);
+	rig_fini(&g);
+}
+
+static void majority_counts_members_of_the_site_that_have_not_left(void **state)
+{
+	static const struct { enum peer_status n2, n3, n4; const char *site4; bool majority; } rows[] = {
+		{ PEER_ALIVE, PEER_FAILED, PEER_FAILED, "", false },		/* half is none */
+		{ PEER_ALIVE, PEER_ALIVE, PEER_FAILED, "", true },
+		{ PEER_ALIVE, PEER_FAILED, PEER_LEFT, "", true },
+		{ PEER_ALIVE, PEER_FAILED, PEER_LEAVING, "", true },
+		{ PEER_ALIVE, PEER_FAILED, PEER_FAILED, "other", true },
+		{ PEER_FAILED, PEER_FAILED, PEER_ALIVE, "other", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct rig g;
+
+		rig_init(&g, 4);
+		rig_peer(&g, "n2")->status = rows[i].n2;
+		rig_peer(&g, "n3")->status = rows[i].n3;
+		rig_peer(&g, "n4")->status = rows[i].n4;
+		rig_peer(&g, "n4")->site = intern(rows[i].site4);
+		if (heal_has_majority(g.heal, &g.peers) != rows[i].majority)
+			fail_msg("row %zu", i);
+		rig_fini(&g);
+	}
+}
+
+static void stale_membership_decides_nothing_but_wakes_us(void **state)
+{
+	struct rig g;
+	struct tick t;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_status(&g, "n5", PEER_FAILED);
+	g.peers.as_of = g.now;
+	t = (struct tick){ .now = mono_add_ms(g.now, 2000) };
+	heal_tick(g.heal, &t, &g.f, &g.plan);
+	assert_int_equal(g.plan.count, 0);
+	assert_int_equal(mono_since_ms(g.plan.next_due, t.now), HEAL_STALE_RETRY_MS);
+	t.now = mono_add_ms(g.now, 1999);
+	heal_tick(g.heal, &t, &g.f, &g.plan);
+	assert_int_equal(rig_count(&g, ACTION_PROBE), 1);
+	rig_fini(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_piece_of_evidence_is_needed),
+		cmocka_unit_test(grace_comes_first),
+		cmocka_unit_test(one_voice_per_peer_and_only_of_the_site),
+		cmocka_unit_test(another_site_cannot_speak_for_it_either),
+		cmocka_unit_test(other_sites_are_no_losses),
+		cmocka_unit_test(a_refuted_suspicion_is_looked_at_again),
+		cmocka_unit_test(lost_answers_do_not_stop_us),
+		cmocka_unit_test(what_ends_a_suspicion),
+		cmocka_unit_test(a_minority_declares_nothing_and_keeps_nothing),
+		cmocka_unit_test(majority_counts_members_of_the_site_that_have_not_left),
+		cmocka_unit_test(stale_membership_decides_nothing_but_wakes_us),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,315 @@
+/* test_heal_turn.c — whose turn it is: ranks, claims, pauses, the budget */
+#include "heal_rig.h"
+
+static void rank_k_waits_k_timeouts(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 4);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n4");
+	rig_rank_first(&g, "n2");
+	rig_lose(&g, "n4");
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+	assert_string_equal(rig_rank(&g, "uid-web-1", 0), "n2");
+	assert_string_equal(rig_rank(&g, "uid-web-1", 1), "n3");
+	assert_string_equal(rig_rank(&g, "uid-web-1", 2), "n1");
+	assert_int_equal(mono_since_ms(g.plan.next_due, g.now), 1000);
+	rig_after(&g, 999);
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+	rig_after(&g, 1);
+	assert_int_equal(rig_find(&g, ACTION_RESTORE, "uid-web-1")->rank, 2);
+	rig_fini(&g);
+}
+
+static void a_claim_keeps_us_out_and_a_withdrawal_lets_us_in_at_once(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 4);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n4");
+	rig_rank_first(&g, "n2");
+	rig_lose(&g, "n4");
+	(void)rig_claim(&g, "uid-web-1", "n2", 1, CLAIM_LIVE);
+	for (int i = 0; i < 50; i++) {
+		rig_after(&g, 200);
+		assert_int_equal(g.plan.count, 0);
+	}
+	rig_peer(&g, "n1")->free.cpu_milli = 2500;		/* next in line today */
+	(void)rig_claim(&g, "uid-web-1", "n2", 1, CLAIM_WITHDRAWN);
+	rig_tick(&g);
+	assert_int_equal(rig_find(&g, ACTION_RESTORE, "uid-web-1")->rank, 0);
+	assert_int_equal(g.plan.items[0].epoch, 1);
+	assert_string_equal(rig_rank(&g, "uid-web-1", 1), "n3");	/* and n2 is out */
+	assert_null(rig_rank(&g, "uid-web-1", 2));
+	rig_fini(&g);
+}
+
+static void when_all_ranks_are_silent_others_are_asked(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 8);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n8");
+	rig_rank_first(&g, "n2");
+	rig_lose(&g, "n8");
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);	/* n2, n7, n6, n5 */
+	rig_after(&g, 2499);
+	assert_string_equal(rig_rank(&g, "uid-web-1", 0), "n2");
+	rig_after(&g, 1);
+	assert_string_equal(rig_rank(&g, "uid-web-1", 0), "n4");
+	assert_string_equal(rig_rank(&g, "uid-web-1", 2), "n1");
+	rig_after(&g, 1000);
+	assert_non_null(rig_find(&g, ACTION_RESTORE, "uid-web-1"));
+	rig_fini(&g);
+}
+
+static void everyone_gave_up_is_not_for_ever(void **state)
+{
+	struct rig g;
+	const struct action *a = NULL;
+	int64_t waited = 0;
+
+	(void)state;
+	rig_init(&g, 4);
+	rig_only_me(&g);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n4");
+	rig_lose(&g, "n4");
+	(void)rig_copy(&g, "uid-web-1", COPY_STARTING);
+	rig_after(&g, 10);
+	(void)rig_claim(&g, "uid-web-1", "n1", 1, CLAIM_WITHDRAWN);
+	rig_copy_gone(&g, "uid-web-1");
+	for (; !a && waited < 200000; waited += 500) {
+		rig_after(&g, 500);
+		a = rig_find(&g, ACTION_RESTORE, "uid-web-1");
+	}
+	assert_in_range(waited, HEAL_GAVE_UP_RETRY_MS, HEAL_GAVE_UP_RETRY_MS + 3 * HEAL_REFUSED_RETRY_MS);
+	assert_int_equal(a->epoch, 2);
+	rig_fini(&g);
+}
+
+static void a_failed_restore_is_left_to_others_first(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 4);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n4");
+	rig_rank_first(&g, "n1");
+	rig_peer(&g, "n1")->free.cpu_milli = 3000;
+	rig_lose(&g, "n4");
+	assert_non_null(rig_find(&g, ACTION_RESTORE, "uid-web-1"));
+	heal_on_restore_failed(g.heal, "uid-web-1", g.now);
+	for (int i = 0; i < 15; i++) {
+		rig_after(&g, 100);
+		assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+	}
+	for (int i = 0; i < 100 && !rig_count(&g, ACTION_RESTORE); i++)
+		rig_after(&g, 100);
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 1);	/* nobody came: ours again */
+	rig_fini(&g);
+}
+
+static void the_holder_dies_too_and_the_epoch_grows(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 7);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n7");
+	rig_rank_first(&g, "n2");
+	rig_lose(&g, "n7");
+	(void)rig_claim(&g, "uid-web-1", "n2", 1, CLAIM_LIVE);
+	rig_after(&g, 100);
+	rig_only_me(&g);
+	rig_lose(&g, "n2");
+	assert_int_equal(rig_find(&g, ACTION_RESTORE, "uid-web-1")->epoch, 2);
+	assert_string_equal(rig_find(&g, ACTION_RESTORE, "uid-web-1")->node, "n2");
+	rig_fini(&g);
+}
+
+static void a_holder_that_returns_and_gives_up_leaves_no_hole(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 7);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n7");
+	(void)rig_claim(&g, "uid-web-1", "n2", 1, CLAIM_LIVE);	/* known before the loss: from the store */
+	rig_lose(&g, "n7");
+	assert_int_equal(g.plan.count, 0);
+	rig_rank_first(&g, "n3");
+	rig_lose(&g, "n2");
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);	/* n3's turn */
+	rig_status(&g, "n2", PEER_ALIVE);
+	rig_after(&g, 100);
+	rig_only_me(&g);
+	(void)rig_claim(&g, "uid-web-1", "n2", 1, CLAIM_WITHDRAWN);
+	rig_after(&g, 100);
+	assert_non_null(rig_find(&g, ACTION_RESTORE, "uid-web-1"));
+	rig_fini(&g);
+}
+
+static void a_claim_of_ours_without_a_copy_holds_nothing(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_only_me(&g);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n5");
+	(void)rig_claim(&g, "uid-web-1", "n1", 3, CLAIM_LIVE);
+	rig_lose(&g, "n5");
+	assert_int_equal(rig_find(&g, ACTION_RESTORE, "uid-web-1")->epoch, 4);
+	rig_fini(&g);
+}
+
+static void a_pause_does_not_give_everybody_the_turn(void **state)
+{
+	/* rank 2 of 3; its deadline passes while it may not act */
+	for (int how = 0; how < 3; how++) {
+		struct rig g;
+
+		(void)state;
+		rig_init(&g, 4);
+		rig_rs(&g, "web", 1);
+		rig_pod(&g, "web-1", "web", "n4");
+		rig_rank_first(&g, "n2");
+		rig_lose(&g, "n4");
+		if (how == 0)
+			rig_link(&g, LINK_SUSPECT);
+		else if (how == 1)
+			g.tilted = true;
+		else
+			rig_peer(&g, "n2")->api = true;
+		rig_after(&g, 5000);
+		assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+		rig_link(&g, LINK_OFFLINE);
+		g.tilted = false;
+		rig_peer(&g, "n2")->api = false;
+		rig_after(&g, 10);
+		assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+		rig_after(&g, 1000);
+		assert_int_equal(rig_count(&g, ACTION_RESTORE), 1);
+		rig_fini(&g);
+	}
+}
+
+static void the_budget_spreads_a_wave_and_the_important_go_first(void **state)
+{
+	struct rig g;
+	size_t done = 0;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_only_me(&g);
+	g.conf.restores_per_minute = 6;
+	rig_reconf(&g);
+	rig_rs(&g, "web", 10);
+	for (int i = 0; i < 10; i++) {
+		char name[32];
+
+		(void)snprintf(name, sizeof(name), "web-%d", i);
+		rig_pod(&g, name, "web", "n5")->priority = i;
+	}
+	rig_lose(&g, "n5");
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 6);
+	assert_non_null(rig_find(&g, ACTION_RESTORE, "uid-web-9"));
+	assert_null(rig_find(&g, ACTION_RESTORE, "uid-web-3"));
+	for (size_t i = 0; i < g.plan.count; i++)
+		(void)rig_copy(&g, g.plan.items[i].pod_uid, COPY_RUNNING);
+	for (int i = 0; i < 45 && g.plan.next_due.ns; i++) {
+		g.now = g.plan.next_due;
+		rig_tick(&g);
+		done += rig_count(&g, ACTION_RESTORE);
+		for (size_t k = 0; k < g.plan.count; k++)
+			(void)rig_copy(&g, g.plan.items[k].pod_uid, COPY_RUNNING);
+	}
+	assert_int_equal(done, 4);
+	g.conf.restores_per_minute = 0;				/* no budget at all: nothing, and no spin */
+	rig_reconf(&g);
+	rig_fini(&g);
+}
+
+static void our_own_books_have_the_last_word(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_only_me(&g);
+	rig_rs(&g, "web", 3);
+	rig_pod(&g, "web-1", "web", "n5");
+	rig_pod(&g, "web-2", "web", "n5");
+	g.f.local_free.cpu_milli = 150;
+	rig_lose(&g, "n5");
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 1);
+	assert_non_null(rig_find(&g, ACTION_RESTORE, "uid-web-1"));
+	rig_fini(&g);
+}
+
+static void with_equal_facts_exactly_one_of_us_acts(void **state)
+{
+	(void)state;
+	for (int unbound = 0; unbound < 2; unbound++) {
+		int winners[10] = { 0 };
+
+		for (int self = 1; self <= 6 + unbound; self++) {	/* offline the seventh is the one that dies */
+			struct rig g;
+			char name[32];
+
+			rig_init(&g, 7);
+			(void)snprintf(name, sizeof(name), "n%d", self);
+			g.conf.self = intern(name);
+			rig_reconf(&g);
+			rig_link(&g, unbound ? LINK_ONLINE : LINK_OFFLINE);
+			rig_rs(&g, "web", 10);
+			for (int i = 0; i < 10; i++) {		/* put in a different order on every node */
+				(void)snprintf(name, sizeof(name), "web-%d", (i * 3 + self) % 10);
+				rig_pod(&g, name, "web", unbound ? NULL : "n7");
+			}
+			if (unbound)
+				rig_after(&g, 200);
+			else
+				rig_lose(&g, "n7");
+			for (size_t i = 0; i < g.plan.count; i++) {
+				assert_int_equal(g.plan.items[i].kind, unbound ? ACTION_BIND : ACTION_RESTORE);
+				assert_int_equal(g.plan.items[i].rank, 0);
+				winners[g.plan.items[i].pod_uid[8] - '0']++;
+			}
+			rig_fini(&g);
+		}
+		for (int i = 0; i < 10; i++)
+			assert_int_equal(winners[i], 1);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rank_k_waits_k_timeouts),
+		cmocka_unit_test(a_claim_keeps_us_out_and_a_withdrawal_lets_us_in_at_once),
+		cmocka_unit_test(when_all_ranks_are_silent_others_are_asked),
+		cmocka_unit_test(everyone_gave_up_is_not_for_ever),
+		cmocka_unit_test(a_failed_restore_is_left_to_others_first),
+		cmocka_unit_test(the_holder_dies_too_and_the_epoch_grows),
+		cmocka_unit_test(a_holder_that_returns_and_gives_up_leaves_no_hole),
+		cmocka_unit_test(a_claim_of_ours_without_a_copy_holds_nothing),
+		cmocka_unit_test(a_pause_does_not_give_everybody_the_turn),
+		cmocka_unit_test(the_budget_spreads_a_wave_and_the_important_go_first),
+		cmocka_unit_test(our_own_books_have_the_last_word),
+		cmocka_unit_test(with_equal_facts_exactly_one_of_us_acts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
