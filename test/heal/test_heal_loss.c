@@ -64,7 +64,7 @@ static void nothing_happens_unless_all_of_it_is_true(void **state)
 		case 17: rig_peer(&g, "n1")->protocol = 0; break;
 		case 18: rig_peer(&g, "n1")->site = intern("x"); break;
 		case 19: g.tilted = true; break;
-		case 20: rig_peer(&g, "n1")->free.cpu_milli = 99; break;
+		case 20: rig_peer(&g, "n1")->free.mem_bytes = 0; break;
 		case 21: rig_node(&g, "n1")->allocatable.mem_bytes = GIB / 8 - 1; break;
 		case 22: view_remove_node(g.view, "n1"); break;
 		default: break;
