@@ -43,7 +43,7 @@ struct constraints {
 	size_t toleration_count;
 	struct host_port *ports;
 	size_t port_count;
-	bool unsupported;		/* required pod (anti-)affinity, hard spread: only kube-scheduler judges these */
+	bool unsupported;		/* pod (anti-)affinity, hard spread, devices: judged by kube-scheduler alone */
 };
 
 /* `key` is any text that is equal exactly when the content is equal (the JSON it was decoded from). Returns the shared copy if

@@ -155,7 +155,7 @@ const char *fit_reason(enum fit f)
 {
 	static const char *const reasons[] = {
 		[FIT_OK] = "fits",
-		[FIT_UNSUPPORTED] = "required pod affinity or hard topology spread: only kube-scheduler judges these",
+		[FIT_UNSUPPORTED] = "required pod affinity, hard topology spread or devices: only kube-scheduler judges these",
 		[FIT_UNSCHEDULABLE] = "node is cordoned",
 		[FIT_TAINT] = "untolerated taint",
 		[FIT_SELECTOR] = "node selector does not match",

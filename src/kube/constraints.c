@@ -175,6 +175,21 @@ static void add_ports(json_object **all, const json_object *containers, bool sid
 	}
 }
 
+/* Requests that only kube-scheduler counts: devices ("nvidia.com/gpu") and huge pages. NULL = none. */
+static void add_extended(json_object **all, const json_object *containers)
+{
+	for (size_t i = 0; i < json_len(containers); i++) {
+		struct json_iter it = json_iter(json_get(json_at(containers, i), "resources.requests"));
+
+		while (json_iter_next(&it)) {
+			if (!strchr(it.key, '/') && !str_has_prefix(it.key, "hugepages-"))
+				continue;
+			*all = *all ? *all : json_new_object();
+			json_set(*all, it.key, json_copy(it.value));
+		}
+	}
+}
+
 static void add_key(struct buf *key, const char *name, const json_object *o)
 {
 	if (o)
@@ -182,28 +197,36 @@ static void add_key(struct buf *key, const char *name, const json_object *o)
 }
 
 /* The key is itself a pod spec of just the fields that matter: decoding it again gives the same constraints. */
-static void build_key(struct buf *key, const json_object *spec, const json_object *ports)
+static void build_key(struct buf *key, const json_object *spec, const json_object *ports, const json_object *extended)
 {
 	buf_addc(key, '{');
 	add_key(key, "nodeSelector", json_get_key(spec, "nodeSelector"));
 	add_key(key, "affinity", json_get_key(spec, "affinity"));
 	add_key(key, "tolerations", json_get_key(spec, "tolerations"));
 	add_key(key, "topologySpreadConstraints", json_get_key(spec, "topologySpreadConstraints"));
-	if (ports)
-		buf_addf(key, "%s\"containers\":[{\"ports\":%s}]", key->len > 1 ? "," : "", json_text(ports));
+	if (ports || extended) {
+		buf_addf(key, "%s\"containers\":[{", key->len > 1 ? "," : "");
+		if (ports)
+			buf_addf(key, "\"ports\":%s%s", json_text(ports), extended ? "," : "");
+		if (extended)
+			buf_addf(key, "\"resources\":{\"requests\":%s}", json_text(extended));
+		buf_adds(key, "}]");
+	}
 	buf_addc(key, '}');
 }
 
 const struct constraints *kube_pod_constraints(const json_object *spec)
 {
-	cleanup(json_putp) json_object *ports = NULL;
+	cleanup(json_putp) json_object *ports = NULL, *extended = NULL;
 	cleanup(buf_fini) struct buf key = BUF_INIT;
 	const struct constraints *known;
 	struct constraints *c;
 
 	add_ports(&ports, json_get_key(spec, "containers"), false);
 	add_ports(&ports, json_get_key(spec, "initContainers"), true);
-	build_key(&key, spec, ports);
+	add_extended(&extended, json_get_key(spec, "containers"));
+	add_extended(&extended, json_get_key(spec, "initContainers"));
+	build_key(&key, spec, ports, extended);
 	known = constraints_find(key.data);
 	if (known)
 		return known;
@@ -213,5 +236,6 @@ const struct constraints *kube_pod_constraints(const json_object *spec)
 	take_tolerations(c, json_get_key(spec, "tolerations"));
 	take_spread(c, json_get_key(spec, "topologySpreadConstraints"));
 	take_ports(c, ports);
+	c->unsupported = c->unsupported || extended;
 	return constraints_intern(key.data, c);
 }

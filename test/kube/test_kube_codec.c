@@ -146,6 +146,17 @@ static void a_resize_counts_the_larger_side(void **state)
 		      "{\"containerStatuses\":[{\"name\":\"c\",\"allocatedResources\":{\"cpu\":\"2\"}}]}", 1000, 10);
 }
 
+/* The store keeps the key: decoding it again must find the same constraints. */
+static void key_decodes_to_itself(const json_object *spec)
+{
+	const struct constraints *c = kube_pod_constraints(spec);
+	json_object *again = NULL;
+
+	assert_int_equal(json_parse(c->key, strlen(c->key), &again), 0);
+	assert_ptr_equal(kube_pod_constraints(again), c);
+	json_putp(&again);
+}
+
 static void pods_of_equal_content_share_their_constraints(void **state)
 {
 	cleanup(json_putp) json_object *a = parse("{\"nodeSelector\":{\"disk\":\"ssd\"}}");
@@ -159,6 +170,10 @@ static void pods_of_equal_content_share_their_constraints(void **state)
 	assert_ptr_not_equal(k, kube_pod_constraints(c));
 	assert_ptr_not_equal(k, kube_pod_constraints(d));
 	assert_non_null(kube_pod_constraints(NULL));
+	key_decodes_to_itself(a);
+	key_decodes_to_itself(b);
+	key_decodes_to_itself(c);
+	key_decodes_to_itself(d);
 	assert_int_equal(k->selector_count, 1);
 	assert_string_equal(k->selector[0].key, "disk");
 	assert_string_equal(k->selector[0].value, "ssd");
@@ -198,6 +213,8 @@ static void what_only_the_scheduler_can_judge_is_marked(void **state)
 	    "{\"affinity\":{\"nodeAffinity\":{\"" REQ
 	    "\":{\"nodeSelectorTerms\":[{\"matchFields\":[{\"key\":\"b\",\"operator\":\"In\"}]}]}}}}",
 	    "{\"nodeSelector\":{\"a\":1}}",
+		"{\"containers\":[{\"resources\":{\"requests\":{\"cpu\":\"1\",\"nvidia.com/gpu\":\"1\"}}}]}",
+		"{\"initContainers\":[{\"resources\":{\"requests\":{\"hugepages-2Mi\":\"4Mi\"}}}]}",
 	};
 	static const char *const fine[] = {
 		"{\"topologySpreadConstraints\":[{\"whenUnsatisfiable\":\"ScheduleAnyway\"}]}",
