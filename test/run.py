@@ -45,7 +45,7 @@ def run(name, argv, env=None):
                                               '%d failed ' % failed if failed else '', '%d skipped' % skipped if skipped else '',
                                               time.monotonic() - began), flush=True)
     for line in text.splitlines():
-        if failed or 'SKIP' in line.upper() and not re.match(r'^\d+ passed', line) and ': 0' not in line:
+        if failed or re.match(r'(\[  SKIPPED|SKIP)', line):
             print('     | ' + line, flush=True)
     return passed, failed, skipped
 

@@ -1,7 +1,8 @@
 /* bidders.c — who may take a lost pod, and how much each can still take
  *
- * A node counts with the lower of what it says (tags mem, pods) and what the mirror says, less what live claims and open losses will
- * take of it. CPU fits by the mirror and the claims alone; the tag, which its load lowers, is its bid. A claim whose copy the mirror shows already (its mirror pod) is not counted twice.
+ * A node counts with the lower of what it says (tags mem, pods) and what the mirror says, less what live claims and open losses
+ * will take of it. CPU fits by the mirror and the claims alone; the tag, which load lowers, is the bid. A claim whose copy the
+ * mirror shows already (its mirror pod) is not counted twice.
  */
 #include <stdlib.h>
 

@@ -32,7 +32,7 @@ machine_paths() {
 mkdir -p build
 check layers sh test/lint/layers.sh
 check sizes /usr/bin/python3 test/lint/sizes.py
-check shellcheck shellcheck test/deps.sh test/lint/layers.sh test/lint/run.sh test/fuzz/run.sh .ci/run
+check shellcheck shellcheck test/lint/cov.sh test/deps.sh test/lint/layers.sh test/lint/run.sh test/fuzz/run.sh .ci/run
 check whitespace whitespace
 check paths machine_paths
 check clang-tidy tidy

@@ -1,0 +1,110 @@
+"""What the daemon shows over HTTP, from a real one: metrics that promtool accepts, health, /v1, and an index that is true."""
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+TEST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(TEST, 'rig'))
+from cluster import Cluster, wait_for  # noqa: E402
+
+BINARY = os.environ.get('EDGE_HEALER_BIN', os.path.join(os.path.dirname(TEST), 'build/release/edge-healer'))
+
+
+def fetch(node, path, method='GET', headers=None, body=None):
+    rq = urllib.request.Request(node.url(path), data=body, method=method, headers=headers or {})
+    try:
+        with urllib.request.urlopen(rq, timeout=5) as r:
+            return r.status, r.headers, r.read().decode()
+    except urllib.error.HTTPError as e:
+        return e.code, e.headers, e.read().decode()
+
+
+def test_promtool_accepts_the_metrics(node):
+    code, headers, text = fetch(node, '/metrics')
+    assert code == 200 and headers['Content-Type'].startswith('text/plain; version=0.0.4'), headers
+    p = subprocess.run(['promtool', 'check', 'metrics'], input=text, capture_output=True, text=True)
+    assert p.returncode == 0, p.stdout + p.stderr
+    for name in ('restore_latency_seconds_bucket', 'bind_conflicts_total', 'peer_updates_total', 'edge_healer_link_state{state="online"} 1',
+                 'edge_healer_mirror_objects{kind="node"} 1', 'process_resident_memory_bytes', 'edge_healer_build_info'):
+        assert name in text, name
+
+
+def test_openmetrics_by_accept(node):
+    _, headers, text = fetch(node, '/metrics', headers={'Accept': 'application/openmetrics-text; version=1.0.0'})
+    assert headers['Content-Type'].startswith('application/openmetrics-text'), headers
+    assert text.endswith('# EOF\n') and '# TYPE bind_conflicts counter' in text
+
+
+def test_health_and_its_aliases(node):
+    for path in ('/livez', '/healthz', '/health', '/readyz', '/ready'):
+        code, _, text = fetch(node, path)
+        assert code == 200 and text.strip().endswith('ok'), (path, code, text)
+    code, _, text = fetch(node, '/readyz?verbose')
+    assert code == 200 and '[+]serf ok' in text and '[+]store ok' in text, text
+
+
+def test_not_ready_without_serf_but_alive(node):
+    node.parts['serf'].kill()
+    try:
+        code, _, text = wait_for(lambda: (lambda r: r if r[0] == 503 else None)(fetch(node, '/readyz')), 10, 'not ready')
+        assert '[-]serf failed' in text, text
+        assert fetch(node, '/livez')[0] == 200
+    finally:
+        node.start_serf()
+    wait_for(lambda: fetch(node, '/readyz')[0] == 200, 20, 'ready again')
+
+
+def test_v1_answers_json(node):
+    for path, kind in (('status', dict), ('members', list), ('pods', list), ('claims', list), ('history', list)):
+        code, headers, text = fetch(node, '/v1/' + path)
+        assert code == 200 and headers['Content-Type'] == 'application/json' and isinstance(json.loads(text), kind), path
+    assert fetch(node, '/v1/history?limit=x')[0] == 400
+    assert json.loads(fetch(node, '/v1/status')[2])['link']['state'] == 'online'
+
+
+def test_the_index_is_true(node):
+    _, _, text = fetch(node, '/')
+    rows = [line.split(None, 2) for line in text.splitlines()[2:] if line.strip()]
+    assert len(rows) >= 12
+    for method, path, _ in rows:
+        assert fetch(node, path, method, body=b'' if method == 'POST' else None)[0] == 200, path
+
+
+def test_posts_from_elsewhere_need_a_token(node):
+    assert fetch(node, '/v1/serf-event', 'POST', body=b'{}')[0] == 200     # 127/8 is loopback
+    assert fetch(node, '/v1/status', 'POST', body=b'{}')[0] == 405
+
+
+def test_slow_and_broken_requests_do_not_stall_it(node):
+    slow = [socket.create_connection((node.ip, 8000), source_address=('127.0.0.1', 0)) for _ in range(20)]
+    for i, s in enumerate(slow):
+        s.sendall((b'GET /metr', b'\x00\xff\x80', b'POST /v1/serf-event HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n', b'X' * 5000)[i % 4])
+    assert fetch(node, '/livez')[0] == 200
+    for s in slow:
+        s.close()
+    assert fetch(node, '/livez')[0] == 200
+
+
+def main():
+    passed = failed = 0
+    with Cluster(BINARY, 1) as c:
+        c.start()
+        for name, test in sorted(globals().items()):
+            if not name.startswith('test_'):
+                continue
+            try:
+                test(c.nodes[0])
+                passed += 1
+            except Exception as e:     # each test is told, none hides another
+                failed += 1
+                print('FAIL %s: %s: %s' % (name, type(e).__name__, e))
+    print('%d passed, %d failed' % (passed, failed))
+    return 1 if failed or not passed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
