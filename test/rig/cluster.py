@@ -120,7 +120,8 @@ class PodWatch:
         with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
             for line in response:
                 event = json.loads(line)
-                self.rows.append((time.time(), event['type'], event['object']))
+                if event['type'] in ('ADDED', 'MODIFIED', 'DELETED'):
+                    self.rows.append((time.time(), event['type'], event['object']))
 
     def seen(self, uid, check=lambda pod: True):
         """When the pod was first shown so that check(pod); None = not yet."""
@@ -151,7 +152,7 @@ def longest(levels_, check, start, end):
 
 
 def is_ready(pod):
-    return not pod['metadata'].get('deletionTimestamp') and any(
+    return not pod['metadata'].get('deletionTimestamp') and pod.get('status', {}).get('phase') == 'Running' and any(
         c['type'] == 'Ready' and c['status'] == 'True' for c in pod.get('status', {}).get('conditions', []))
 
 
@@ -311,7 +312,7 @@ class Node:
             return []
 
     def runs(self):
-        """What ran here, from the kubelet's journal: dicts of ns, name, uid, orig (of a copy, else None), node, start, end (None = runs)."""
+        """What ran here, by the kubelet's journal: ns, name, uid, orig (of a copy, else None), node, start, end (None = still)."""
         out, running = [], {}
         for e in sorted(self.journal() + [{'t': t, 'event': 'death'} for t in self.deaths], key=lambda e: e['t']):
             if e['event'] in ('running', 'recovered') and e['uid'] not in running:
@@ -411,7 +412,8 @@ class Cluster:
 
         def whole():
             for n in alive:
-                assert n.parts['healer'].alive(), 'the healer of %s ended: %s' % (n.name, n.parts['healer'].text()[-300:].strip() or 'no output')
+                healer = n.parts['healer']
+                assert healer.alive(), 'the healer of %s ended: %s' % (n.name, healer.text()[-300:].strip() or 'no output')
                 status, members = n.http('/v1/status'), n.http('/v1/members')
                 if not status or not members or status['link']['state'] != 'online' or not status['mirror']['inSync']:
                     return False
