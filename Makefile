@@ -22,7 +22,7 @@ B := build/$(VARIANT)
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
 
 PKGS := libcurl json-c sqlite3 libevent_core libmicrohttpd yaml-0.1 libcrypto
-LIBS = $(shell pkg-config --libs $(PKGS)) -lmsgpackc
+LIBS = $(shell pkg-config --libs $(PKGS)) -lmsgpackc -lm
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 
 WARN := -Wall -Wextra -Wshadow -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef \

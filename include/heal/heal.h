@@ -85,6 +85,9 @@ void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 /* Answers. Unknown nodes or pods are ignored: the question was dropped meanwhile. */
 void heal_on_probe(struct heal *h, const char *node, bool reachable, struct mono now);
 void heal_on_witness(struct heal *h, const char *node, const char *from, bool sees_it);
+/* A peer asks about the node: it has waited its grace out. We look at once too, if we suspect it ourselves, so that all reach
+ * the same verdict at nearly the same time: ranks are counted from it. */
+void heal_on_asked(struct heal *h, const char *node, struct mono now);
 void heal_on_witness_end(struct heal *h, const char *node);	/* nobody else will answer */
 void heal_on_bind(struct heal *h, const char *pod_uid, bool bound, struct mono now);
 void heal_on_observed(struct heal *h, const char *pod_uid);	/* mode observe: the action was only reported */

@@ -1,7 +1,7 @@
 /* heal/rank.h — who should take which lost pod; the same answer on every node that has the same facts
  *
  * Lost pods are taken in the order (priority descending, namespace, name, uid). For each, the fit candidates are ordered by free
- * CPU after placement (descending), pods of the same ReplicaSet already there (ascending) and hash(pod uid, node name); the
+ * CPU after placement (descending, in steps of RANK_CPU_STEP), pods of the same ReplicaSet already there (ascending) and hash(pod uid, node name); the
  * first one's capacity is reduced and the next pod placed. No two nodes compare equal, so there is one rank 0.
  */
 #pragma once
@@ -10,6 +10,7 @@
 #include "model/node.h"
 #include "model/pod.h"
 
+#define RANK_CPU_STEP 250		/* milli-CPU: a smaller difference of load is noise and must not beat the spread */
 #define RANK_DEPTH 4			/* ranks kept per pod; when all of them stay silent the pod is ranked anew */
 #define RANK_EXCLUDE (2 * RANK_DEPTH + 1)	/* who gave up, who stayed silent, and ourselves */
 
@@ -20,6 +21,8 @@ struct bidder {
 	int64_t bid_cpu;		/* what it bids: free CPU as its tag tells, lowered by its load; never decides what fits */
 	const struct constraints **held;	/* host ports taken by what the mirror does not show: claims, losses */
 	size_t held_count;
+	const char **claimed;		/* owners of the pods it claimed: they count for the spread */
+	size_t claimed_count;
 };
 
 struct rank_pod {			/* one lost pod */

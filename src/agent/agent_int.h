@@ -29,7 +29,8 @@
 #define CLAIMS_MAX 50000			/* more than this are not believed */
 #define CPU_TAG_STEP 50			/* milli-CPU: smaller changes of the tag are not told */
 #define MEM_TAG_STEP 64			/* MiB */
-#define LOAD_STEP 0.15			/* share of all CPUs by which load must change to be told */
+#define LOAD_STEPS 4			/* load is told in quarters of the machine … */
+#define LOAD_SLACK 0.2			/* … when it has moved this far from what was told */
 
 enum watch_kind { WATCH_NODES, WATCH_WORKLOADS, WATCH_PODS, WATCH_COUNT };	/* in the order of starting */
 

@@ -173,8 +173,8 @@ static void set_stepped_tag(struct agent *a, const char *key, int64_t v, int64_t
 	set_number_tag(a, key, v);
 }
 
-/* Free = allocatable − the larger of what is requested and what is in use. Load is told in coarse steps: while a tag is under way
- * two nodes may rank differently, and most changes of load mean nothing. */
+/* Free = allocatable − the larger of what is requested and what is in use. Load is told in coarse steps, with slack: while a tag is under
+ * way two nodes may rank differently, and most changes of load mean nothing. For the same reason it rests while the link is away. */
 static void tags_update(struct agent *a)
 {
 	const struct node *n = view_node(a->view, a->self);
@@ -189,8 +189,8 @@ static void tags_update(struct agent *a)
 	set_number_tag(a, "v", PEER_PROTOCOL);
 	if (!n)
 		return;			/* without our own Node we cannot bid */
-	if (fabs(a->load.used - a->load_told) > LOAD_STEP)
-		a->load_told = a->load.used;
+	if (a->link.state == LINK_ONLINE && fabs(a->load.used - a->load_told) > LOAD_SLACK)
+		a->load_told = round(a->load.used * LOAD_STEPS) / LOAD_STEPS;
 	idle = n->allocatable.cpu_milli - (int64_t)(a->load_told * (double)n->allocatable.cpu_milli);
 	left.cpu_milli = idle < left.cpu_milli ? idle : left.cpu_milli;
 	set_stepped_tag(a, "cpu", left.cpu_milli, &a->cpu_tag, CPU_TAG_STEP);

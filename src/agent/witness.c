@@ -127,6 +127,8 @@ void witness_on_query(void *arg, uint64_t id, const char *name, const void *payl
 	timer_start_ms(q->deadline, WITNESS_ANSWER_MS);
 	list_add_tail(&a->questions, &q->link);
 	q->dial = dial_node(a, q->node, on_question_dialed, q);
+	heal_on_asked(a->heal, q->node, loop_now(a->loop));
+	think_soon(a);
 }
 
 /* ---- our own probe of a suspect ---- */

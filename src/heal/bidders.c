@@ -43,6 +43,8 @@ static void reserve_claim(void *arg, const struct claim *c)
 		return;
 	resources_sub(&b->free, &p->request);
 	bidder_hold(b, p);
+	b->claimed = mem_resize(b->claimed, b->claimed_count + 1, sizeof(b->claimed[0]));
+	b->claimed[b->claimed_count++] = p->owner;
 }
 
 /* What the mirror shows of a claimed copy is counted by its claim. */
@@ -115,7 +117,9 @@ struct bidder *bidders_collect(const struct heal *h, const struct heal_facts *f,
 
 void bidders_free(struct bidder *b, size_t n)
 {
-	for (size_t i = 0; b && i < n; i++)
+	for (size_t i = 0; b && i < n; i++) {
 		free(b[i].held);
+		free(b[i].claimed);
+	}
 	free(b);
 }

@@ -50,8 +50,13 @@ struct lost_pods {
 	size_t count, cap;
 };
 
+#define HEAL_ASKED_MAX 8		/* questions of peers that are remembered until our gossip notices too */
+struct asked { const char *node; struct mono at; };
+
 struct heal {
 	struct heal_conf conf;
+	struct asked asked[HEAL_ASKED_MAX];
+	unsigned asked_next;
 	struct map *suspects;		/* node name → struct suspect */
 	struct map *losses;		/* pod uid → struct loss */
 	struct map *marks;		/* uid → struct mark, of reconcile.c */

@@ -100,9 +100,11 @@ static void loss_no_bidder(struct heal *h, struct loss *l, const struct rank_pod
 	loss_tell(l, plan, "every node that could take it gave up");
 }
 
-static void loss_rank(struct heal *h, struct loss *l, const struct rank_pod *rp, const struct tick *t, struct plan *plan)
+/* `from`: when the ranks begin to count. */
+static void loss_rank(struct heal *h, struct loss *l, const struct rank_pod *rp, const struct tick *t, struct mono from,
+		      struct plan *plan)
 {
-	l->declared = t->now;
+	l->declared = from;
 	l->epoch = loss_epoch(h, l->uid);
 	l->request = rp->request;
 	l->rank_count = rp->rank_count;
@@ -161,6 +163,11 @@ static const char *lost_node_of(const struct heal *h, const struct pod *p)
 	return held && suspect_is_lost(h, held->node) ? intern(held->node) : p->node;
 }
 
+static struct mono unbound_due(const struct heal *h, const struct pod *p)
+{
+	return mono_add_ms(p->unbound_since, h->conf.bind_grace_ms);
+}
+
 static void batch_open(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan, struct batch *b,
 		       enum loss_cause cause)
 {
@@ -175,7 +182,9 @@ static void batch_open(struct heal *h, const struct tick *t, const struct heal_f
 		const struct pod *p = view_pod(f->view, b->pods[i].uid);
 		const char *lost_node = cause == LOSS_UNBOUND ? NULL : lost_node_of(h, p);
 
-		loss_rank(h, loss_open(h, p->uid, cause, lost_node), &b->pods[i], t, plan);
+		struct mono from = cause == LOSS_UNBOUND ? unbound_due(h, p) : t->now;
+
+		loss_rank(h, loss_open(h, p->uid, cause, lost_node), &b->pods[i], t, from.ns > t->now.ns ? from : t->now, plan);
 	}
 	bidders_free(bidders, n);
 }
@@ -192,19 +201,25 @@ static void loss_again(struct loss *l, struct lost_pods *lost, const struct pod 
 static void unbound_find(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan,
 			 struct lost_pods *lost)
 {
+	struct mono first = { 0 };
+
 	list_for_each(p, &f->view->unbound, struct pod, unbound) {
-		struct mono due = mono_add_ms(p->unbound_since, h->conf.bind_grace_ms);
 		struct loss *l = map_get(h->losses, p->uid);
 
 		if (l && l->cause == LOSS_UNBOUND && loss_wants_rank(h, l, t->now))
 			loss_again(l, lost, p);
-		if (l || !unbound_is_ours(h, f, p))
-			continue;
-		if (mono_reached(t->now, due))
-			lost_add(lost, p);
-		else
-			plan_wake_at(plan, due);
+		if (!l && unbound_is_ours(h, f, p))
+			first = mono_min(first, unbound_due(h, p));
 	}
+	if (!mono_is_set(first) || !mono_reached(t->now, first)) {
+		plan_wake_at(plan, first);
+		return;
+	}
+	/* One is due: all that wait are ranked with it, each for its own time. Pods of one Deployment come within milliseconds, in
+	 * pieces that differ from node to node; by the end of the first one's grace everybody has seen the same. */
+	list_for_each(p, &f->view->unbound, struct pod, unbound)
+		if (!map_get(h->losses, p->uid) && unbound_is_ours(h, f, p))
+			lost_add(lost, p);
 }
 
 static void unbound_open(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)

@@ -55,6 +55,8 @@ static int siblings_on(const struct rank_pod *pods, size_t placed, const struct 
 
 	list_for_each(other, &b->node->pods, struct pod, by_node)
 		n += other->owner == p->owner && pod_is_active(other);
+	for (size_t i = 0; i < b->claimed_count; i++)
+		n += b->claimed[i] == p->owner;
 	for (size_t i = 0; i < placed; i++)
 		n += pods[i].owner == p->owner && pods[i].rank_count && pods[i].ranks[0] == b->name;
 	return n;
@@ -99,12 +101,18 @@ static void insert_best(struct score *best, size_t *count, struct score s)
 	best[i] = s;
 }
 
+/* Rounded down, also below zero. */
+static int64_t cpu_steps(int64_t milli)
+{
+	return milli >= 0 ? milli / RANK_CPU_STEP : -((-milli + RANK_CPU_STEP - 1) / RANK_CPU_STEP);
+}
+
 /* Everything but the siblings, which matter only between equal CPU and are counted for those that may still rank. */
 static struct score score_of(const struct rank_pod *p, struct bidder *b)
 {
 	uint64_t h = str_hash(STR_HASH_INIT, p->uid, strlen(p->uid));
 
-	return (struct score){ .b = b, .cpu_left = b->bid_cpu - p->request.cpu_milli,
+	return (struct score){ .b = b, .cpu_left = cpu_steps(b->bid_cpu - p->request.cpu_milli),
 			       .hash = str_hash(h, b->name, strlen(b->name)) };
 }
 

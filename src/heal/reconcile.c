@@ -71,7 +71,7 @@ static bool ready_is_true(const struct heal_facts *f, const struct pod *p, const
 	const struct node *n = p->node ? view_node(f->view, p->node) : NULL;
 	int64_t alive_ms = p->node ? alive_for_ms(f, p->node, now) : -1;
 
-	if (!p->ready || p->deleting || p->is_mirror || !n || !n->ready || alive_ms < 0)
+	if (p->phase != POD_RUNNING || !p->ready || p->deleting || p->is_mirror || !n || !n->ready || alive_ms < 0)
 		return false;
 	if (c->claimed.ns && p->ready_since.ns > c->claimed.ns)
 		return true;

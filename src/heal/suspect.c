@@ -70,13 +70,23 @@ static void suspect_refute(struct suspect *s, struct mono now, const char *note)
 	s->due = mono_add_ms(now, HEAL_REFUTED_RETRY_MS);
 }
 
-static struct suspect *suspect_add(struct heal *h, const struct peer *p)
+static bool was_asked(const struct heal *h, const char *node, struct mono now)
+{
+	for (size_t i = 0; i < HEAL_ASKED_MAX; i++)
+		if (h->asked[i].node == node && mono_since_ms(now, h->asked[i].at) < HEAL_ANSWER_MS)
+			return true;
+	return false;
+}
+
+static struct suspect *suspect_add(struct heal *h, const struct peer *p, struct mono now)
 {
 	struct suspect *s = mem_new(struct suspect);
 
 	s->node = p->name;
 	suspect_move(s, SUSPECT_GRACE, p->status_since, "gossip reports it failed");
 	s->due = mono_add_ms(p->status_since, h->conf.node_grace_ms);
+	if (was_asked(h, p->name, now) && !mono_reached(now, s->due))
+		s->due = now;		/* a peer has waited its grace out already */
 	(void)map_put(h->suspects, s->node, s);
 	return s;
 }
@@ -190,7 +200,7 @@ void suspects_tick(struct heal *h, const struct tick *t, const struct heal_facts
 		struct suspect *s = map_get(h->suspects, p->name);
 
 		if (p->status == PEER_FAILED && p->name != h->conf.self && in_my_site(h, p)) {
-			suspect_tick(h, s ? s : suspect_add(h, p), t, f, plan);
+			suspect_tick(h, s ? s : suspect_add(h, p, t->now), t, f, plan);
 		} else if (s) {
 			(void)map_remove(h->suspects, s->node);
 			free(s);
@@ -244,6 +254,15 @@ void heal_on_witness(struct heal *h, const char *node, const char *from, bool se
 		s->voices[s->voice_count++] = (struct voice){ intern(from), sees_it };
 	else if (sees_it)
 		s->voices[SUSPECT_VOICES_MAX - 1] = (struct voice){ intern(from), true };
+}
+
+void heal_on_asked(struct heal *h, const char *node, struct mono now)
+{
+	struct suspect *s = map_get(h->suspects, node);
+
+	h->asked[h->asked_next++ % HEAL_ASKED_MAX] = (struct asked){ intern(node), now };
+	if (s && (s->state == SUSPECT_GRACE || s->state == SUSPECT_REFUTED) && !mono_reached(now, s->due))
+		s->due = now;
 }
 
 void heal_on_witness_end(struct heal *h, const char *node)

@@ -171,12 +171,12 @@ static void claims_take_room_before_tags_show_it(void **state)
 	rig_init(&g, 5);
 	rig_only_me(&g);
 	rig_peer(&g, "n2")->has_capacity = true;
-	rig_node(&g, "n2")->allocatable.cpu_milli = 250;
-	rig_peer(&g, "n1")->free.cpu_milli = 200;
+	rig_node(&g, "n2")->allocatable.cpu_milli = 2500;
+	rig_peer(&g, "n1")->free.cpu_milli = 2000;
 	rig_rs(&g, "web", 4);
 	rig_rs(&g, "old", 1);
-	rig_pod(&g, "old-1", "old", "n4");
-	(void)rig_claim(&g, "uid-old-1", "n2", 1, CLAIM_LIVE);	/* 150 of 250 are left */
+	rig_pod(&g, "old-1", "old", "n4")->request.cpu_milli = 1000;
+	(void)rig_claim(&g, "uid-old-1", "n2", 1, CLAIM_LIVE);	/* 1500 of 2500 are left */
 	rig_pod(&g, "web-1", "web", "n5");
 	rig_lose(&g, "n5");
 	assert_string_equal(rig_rank(&g, "uid-web-1", 0), "n1");
@@ -192,13 +192,14 @@ static void a_copy_shown_by_the_mirror_is_counted_once(void **state)
 	rig_init(&g, 5);
 	rig_only_me(&g);
 	rig_peer(&g, "n2")->has_capacity = true;
-	rig_peer(&g, "n1")->free.cpu_milli = 250;
-	rig_node(&g, "n2")->allocatable.cpu_milli = 400;	/* 300 left: more than n1 */
+	rig_peer(&g, "n1")->free.cpu_milli = 1500;
+	rig_node(&g, "n2")->allocatable.cpu_milli = 3000;	/* 2000 left: more than n1 */
 	rig_rs(&g, "web", 4);
 	rig_rs(&g, "old", 1);
-	rig_pod(&g, "old-1", "old", "n4");
+	rig_pod(&g, "old-1", "old", "n4")->request.cpu_milli = 1000;
 	(void)rig_claim(&g, "uid-old-1", "n2", 1, CLAIM_LIVE);
 	mirror = rig_pod(&g, "old-1-n2", "none", "n2");
+	mirror->request.cpu_milli = 1000;
 	mirror->is_mirror = true;
 	mirror->original_uid = intern("uid-old-1");
 	rig_pod(&g, "web-1", "web", "n5");

@@ -92,11 +92,11 @@ static void the_freest_node_wins_then_spread_then_hash(void **state)
 	(void)state;
 	place_init(&p);
 	p.bidders[7].free.cpu_milli = 1001;
-	p.bidders[7].bid_cpu = 1001;
+	p.bidders[7].bid_cpu = 1250;
 	rank_place(p.pods, 1, p.bidders, NODES, false);
 	assert_string_equal(p.pods[0].ranks[0], "n7");
 	assert_int_equal(p.bidders[7].free.cpu_milli, 901);	/* the capacity is taken */
-	assert_int_equal(p.bidders[7].bid_cpu, 901);
+	assert_int_equal(p.bidders[7].bid_cpu, 1150);
 	assert_int_equal(p.bidders[7].free.pods, 4);
 	tied = p.pods[0].ranks[1];				/* one of four equals, by hash */
 	sibling->owner = "rs";
@@ -105,7 +105,7 @@ static void the_freest_node_wins_then_spread_then_hash(void **state)
 	for (int i = 0; i < NODES; i++)
 		if (p.nodes[i].name == tied)
 			list_add_tail(&p.nodes[i].pods, &sibling->by_node);
-	p.bidders[7].bid_cpu = 1001;
+	p.bidders[7].bid_cpu = 1250;
 	sibling->owner = p.pods[0].owner;
 	rank_place(p.pods, 1, p.bidders, NODES, false);
 	assert_true(p.pods[0].ranks[1] != tied);		/* it has a sibling already */
@@ -121,10 +121,32 @@ static void a_loaded_node_bids_less_but_still_fits(void **state)
 	(void)state;
 	place_init(&p);
 	for (int i = 0; i < NODES; i++)
-		p.bidders[i].bid_cpu = i == 5 ? 20 : 10;	/* less than the pod requests */
+		p.bidders[i].bid_cpu = i == 5 ? 50 : -400;	/* less than the pod requests */
 	rank_place(p.pods, 1, p.bidders, NODES, false);
 	assert_int_equal(p.pods[0].rank_count, RANK_DEPTH);
 	assert_string_equal(p.pods[0].ranks[0], "n5");
+}
+
+/* Equal nodes never tell exactly the same load: less than a step apart they are equal, and the spread decides. */
+static void noise_of_load_does_not_beat_the_spread(void **state)
+{
+	struct place p;
+	int taken[NODES] = { 0 };
+
+	(void)state;
+	place_init(&p);
+	for (int i = 0; i < NODES; i++) {
+		p.bidders[i].free = (struct resources){ 4000, GIB, 50 };
+		p.bidders[i].bid_cpu = 3800 + 10 * i;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(p.pods); i++)
+		p.pods[i].request.cpu_milli = 1;
+	rank_place(p.pods, ARRAY_LEN(p.pods), p.bidders, NODES, false);
+	for (size_t i = 0; i < ARRAY_LEN(p.pods); i++)
+		for (int k = 0; k < NODES; k++)
+			taken[k] += p.bidders[k].name == p.pods[i].ranks[0];
+	for (int k = 0; k < NODES; k++)
+		assert_true(taken[k] <= (int)(ARRAY_LEN(p.pods) / NODES) + 1);
 }
 
 static void different_pods_choose_different_equals(void **state)
@@ -216,6 +238,7 @@ int main(void)
 		cmocka_unit_test(important_pods_are_placed_first),
 		cmocka_unit_test(the_freest_node_wins_then_spread_then_hash),
 		cmocka_unit_test(a_loaded_node_bids_less_but_still_fits),
+		cmocka_unit_test(noise_of_load_does_not_beat_the_spread),
 		cmocka_unit_test(different_pods_choose_different_equals),
 		cmocka_unit_test(nobody_takes_more_than_fits),
 		cmocka_unit_test(the_excluded_are_out),

@@ -303,12 +303,17 @@ class Kubelet:
             await asyncio.sleep(0.25)
             self.workers.watch_freezers()
 
+    async def _follow_pods(self, selector):
+        """As a real kubelet: the API's pods are a source only once the own Node was read, or its labels would be missing at admission."""
+        await self.node.registered.wait()
+        await client.reflect(self.watch_conn, '/api/v1/pods', selector, self._listed, self._event, self._down)
+
     async def run(self):
         await self.node.serve()
         selector = 'fieldSelector=spec.nodeName%3D' + self.o.node_name
         tasks = [asyncio.ensure_future(t) for t in (
             self.source.run(), self.node.run(), self._api_work(), self._freezers(),
-            client.reflect(self.watch_conn, '/api/v1/pods', selector, self._listed, self._event, self._down))]
+            self._follow_pods(selector))]
         self.journal('boot', boot_id=self.boot_id)
         try:
             await asyncio.wait_for(self.node.registered.wait(), 2)

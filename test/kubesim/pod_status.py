@@ -17,7 +17,8 @@ def of_pod(w, node_ip, images_missing):
     """The status of a worker's pod in its present state."""
     spec, since = w.pod['spec'], w.since
     if w.state == 'failed':
-        return {'phase': 'Failed', 'reason': w.reason, 'message': w.message, 'startTime': w.accepted, 'qosClass': w.qos}
+        return {'phase': 'Failed', 'reason': w.reason, 'message': w.message, 'startTime': w.accepted, 'qosClass': w.qos,
+                'conditions': [_condition('Ready', False, since, 'PodFailed'), _condition('ContainersReady', False, since, 'PodFailed')]}
     running = w.state == 'running' and not images_missing
     rows = []
     for c in spec.get('containers') or []:

@@ -26,6 +26,7 @@ TEST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KUBESIM = os.path.join(TEST, 'kubesim')
 PYTHON = '/usr/bin/python3'
 SERF_PORT, RPC_PORT, KUBELET_PORT, HEALTHZ_PORT, HTTP_PORT = 7946, 7373, 10250, 10248, 8000
+MEMORY_FS = '/dev/shm'
 IMAGE = 'localhost/busybox:1'
 sys.path.insert(0, KUBESIM)
 import yaml_lite  # noqa: E402
@@ -198,8 +199,18 @@ class Node:
         self.dir = os.path.join(cluster.dir, name)
         self.parts, self.deaths = {}, []     # deaths: wall times of power_off()
         os.makedirs(os.path.join(self.dir, 'manifests'), exist_ok=True)
-        for sub in ('cgroup', 'logs', 'data'):
+        for sub in ('logs', 'data'):
             os.makedirs(os.path.join(self.dir, sub), exist_ok=True)
+        self._make_cgroup()
+
+    def _make_cgroup(self):
+        """cgroupfs is in memory on a real node: here too where there is such a file system."""
+        if os.access(MEMORY_FS, os.W_OK):
+            self.memory = tempfile.mkdtemp(prefix='edge-healer-cgroup-', dir=MEMORY_FS)
+            os.symlink(self.memory, self.path('cgroup'))
+        else:
+            self.memory = self.path('cgroup')
+            os.makedirs(self.memory, exist_ok=True)
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
@@ -339,8 +350,8 @@ class Node:
             if part in self.parts:
                 self.parts[part].p.wait()
         self.deaths.append(time.time())
-        shutil.rmtree(self.path('cgroup'), ignore_errors=True)
-        os.makedirs(self.path('cgroup'))
+        for name in os.listdir(self.memory):
+            shutil.rmtree(os.path.join(self.memory, name), ignore_errors=True)
 
     def power_on(self):
         peers = [n for n in self.cluster.nodes if n is not self and n.parts['serf'].alive()]
@@ -489,3 +500,5 @@ class Cluster:
             self.kubesim.kill()
         if not self.failed:           # else the logs are wanted
             shutil.rmtree(self.dir, ignore_errors=True)
+            for n in self.nodes:
+                shutil.rmtree(n.memory, ignore_errors=True)
