@@ -17,14 +17,18 @@ struct manifest {
 	const char *file;		/* name in the folder */
 	const char *text;
 	int result;			/* 0 or -errno, filled in */
+	int fd;				/* between prepare and publish */
 };
 
 /* "edge-healer-<name, cut>-<first 8 of uid>.json" */
 void manifest_name(const char *pod_name, const char *static_uid, char out[MANIFEST_NAME_SIZE]);
 
-/* Write all: dotfiles, their fsync, the renames, one fsync of the folder. Each item gets its own result (-EPERM: not our prefix);
- * a failed one leaves nothing behind. Returns how many were written. */
-size_t manifest_write_all(const char *dir, struct manifest *items, size_t n);
+/* Writing has two halves, so that the intents can be committed between them: a dotfile is no effect yet, its rename is.
+ * prepare: all dotfiles, and their data on its way to the disk. publish: their fsync, the renames, one fsync of the folder;
+ * returns how many were written. abandon: instead of publish. Each item gets its own result; a failed one leaves nothing behind. */
+void manifest_prepare(const char *dir, struct manifest *items, size_t n);
+size_t manifest_publish(const char *dir, struct manifest *items, size_t n);
+void manifest_abandon(const char *dir, struct manifest *items, size_t n);
 /* 0 (also when it was not there), -EPERM (not our prefix) or -errno. The folder is synced. */
 int manifest_remove(const char *dir, const char *file);
 bool manifest_exists(const char *dir, const char *file);

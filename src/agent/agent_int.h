@@ -30,7 +30,7 @@
 #define CPU_TAG_STEP 50			/* milli-CPU: smaller changes of the tag are not told */
 #define MEM_TAG_STEP 64			/* MiB */
 #define LOAD_STEPS 4			/* load is told in quarters of the machine … */
-#define LOAD_SLACK 0.2			/* … when it has moved this far from what was told */
+#define LOAD_SLACK 0.15			/* … when it has moved this far from what was told */
 
 enum watch_kind { WATCH_NODES, WATCH_WORKLOADS, WATCH_PODS, WATCH_COUNT };	/* in the order of starting */
 

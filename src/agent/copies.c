@@ -1,9 +1,9 @@
 /* copies.c — the life of our copies, from claim to removal
  *
  * Happy path of a batch (all pods that one plan gives to this node):
- *   1. one durable transaction: intent, claim and copy row of each (state claimed)
+ *   1. dotfiles of all manifests; one durable transaction: intent, claim and copy row of each (state claimed)
  *   2. the claims are told
- *   3. all manifests: dotfile, fsync, rename; one fsync of the folder (state starting)
+ *   3. fsync and rename of each manifest; one fsync of the folder (state starting)
  *   4. their pod cgroups are looked at every PROOF_MS until populated (state running)
  *   5. later: the file is removed (state dropping) and the row goes when the pod's cgroup is gone
  *
@@ -301,18 +301,6 @@ static void batch_claim(struct agent *a, struct restore *items, size_t n)
 	free(claims);
 }
 
-static void batch_write(struct agent *a, struct restore *items, size_t n)
-{
-	struct manifest *files = mem_new_n(struct manifest, n);
-
-	for (size_t i = 0; i < n; i++)
-		files[i] = (struct manifest){ .file = items[i].c->file, .text = json_text(items[i].pod) };
-	(void)manifest_write_all(a->conf->kubelet_static_pod_path, files, n);
-	for (size_t i = 0; i < n; i++)
-		items[i].result = files[i].result;
-	free(files);
-}
-
 static void restore_written(struct agent *a, struct restore *it, struct mono now)
 {
 	struct copy *c = it->c;
@@ -395,18 +383,36 @@ static size_t batch_render(struct agent *a, struct restore *items, const struct 
 	return kept;
 }
 
+/* Steps 1 to 3 of the head comment. The dotfiles are written before the commit (they are no effect): its sync carries theirs. */
+static int batch_run(struct agent *a, struct restore *items, size_t n)
+{
+	cleanup(freep) struct manifest *files = mem_new_n(struct manifest, n);
+	const char *dir = a->conf->kubelet_static_pod_path;
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		files[i] = (struct manifest){ .file = items[i].c->file, .text = json_text(items[i].pod) };
+	manifest_prepare(dir, files, n);
+	r = batch_commit(a, items, n);
+	if (r < 0) {
+		manifest_abandon(dir, files, n);
+		return r;
+	}
+	batch_claim(a, items, n);
+	(void)manifest_publish(dir, files, n);
+	for (size_t i = 0; i < n; i++)
+		items[i].result = files[i].result;
+	batch_finish(a, items, n);
+	return 0;
+}
+
 void copies_restore(struct agent *a, const struct action *const *acts, size_t n)
 {
 	struct restore *items = mem_new_n(struct restore, n);
 	int r;
 
 	n = batch_render(a, items, acts, n);
-	r = n ? batch_commit(a, items, n) : 0;
-	if (n && r == 0) {
-		batch_claim(a, items, n);
-		batch_write(a, items, n);
-		batch_finish(a, items, n);
-	}
+	r = n ? batch_run(a, items, n) : 0;
 	for (size_t i = 0; i < n; i++) {
 		if (r < 0) {		/* no intent, no effect: somebody else's turn */
 			heal_on_restore_failed(a->heal, items[i].c->pod_uid, loop_now(a->loop));

@@ -102,7 +102,9 @@ def offline(binary, pods):
                 c.api.call('PATCH', '/api/v1/nodes/' + n.name, {'spec': {'taints': None, 'unschedulable': None}},
                            'application/merge-patch+json')
         wait_for(lambda: all(p['node'] == victim.name for n in c.nodes[:2] for p in n.http('/v1/pods')), 20, 'mirrors agree')
-        time.sleep(1)                       # the tags of an unloaded machine
+        def bids():
+            return {m['cpuMilli'] for m in c.nodes[0].http('/v1/members') if m['node'] != victim.name}
+        wait_for(lambda: len(bids()) == 1, 60, 'the two neighbours bid the same')
         c.cut_uplink('refuse')
         wait_for(lambda: all(n.http('/v1/status')['link']['state'] == 'offline' for n in c.nodes[:2]), 20, 'offline')
         victim.power_off()
