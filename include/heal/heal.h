@@ -102,6 +102,8 @@ void heal_forget_claim(struct heal *h, const char *pod_uid);
  * False with *out_known = false: our own probe has not finished. */
 bool heal_sees(const struct heal *h, const struct peers *peers, const char *node, bool *out_known);
 
+/* Why a Pending pod is not ours to bind; NULL = it is. Static text. */
+const char *heal_leaves_alone(const struct heal *h, const struct view *view, const struct pod *p);
 bool heal_wants_namespace(const struct heal_conf *conf, const char *ns);
 bool heal_has_majority(const struct heal *h, const struct peers *peers);
 bool heal_breaker_is_open(const struct heal *h);

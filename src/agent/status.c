@@ -12,6 +12,7 @@
 
 #define HISTORY_DEFAULT 100
 #define HISTORY_LIMIT_MAX 1000
+#define LEFT_ALONE_MAX 100
 #define LIST_MAX 20000			/* pods in one answer */
 
 static void set_time(json_object *o, const char *key, struct wall t)
@@ -156,6 +157,26 @@ static void add_loss(void *arg, const struct loss_view *l)
 	json_append(ctx->list, o);
 }
 
+/* Pending pods that we leave to others, and why. */
+static json_object *left_alone_json(const struct agent *a)
+{
+	json_object *list = json_new_array();
+
+	list_for_each(p, &a->view->unbound, struct pod, unbound) {
+		const char *why = heal_leaves_alone(a->heal, a->view, p);
+		json_object *o;
+
+		if (!why || json_len(list) == LEFT_ALONE_MAX)
+			continue;
+		o = json_new_object();
+		json_set_str(o, "namespace", p->ns);
+		json_set_str(o, "pod", p->name);
+		json_set_str(o, "reason", why);
+		json_append(list, o);
+	}
+	return list;
+}
+
 static json_object *link_json(const struct agent *a)
 {
 	json_object *o = json_new_object();
@@ -217,6 +238,7 @@ static void on_status(void *arg, const struct web_request *rq, struct web_respon
 	heal_each_loss(a->heal, add_loss, &(struct loss_ctx){ a, losses });
 	json_set(o, "suspects", suspects);
 	json_set(o, "losses", losses);
+	json_set(o, "leftAlone", left_alone_json(a));
 	respond_json(rs, o);
 }
 

@@ -124,22 +124,34 @@ static void add_power(const struct page *p, const json_object *s)
 	buf_addf(p->out, "%lld on this node\n", (long long)json_get_i64(s, "copies", 0));
 }
 
-static void add_suspects(const struct page *p, const json_object *s)
+enum { PLAIN_COLUMNS = 3 };
+
+/* A list of objects whose fields are shown as they are. */
+struct plain_list {
+	const char *title, *list;
+	const char *heads[PLAIN_COLUMNS], *fields[PLAIN_COLUMNS];
+};
+
+static void add_plain(const struct page *p, const json_object *s, const struct plain_list *l)
 {
-	static const char *const heads[] = {"NODE", "STATE", "NOTE"};
-	cleanup(table_freep) struct table *t = table_new(heads, ARRAY_LEN(heads), false);
-	const json_object *list = json_get(s, "suspects");
+	cleanup(table_freep) struct table *t = table_new(l->heads, PLAIN_COLUMNS, false);
+	const json_object *list = json_get(s, l->list);
 
 	if (!json_len(list)) {
-		add_line(p, "Suspects:", PLAIN, NULL);
+		add_line(p, l->title, PLAIN, NULL);
 		return;
 	}
 	for (size_t i = 0; i < json_len(list); i++)
-		for (size_t k = 0; k < ARRAY_LEN(heads); k++)
-			table_add(t, json_get_str(json_at(list, i), (const char *const[]){"node", "state", "note"}[k]));
-	buf_adds(p->out, "Suspects:\n");
+		for (size_t k = 0; k < PLAIN_COLUMNS; k++)
+			table_add(t, json_get_str(json_at(list, i), l->fields[k]));
+	buf_addf(p->out, "%s\n", l->title);
 	table_render(t, "  ", p->out);
 }
+
+static const struct plain_list suspects = {
+	"Suspects:", "suspects", {"NODE", "STATE", "NOTE"}, {"node", "state", "note"}};
+static const struct plain_list left_alone = {
+	"Left alone:", "leftAlone", {"NAMESPACE", "POD", "REASON"}, {"namespace", "pod", "reason"}};
 
 static void add_loss(struct table *t, const json_object *l, struct wall now)
 {
@@ -185,8 +197,10 @@ static void build_page(const struct cli_options *o, const json_object *s, struct
 	add_mirror(&p, s);
 	add_power(&p, s);
 	add_checks(&p, s);
-	add_suspects(&p, s);
+	add_plain(&p, s, &suspects);
 	add_losses(&p, s, o->form == CLI_WIDE);
+	if (json_len(json_get(s, "leftAlone")))
+		add_plain(&p, s, &left_alone);
 }
 
 static void print(const struct cli_options *o, const json_object *s)

@@ -43,14 +43,27 @@ const char *offline_refusal(const struct heal *h, const struct pod *p, const str
 	return w->refusal;
 }
 
+const char *heal_leaves_alone(const struct heal *h, const struct view *view, const struct pod *p)
+{
+	const struct workload *w = p->owner ? view_workload(view, p->owner) : NULL;
+
+	if (!w || w->deleting || p->is_mirror || !p->constraints)
+		return "no ReplicaSet of the mirror owns it";
+	if (!heal_wants_namespace(&h->conf, p->ns))
+		return "heal.namespaces leaves its namespace out";
+	if (!p->default_scheduler)
+		return "its schedulerName is not default-scheduler";
+	if (p->gated)
+		return "it has scheduling gates";
+	if (p->has_claims)
+		return "it uses a PersistentVolumeClaim, ephemeral volume or resource claim";
+	return policy_of(h, w) == POLICY_NEVER ? "policy never" : NULL;
+}
+
 /* Pending pods of a ReplicaSet that nobody scheduled; others are not ours. */
 bool unbound_is_ours(const struct heal *h, const struct heal_facts *f, const struct pod *p)
 {
-	const struct workload *w = p->owner ? view_workload(f->view, p->owner) : NULL;
-
-	return w && !w->deleting && !p->node && !p->deleting && p->phase == POD_PENDING && p->default_scheduler && !p->gated &&
-	       !p->has_claims && !p->is_mirror && p->constraints && heal_wants_namespace(&h->conf, p->ns) &&
-	       policy_of(h, w) != POLICY_NEVER;
+	return !p->node && !p->deleting && p->phase == POD_PENDING && !heal_leaves_alone(h, f->view, p);
 }
 
 /* Does somebody alive hold the pod already? A claim of ours counts only while we have the copy. */

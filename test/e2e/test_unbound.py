@@ -40,6 +40,11 @@ def test_pods_that_are_not_ours_are_left_alone(c):
     c.deploy('foreign', 1, spec={'schedulerName': 'somebody-else'})
     c.deploy('elsewhere', 1, spec={'nodeSelector': {'disk': 'made-of-gold'}})
     wait_for(lambda: all(len(c.own_pods(name)) == 1 for name in ('gated', 'foreign', 'elsewhere')), 20, 'the pods are there')
+
+    def reason(name):
+        pod = c.own_pods(name)[0]['metadata']['name']
+        return next((x['reason'] for x in c.nodes[0].http('/v1/status')['leftAlone'] if x['pod'] == pod), '')
+    wait_for(lambda: 'gates' in reason('gated') and 'schedulerName' in reason('foreign'), 10, 'status says why they are left alone')
     why = wait_for(lambda: note('elsewhere'), 10, 'status says why it is not bound')
     assert 'node selector' in why, why
     for n in c.nodes:
