@@ -173,8 +173,9 @@ static void set_stepped_tag(struct agent *a, const char *key, int64_t v, int64_t
 	set_number_tag(a, key, v);
 }
 
-/* Free = allocatable − the larger of what is requested and what is in use. Load is told in coarse steps, with slack: while a tag is under
- * way two nodes may rank differently, and most changes of load mean nothing. For the same reason it rests while the link is away. */
+/* Free = allocatable − the larger of what is requested and what is in use. Load is told in coarse steps, with slack: while a
+ * tag is under way two nodes may rank differently, and most changes of load mean nothing. For the same reason it rests while
+ * the link is away. */
 static void tags_update(struct agent *a)
 {
 	const struct node *n = view_node(a->view, a->self);
