@@ -8,6 +8,7 @@
 #define WIRE_VERSION 1
 #define WIRE_CLAIM_EVENT "eh-claim"
 #define WIRE_WITNESS_QUERY "eh-witness"
+#define WIRE_HELLO_EVENT "eh-hello"		/* a healer that starts asks the others to tell their claims again; no payload */
 /* serf's limit of 512 bytes is on the encoded message, whose envelope takes up to 40 (seen with serf 0.9.4) */
 #define WIRE_EVENT_MAX (512 - 40 - (sizeof(WIRE_CLAIM_EVENT) - 1))
 

@@ -1,8 +1,9 @@
 /* heal/rank.h — who should take which lost pod; the same answer on every node that has the same facts
  *
  * Lost pods are taken in the order (priority descending, namespace, name, uid). For each, the fit candidates are ordered by free
- * CPU after placement (descending, in steps of RANK_CPU_STEP), pods of the same ReplicaSet already there (ascending) and hash(pod uid, node name); the
- * first one's capacity is reduced and the next pod placed. No two nodes compare equal, so there is one rank 0.
+ * CPU after placement (descending, in steps of RANK_CPU_STEP), pods of the same ReplicaSet already there or claimed (ascending)
+ * and hash(pod uid, node name); the first one's capacity is reduced and the next pod placed. No two nodes compare equal, so
+ * there is one rank 0.
  */
 #pragma once
 #include <stddef.h>

@@ -20,6 +20,7 @@
 #define TAGS_SOON_MS 200		/* after a change */
 #define IDLE_MS 60000			/* checkpoint, history, rejoin */
 #define CLAIMS_REPEAT_MS 30000		/* own claims are told again, for those who were not there */
+#define HELLO_SPREAD_MS 200		/* answers to a hello are spread over this */
 #define TILT_STEP_MS 2000		/* a clock step or a pause of this size … */
 #define TILT_MS 10000			/* … makes us only observe for this long */
 #define WITNESS_TIMEOUT_MS 1000		/* of the query */

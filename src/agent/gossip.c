@@ -1,6 +1,7 @@
 /* gossip.c — members into peers, tags out, claims both ways
  *
- * A claim of ours goes out as a user event and is repeated every CLAIMS_REPEAT_MS while it lives, for those who were cut off.
+ * A claim of ours goes out as a user event and is repeated every CLAIMS_REPEAT_MS while it lives, for those who were cut off, and
+ * at once when a healer says hello: it may have missed it, and would take the pod for unclaimed.
 
  */
 #include <errno.h>
@@ -371,6 +372,8 @@ static void on_user_event(void *arg, const char *name, const void *payload, size
 {
 	struct inbox in = { .a = arg };
 
+	if (str_eq(name, WIRE_HELLO_EVENT))
+		timer_start_ms(in.a->claims_timer, (int64_t)(loop_random(in.a->loop) % HELLO_SPREAD_MS));
 	if (!str_eq(name, WIRE_CLAIM_EVENT))
 		return;
 	in.items = mem_new_n(struct claim, UINT8_MAX);
@@ -395,6 +398,7 @@ static void on_up(void *arg)
 			  a->self);
 	log_info(LOG_SERF, "connected", "agent=%s", name);
 	a->isolated_before = false;
+	(void)serf_client_event(a->serf, WIRE_HELLO_EVENT, "", 0);	/* what we missed while we were not there */
 	gossip_tags_soon(a);
 }
 

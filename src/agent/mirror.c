@@ -59,11 +59,10 @@ static void wrote(struct agent *a, int r)
 		store_batch_flush(a);
 }
 
-void mirror_check_store(struct agent *a)
+static void store_recover(struct agent *a)
 {
 	char aside[STORE_PATH_SIZE];
 
-	metric_set(METRIC_STORE_OK, 0, !a->store_failed && !store_fault(a->store));
 	if (!a->store_failed || store_in_transaction(a->store))
 		return;
 	if (store_put_meta(a->store, "probe", "1") == -EILSEQ && store_reset(a->store, aside) == 0)
@@ -74,6 +73,12 @@ void mirror_check_store(struct agent *a)
 	log_info(LOG_STORE, "store takes writes again", "syncing the mirror anew");
 	if (a->watches[WATCH_PODS].watch && a->link.state == LINK_ONLINE)
 		mirror_start(a);
+}
+
+void mirror_check_store(struct agent *a)
+{
+	store_recover(a);
+	metric_set(METRIC_STORE_OK, 0, !a->store_failed && !store_fault(a->store));
 }
 
 /* ---- decoding ---- */

@@ -75,7 +75,7 @@ static void files_are_looked_for_beside_the_kubeconfig(void **state)
 
 	(void)state;
 	free(rig_write(dir, "ca.pem", PEM));
-	free(rig_write(dir, "t", " tok \n" + 1));
+	free(rig_write(dir, "t", &" tok \n"[1]));
 	c = load_good(CONFIG(SERVER ", certificate-authority: ca.pem", "tokenFile: ./t, token: other"));
 	assert_non_null(strstr(c->ca.data, "BEGIN X"));
 	assert_string_equal(c->token.data, "tok");

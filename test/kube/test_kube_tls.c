@@ -142,11 +142,11 @@ static void a_token_is_sent_and_reread_after_401(void **state)
 	struct http_rig *http = http_rig_new(&(struct rig_tls){ .cert = crt, .key = key });
 	cleanup(freep) char *config =
 	    kubeconfig(http_rig_url(http), ", certificate-authority: ca.crt", "tokenFile: token");
-	cleanup(freep) char *token = rig_write(dir, "token", "old-token\n");
 	struct kube_rig kube;
 	struct got g;
 
 	(void)state;
+	free(rig_write(dir, "token", "old-token\n"));
 	http_rig_add(http, &(struct rig_step){ .status = 401, .forever = true });
 	kube_rig_init_from(&kube, config);
 	g = rig_get(&kube, "/a", 0);		/* the same token is in the file: no use trying again */

@@ -26,6 +26,7 @@ TEST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KUBESIM = os.path.join(TEST, 'kubesim')
 PYTHON = '/usr/bin/python3'
 SERF_PORT, RPC_PORT, KUBELET_PORT, HEALTHZ_PORT, HTTP_PORT = 7946, 7373, 10250, 10248, 8000
+BINARY_ENV = 'EDGE_HEALER_BIN'           # the test programs' own; the daemon would take it for a key of its configuration
 MEMORY_FS = '/dev/shm'
 IMAGE = 'localhost/busybox:1'
 sys.path.insert(0, KUBESIM)
@@ -164,7 +165,7 @@ class Process:
         self.name, self.log = name, log
         self.out = open(log, 'ab')
         self.p = subprocess.Popen(argv, stdout=self.out, stderr=self.out, stdin=stdin, preexec_fn=_die_with_parent,
-                                  env=dict(os.environ, **(env or {})))
+                                  env=dict({k: v for k, v in os.environ.items() if k != BINARY_ENV}, **(env or {})))
 
     def text(self):
         with open(self.log, errors='replace') as f:
