@@ -144,8 +144,13 @@ static void on_config_changed(void *arg, int events)
 	(void)events;
 	while (read(a->config_fd, sink, sizeof(sink)) > 0)
 		any = true;
-	if (any)
-		agent_reload(a);
+	if (any)			/* whoever writes may not be done: look when it is quiet */
+		timer_start_ms(a->config_timer, CONFIG_QUIET_MS);
+}
+
+static void on_config_quiet(void *arg)
+{
+	agent_reload(arg);
 }
 
 /* The folder is watched, not the file: editors and ConfigMap mounts replace it. */
@@ -165,6 +170,7 @@ static void watch_config(struct agent *a)
 	if (a->config_fd < 0 ||
 	    inotify_add_watch(a->config_fd, slash ? (*dir ? dir : "/") : ".", IN_CLOSE_WRITE | IN_MOVED_TO) < 0)
 		return;			/* SIGHUP still works */
+	a->config_timer = timer_new(a->loop, "config", on_config_quiet, a);
 	a->config_io = io_new(a->loop, a->config_fd, on_config_changed, a);
 	io_watch(a->config_io, IO_READ);
 }
@@ -295,6 +301,7 @@ void agent_free(struct agent *a)
 	effects_free(a);
 	gossip_free(a);
 	io_free(a->config_io);
+	timer_free(a->config_timer);
 	fd_closep(&a->config_fd);
 	if (a->view)
 		mirror_free(a);

@@ -26,6 +26,7 @@
 #define WITNESS_TIMEOUT_MS 1000		/* of the query */
 #define WITNESS_ANSWER_MS 800		/* an answer later than this is of no use */
 #define DIAL_TIMEOUT_MS 500		/* of one probe of a suspect's ports */
+#define CONFIG_QUIET_MS 200		/* a changed configuration is read when nothing wrote for this long */
 #define EVENTS_MAX 256			/* Kubernetes Events that wait for the link */
 #define CLAIMS_MAX 50000			/* more than this are not believed */
 #define CPU_TAG_STEP 50			/* milli-CPU: smaller changes of the tag are not told */
@@ -100,6 +101,7 @@ struct agent {
 	struct timer *idle_timer;
 	int config_fd;
 	struct io *config_io;
+	struct timer *config_timer;
 };
 
 /* mirror.c */

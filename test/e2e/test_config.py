@@ -1,5 +1,6 @@
 """A changed configuration is taken, a bad one is not."""
 import json
+import os
 import signal
 
 from stage import stage, wait_for
@@ -13,8 +14,9 @@ def test_reload_takes_a_good_config_and_keeps_the_old_over_a_bad_one(c):
         config = json.load(f)
 
     def write(**more):
-        with open(n.path('edge-healer.yaml'), 'w') as f:
+        with open(n.path('new.yaml'), 'w') as f:
             json.dump(dict(config, **more), f)
+        os.rename(n.path('new.yaml'), n.path('edge-healer.yaml'))
         healer.p.send_signal(signal.SIGHUP)
     write(mode='observe')
     wait_for(lambda: n.http('/v1/status')['mode'] == 'observe', 10, 'mode observe is taken')

@@ -418,8 +418,10 @@ class Cluster:
             n.start_healer()
         self.wait_whole()
 
-    def wait_whole(self, seconds=30):
-        """Every living healer is ready, in sync, and sees every living node able to bid."""
+    def wait_whole(self, seconds=90):
+        """A tag that gossip lost comes with serf's next full sync: up to 15 s (local profile) or 30 s (lan) later, now and then twice.
+
+        Every living healer is ready, in sync, and sees every living node able to bid."""
         alive = [n for n in self.nodes if n.parts.get('healer') and n.parts['healer'].alive()]
 
         def whole():
