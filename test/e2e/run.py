@@ -28,6 +28,7 @@ def options():
     p.add_argument('--kubeconfig', metavar='FILE', help='a real control plane; default: kubesim')
     p.add_argument('--only', metavar='WORD', default='', help='only tests whose name contains it')
     p.add_argument('--jobs', type=int, default=2, metavar='N', help='tests at the same time (2)')
+    p.add_argument('--again', action='store_true', help='run what failed once more, alone')
     p.add_argument('--list', action='store_true', help='only print the names')
     p.add_argument('--one', metavar='FILE.TEST', help=argparse.SUPPRESS)
     return p.parse_args()
@@ -113,11 +114,17 @@ def main():
     if o.list:
         print('\n'.join(names))
         return 0
-    words = []
+    words, failed_names = [], []
     # Threads, but each child is awaited by the thread that started it: PDEATHSIG follows the thread.
     with concurrent.futures.ThreadPoolExecutor(max(1, o.jobs)) as pool:
         for done in concurrent.futures.as_completed([pool.submit(lambda n=n: (n,) + start(o, n)) for n in names]):
             words.append(report(*done.result()))
+            if words[-1] == 'FAIL' and o.again:
+                words.pop()
+                failed_names.append(done.result()[0])
+    for name in failed_names:     # alone on the machine, and visibly: what passes only now is still a bug to look for
+        print('again, alone: %s (its failure is above)' % name, flush=True)
+        words.append(report(name, *start(o, name)))
     failed, skipped = words.count('FAIL'), words.count('skip')
     print('%d passed, %d failed%s' % (words.count('ok'), failed, ', %d skipped' % skipped if skipped else ''))
     return 1 if failed or not words else 0
