@@ -24,5 +24,22 @@ size_t wire_put_claims(struct buf *b, const struct claim *claims, size_t n);
  * 0 or -EPROTO. */
 int wire_get_claims(const void *data, size_t n, void (*fn)(void *arg, const struct claim *c), void *arg);
 
-void wire_put_witness(struct buf *b, bool sees);
-int wire_get_witness(const void *data, size_t n, bool *out_sees);	/* 0 or -EPROTO */
+/* Answers to queries. Each getter returns 0 or -EPROTO and leaves its out-parameters untouched on failure. */
+void wire_put_witness(struct buf *b, bool sees, bool api);
+int wire_get_witness(const void *data, size_t n, bool *out_sees, bool *out_api);
+
+#define WIRE_MINE_QUERY "eh-mine"		/* payload: the rebooted node's name; answer: pods that are still its own */
+#define WIRE_GRANT_QUERY "eh-grant"		/* payload: the name of who asks; answer: its pods that are fenced */
+#define WIRE_FENCE_QUERY "eh-fence"		/* payload: see wire_put_fence; answer: yes or no */
+#define WIRE_UIDS_MAX 120			/* pods in one answer: serf's limit of a response is 1,024 bytes */
+
+/* A list of pods by half their uids, with the sender's mirror version. Those beyond WIRE_UIDS_MAX are left out. */
+void wire_put_uids(struct buf *b, uint64_t mirror, const char *const *uids, size_t n);
+int wire_get_uids(const void *data, size_t n, uint64_t *out_mirror, void (*fn)(void *arg, const char *half_uid), void *arg);
+
+/* The question for a fence: the pod's whole uid, its node, and who asks. Texts are copied out. */
+struct wire_fence { char pod_uid[UID_SIZE], node[NODE_NAME_SIZE], asker[NODE_NAME_SIZE]; };
+int wire_put_fence(struct buf *b, const struct wire_fence *f);		/* 0, or -EINVAL: the uid is no UUID */
+int wire_get_fence(const void *data, size_t n, struct wire_fence *out_fence);
+void wire_put_yes(struct buf *b, bool yes);
+int wire_get_yes(const void *data, size_t n, bool *out_yes);

@@ -29,6 +29,29 @@
 #define HEAL_BIND_RETRY_MS 5000		/* a binding without a visible effect is tried again after this */
 #define HEAL_SETTLE_MS 10000		/* how long a returned node must look healthy before its old "Ready" is believed */
 #define HEAL_REPLACE_RETRY_MS 10000	/* a lost API pod that is still there is deleted again after this */
+#define HEAL_VOICE_MS 15000		/* what a peer said of its own link is believed rather than its tag for this long */
+#define HEAL_LEASE_HOLD_MS 12000	/* a node that its Lease proved alive is looked at again after this: kubelet renews every 10 s */
+#define HEAL_LEASE_READ_MS 5000		/* how often a lost node's Lease is read again: it may prove us wrong */
+#define HEAL_LEASE_SILENCE_MS 3000	/* gossip reports a failure after at least this much silence (Serf's suspicion is 4 s) */
+#define HEAL_LEASE_SKEW_MS 5000		/* a Lease from further in the future has another clock and proves nothing by its time */
+#define HEAL_TAINT "edge-healer.io/unreachable"
+#define HEAL_MARK_KEEP_MS 600000	/* how long it is remembered what was done, when nothing is left to heal */
+#define HEAL_TAINT_RETRY_MS 10000	/* a taint that is not as it should be is written again after this */
+#define HEAL_ALONE_MS 5000		/* a rebooted node waits this long for its first peer */
+#define HEAL_MINE_RETRY_MS 2000		/* the question of a rebooted node is put again after this, if too few answered */
+#define HEAL_MINE_MAX 128		/* pods of one node; kubelet's own limit is 110 */
+/* At most once: whoever may run such a pod holds a lease of stop_after from a majority of its site, counted from when it asked.
+ * Others start the pod only when a majority says that its last grant is older than heal_start_delay_ms(): no clocks are compared,
+ * only durations, and the allowance is for clocks that run at different speeds and for the time that freezing takes. */
+#define HEAL_LEASE_PARTS 4		/* the lease is asked for anew this many times in stop_after */
+#define HEAL_LEASE_FIRST_MS 3000	/* the first lease of a node must come within this */
+#define HEAL_ALLOWANCE_MS 2000
+#define HEAL_ALLOWANCE_PERCENT 10
+#define HEAL_ONCE_MEMBERS 3		/* a smaller site has no majority without the lost node: there nobody else starts such a pod */
+#define HEAL_FENCE_FRESH_MS 5000	/* a fence is acted upon within this, else asked for again … */
+#define HEAL_FENCE_RETRY_MS 2000
+#define HEAL_FENCE_HOLD_MS 90000	/* … and held by those who gave it for this long at least: three repeats of a claim */
+#define HEAL_FENCES_MAX 1024		/* remembered; the oldest go first */
 
 struct heal_conf {
 	const char *self;		/* interned node name */
@@ -36,7 +59,10 @@ struct heal_conf {
 	const char *namespaces[HEAL_NAMESPACES_MAX];	/* globs, "!" excludes; the last match decides */
 	size_t namespace_count;
 	enum heal_policy policy;	/* of workloads without an annotation */
+	enum keep_policy keep;		/* of those without that annotation */
 	int64_t bind_grace_ms, node_grace_ms, claim_timeout_ms, start_timeout_ms, peer_ttl_ms, gone_grace_ms;
+	int64_t local_grace_ms, stop_after_ms;
+	bool minority_active;		/* act for at-least-once workloads without a majority too */
 	int witnesses;
 	int max_lost_percent;		/* of the site's members; beyond it the breaker opens */
 	int restores_per_minute;
@@ -52,6 +78,12 @@ struct heal_facts {
 	struct mono synced_at;		/* all watches in sync with the API server since then; 0 = not now */
 	struct resources local_free;	/* what this node can still take, by its own books */
 	uint64_t mirror_version;	/* newest resourceVersion in the mirror */
+	struct wall wall;		/* for Leases and "longest" only */
+	bool cold_boot;			/* this machine booted and the API server has not answered since */
+	int gateway;			/* our default gateway: 1 answers, 0 not known, -1 does not answer */
+	const struct map *running;	/* uid → anything: pods with a process here, at running_at; NULL = not known */
+	struct mono running_at;
+	const struct map *stopped;	/* uid → anything: pods that are frozen here; NULL = none */
 };
 
 struct tick { struct mono now; bool tilted; };
@@ -61,7 +93,7 @@ enum suspect_state { SUSPECT_GRACE, SUSPECT_ASKING, SUSPECT_REFUTED, SUSPECT_LOS
 struct suspect_view { const char *node; enum suspect_state state; struct mono since; const char *note; };
 
 /* One pod under treatment, for status. */
-enum loss_cause { LOSS_UNBOUND, LOSS_NODE };
+enum loss_cause { LOSS_UNBOUND, LOSS_NODE, LOSS_LOCAL, LOSS_COLD_BOOT };
 enum loss_state { LOSS_OPEN, LOSS_ACTING, LOSS_TAKEN, LOSS_REFUSED };
 struct loss_view {
 	const char *pod_uid, *lost_node;
@@ -84,7 +116,8 @@ void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 
 /* Answers. Unknown nodes or pods are ignored: the question was dropped meanwhile. */
 void heal_on_probe(struct heal *h, const char *node, bool reachable, struct mono now);
-void heal_on_witness(struct heal *h, const char *node, const char *from, bool sees_it);
+struct witness { bool sees, api; };	/* sees the node or reaches its ports; its own link is online */
+void heal_on_witness(struct heal *h, const char *node, const char *from, struct witness w, struct mono now);
 /* A peer asks about the node: it has waited its grace out. We look at once too, if we suspect it ourselves, so that all reach
  * the same verdict at nearly the same time: ranks are counted from it. */
 void heal_on_asked(struct heal *h, const char *node, struct mono now);
@@ -93,14 +126,35 @@ void heal_on_bind(struct heal *h, const char *pod_uid, bool bound, struct mono n
 void heal_on_observed(struct heal *h, const char *pod_uid);	/* mode observe: the action was only reported */
 void heal_on_restore_failed(struct heal *h, const char *pod_uid, struct mono now);
 
+/* The Lease of a suspect, as the API server has it: a renewal after gossip lost the node proves it alive. */
+void heal_on_node_lease(struct heal *h, const char *node, struct wall renewed, struct wall now);
+
+/* After a reboot: what a peer knows of our pods. `uids`: those bound to us in its mirror that nobody else holds. */
+struct mine { uint64_t mirror; const char *const *uids; size_t count; };
+void heal_on_mine(struct heal *h, const char *from, const struct mine *m);
+void heal_on_mine_end(struct heal *h, struct mono now);
+/* Our side of that question: fills uids (borrowed from the view) and returns how many. */
+size_t heal_mine_of(const struct heal *h, const struct view *view, const char *node, const char *uids[HEAL_MINE_MAX]);
+
+/* At most once, as the holder of a lease. `fenced`: uids of our pods that the peer has let somebody else take. */
+void heal_on_grant(struct heal *h, const char *from, const char *const *fenced, size_t n);
+void heal_on_grant_end(struct heal *h);
+struct mono heal_lease_until(const struct heal *h);		/* 0 = none; to be stored: it outlives the process */
+void heal_set_lease(struct heal *h, struct mono until);		/* of a former process in this boot */
+void heal_on_fence(struct heal *h, const char *pod_uid, const char *from, bool permits);
+void heal_on_fence_end(struct heal *h, const char *pod_uid);
+/* As one who grants. A question for a grant is always granted, but for the pods it returns (at most HEAL_MINE_MAX, borrowed until
+ * the next call). A fence is permitted when the last grant of its node (and of who holds the pod's fence now) is old enough. */
+size_t heal_asked_grant(struct heal *h, const char *node, const char *fenced[HEAL_MINE_MAX], struct mono now);
+struct fence_question { const char *pod_uid, *node, *asker; };
+bool heal_asked_fence(struct heal *h, const struct peers *peers, const struct fence_question *q, struct mono now);
+/* The start delay: longer than stop_after by the allowance. */
+int64_t heal_start_delay_ms(const struct heal_conf *conf);
+
 /* A claim from gossip, the store or ourselves. */
 enum claim_news heal_on_claim(struct heal *h, const struct claim *c);
 const struct claims *heal_claims(const struct heal *h);
 void heal_forget_claim(struct heal *h, const char *pod_uid);
-
-/* The answer to a peer's witness question: do we see the node (alive in gossip, or its port answered lately)?
- * False with *out_known = false: our own probe has not finished. */
-bool heal_sees(const struct heal *h, const struct peers *peers, const char *node, bool *out_known);
 
 /* Why a Pending pod is not ours to bind; NULL = it is. Static text. */
 const char *heal_leaves_alone(const struct heal *h, const struct view *view, const struct pod *p);

@@ -41,5 +41,7 @@ struct rank_pod {			/* one lost pod */
 
 /* Sorts `pods` and fills in their ranks. `ignore_outage` as in fit_constraints(). O(pods × bidders). */
 void rank_place(struct rank_pod *pods, size_t pod_count, struct bidder *bidders, size_t bidder_count, bool ignore_outage);
+/* It shall not take the pod now. */
+bool rank_excludes(const struct rank_pod *p, const char *node);	/* node: interned */
 /* My place in the ranking, or -1. */
 int rank_of(const struct rank_pod *p, const char *node);

@@ -27,6 +27,7 @@ struct copy {
 	struct resources request;	/* what it takes of this node */
 	struct mono declared_mono, written_mono;	/* of this process; 0 = before it */
 	bool told;			/* mode observe: its end was reported already */
+	bool frozen;			/* held still: it should not run, and kubelet cannot be made to end it */
 	struct mono deadline;		/* of the current state; 0 = none */
 };
 

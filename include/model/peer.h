@@ -5,7 +5,9 @@
 #include "model/resource.h"
 
 #define PEER_ADDR_SIZE 46
-#define PEER_PROTOCOL 1			/* the tag `v` */
+/* The tag `v`. 1: claims and witness questions. 2: also grants, fences and the question of a rebooted node. A healer ranks every
+ * peer of 1 and above: how ranks are found has not changed. */
+#define PEER_PROTOCOL 2
 
 enum peer_status { PEER_ALIVE, PEER_LEAVING, PEER_LEFT, PEER_FAILED, PEER_UNKNOWN };
 
@@ -18,7 +20,8 @@ struct peer {
 	const char *site;		/* interned tag, "" = none */
 	struct resources free;		/* tags cpu, mem, pods */
 	bool has_capacity;		/* the tags were there and valid: without them it cannot bid */
-	bool api;			/* its own link is online */
+	bool api;			/* its own link is online, says its tag */
+	bool silent;			/* its healer does not answer, whatever gossip says: it neither bids nor knows the API server */
 	int protocol;			/* tag v; 0 = none */
 };
 

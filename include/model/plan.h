@@ -16,6 +16,15 @@ enum action_kind {
 	ACTION_WITHDRAW,	/* our copy of pod: it lost its claim or did not start */
 	ACTION_DROP,		/* our copy of pod: handed over */
 	ACTION_REPLACE,		/* pod of node: delete it from the API so that its ReplicaSet replaces it */
+	ACTION_EVICT,		/* healthy pod of node: evict it through the API, as budgets allow, so that it is replaced */
+	ACTION_TAINT,		/* node: NoSchedule in the API, it is lost */
+	ACTION_UNTAINT,		/* node: it is back */
+	ACTION_STOP,		/* at-most-once pod here (original or copy): freeze it */
+	ACTION_RESUME,		/* the same: thaw it */
+	ACTION_READ_LEASE,	/* node: read its Lease; answer with heal_on_node_lease() */
+	ACTION_ASK_MINE,	/* ask the peers which pods of this node are still its own; heal_on_mine(), heal_on_mine_end() */
+	ACTION_ASK_GRANT,	/* ask the peers for the lease of at-most-once; heal_on_grant(), heal_on_grant_end() */
+	ACTION_ASK_FENCE,	/* pod of node: ask the peers to let it run there no more; heal_on_fence(), heal_on_fence_end() */
 	ACTION_REFUSE,		/* pod: cannot be restored, `reason` says why; to be told, not to be done */
 };
 

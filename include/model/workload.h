@@ -8,6 +8,10 @@ enum heal_policy { POLICY_AT_LEAST_ONCE, POLICY_AT_MOST_ONCE, POLICY_NEVER, POLI
 enum heal_policy heal_policy_parse(const char *text, bool *out_known);	/* NULL → POLICY_DEFAULT */
 const char *heal_policy_name(enum heal_policy p);
 
+/* Which of the two stays when both the original and our copy run. */
+enum keep_policy { KEEP_BEST, KEEP_ORIGINAL, KEEP_REPLACEMENT, KEEP_LONGEST, KEEP_DEFAULT };
+enum keep_policy keep_policy_parse(const char *text, bool *out_known);		/* NULL → KEEP_DEFAULT */
+
 struct workload {
 	char uid[UID_SIZE];
 	char *name;
@@ -16,6 +20,7 @@ struct workload {
 	int64_t version;		/* resourceVersion */
 	int32_t replicas, ready_replicas;
 	enum heal_policy policy;	/* annotation on the ReplicaSet or its template */
+	enum keep_policy keep;		/* the same */
 	uint32_t generation;		/* of the list that last showed it; set by the agent */
 	const char *refusal;		/* interned: why its template cannot become a static pod; NULL = it can. Set by the agent */
 	bool deleting;

@@ -108,6 +108,16 @@ static void execute_one(struct agent *a, const struct action *act)
 	case ACTION_REFUSE:
 		refuse(a, act);
 		break;
+	case ACTION_EVICT:
+	case ACTION_TAINT:
+	case ACTION_UNTAINT:
+	case ACTION_STOP:
+	case ACTION_RESUME:
+	case ACTION_READ_LEASE:
+	case ACTION_ASK_MINE:
+	case ACTION_ASK_GRANT:
+	case ACTION_ASK_FENCE:
+		break;
 	case ACTION_RESTORE:		/* collected: all of one plan are written together */
 		break;
 	}

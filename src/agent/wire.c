@@ -8,7 +8,13 @@
  * Gossip carries about two such events per 200 ms and peer (its packets hold 1,400 bytes), so a message is kept small: claims that
  * share epoch, rank and state travel together, and half a random UUID names a pod among those of one cluster.
  *
- * A witness answer (response to the query "eh-witness", whose payload is the node's name): 'E' 'H' version=1 type=2 | flags u8.
+ * Answers to queries (responses are bounded by serf's 1,024 bytes):
+ *
+ *   "eh-witness" (payload: the node's name)  type=2 | flags u8: 1 = sees it, 2 = its own link is online
+ *   "eh-mine" (payload: who asks)            type=3 | mirror u64 | count u8 | count × 8 bytes: pods bound to it that nobody else holds
+ *   "eh-grant" (payload: who asks)           type=3 | mirror u64 | count u8 | count × 8 bytes: its pods that are fenced
+ *   "eh-fence" (payload: type=4 | length u8, pod uid | length u8, node | length u8, who asks)    type=5 | flags u8: 1 = yes
+ *
  * All numbers are big-endian. Unknown versions are dropped by the receiver: an older healer ignores what it does not know.
  */
 #include "agent/wire.h"
@@ -18,7 +24,9 @@
 
 #include "base/str.h"
 
-enum { WIRE_CLAIMS = 1, WIRE_WITNESS = 2, WIRE_HEAD = 4, CLAIMS_HEAD = 1 + 8 + 8 + 4 + 1 + 1 + 1, ITEM_SIZE = 8, FLAG_SEES = 1 };
+enum { WIRE_CLAIMS = 1, WIRE_WITNESS, WIRE_UIDS, WIRE_FENCE, WIRE_YES };
+enum { WIRE_HEAD = 4, CLAIMS_HEAD = 1 + 8 + 8 + 4 + 1 + 1 + 1, ITEM_SIZE = 8, FLAG_SEES = 1,
+       FLAG_API = 2 };
 
 static void put(struct buf *b, uint64_t v, int bytes)
 {
@@ -165,22 +173,136 @@ int wire_get_claims(const void *data, size_t n, void (*fn)(void *arg, const stru
 	return 0;
 }
 
-void wire_put_witness(struct buf *b, bool sees)
+/* ---- answers to queries ---- */
+
+static void put_flags(struct buf *b, int type, int flags)
 {
-	put_head(b, WIRE_WITNESS);
-	put(b, sees ? FLAG_SEES : 0, 1);
+	put_head(b, type);
+	put(b, (uint64_t)flags, 1);
 }
 
-int wire_get_witness(const void *data, size_t n, bool *out_sees)
+static int get_flags(const void *data, size_t n, int type, int *out_flags)
 {
 	struct cursor c = { data, (const unsigned char *)data + n, false };
-	uint64_t flags;
+	int flags;
 
-	if (!get_head(&c, WIRE_WITNESS))
+	if (!get_head(&c, type))
 		return -EPROTO;
-	flags = get(&c, 1);
+	flags = (int)get(&c, 1);
 	if (c.bad)
 		return -EPROTO;
+	*out_flags = flags;
+	return 0;
+}
+
+void wire_put_witness(struct buf *b, bool sees, bool api)
+{
+	put_flags(b, WIRE_WITNESS, (sees ? FLAG_SEES : 0) | (api ? FLAG_API : 0));
+}
+
+int wire_get_witness(const void *data, size_t n, bool *out_sees, bool *out_api)
+{
+	int flags, r = get_flags(data, n, WIRE_WITNESS, &flags);
+
+	if (r < 0)
+		return r;
 	*out_sees = flags & FLAG_SEES;
+	*out_api = flags & FLAG_API;
+	return 0;
+}
+
+void wire_put_yes(struct buf *b, bool yes)
+{
+	put_flags(b, WIRE_YES, yes);
+}
+
+int wire_get_yes(const void *data, size_t n, bool *out_yes)
+{
+	int flags, r = get_flags(data, n, WIRE_YES, &flags);
+
+	if (r < 0)
+		return r;
+	*out_yes = flags & 1;
+	return 0;
+}
+
+void wire_put_uids(struct buf *b, uint64_t mirror, const char *const *uids, size_t n)
+{
+	size_t at, count = 0;
+
+	put_head(b, WIRE_UIDS);
+	put(b, mirror, 8);
+	at = b->len;
+	put(b, 0, 1);
+	for (size_t i = 0; i < n && count < WIRE_UIDS_MAX; i++)
+		count += put_uid(b, uids[i]) == 0;
+	b->data[at] = (char)count;
+}
+
+int wire_get_uids(const void *data, size_t n, uint64_t *out_mirror, void (*fn)(void *arg, const char *half_uid), void *arg)
+{
+	struct cursor c = { data, (const unsigned char *)data + n, false };
+	uint64_t mirror;
+	size_t count;
+
+	if (!get_head(&c, WIRE_UIDS))
+		return -EPROTO;
+	mirror = get(&c, 8);
+	count = get(&c, 1);
+	if (c.bad || (size_t)(c.end - c.p) != count * ITEM_SIZE)
+		return -EPROTO;
+	*out_mirror = mirror;
+	for (size_t i = 0; i < count; i++) {
+		char uid[UID_SIZE];
+
+		get_uid(&c, uid);
+		fn(arg, uid);
+	}
+	return 0;
+}
+
+static void put_name(struct buf *b, const char *name)
+{
+	put(b, strlen(name), 1);
+	buf_add(b, name, strlen(name));
+}
+
+static void get_name(struct cursor *c, char *out, size_t size)
+{
+	size_t n = get(c, 1);
+
+	if (c->bad || n == 0 || n >= size || (size_t)(c->end - c->p) < n || memchr(c->p, 0, n)) {
+		c->bad = true;
+		return;
+	}
+	memcpy(out, c->p, n);
+	out[n] = '\0';
+	c->p += n;
+}
+
+int wire_put_fence(struct buf *b, const struct wire_fence *f)
+{
+	if (strlen(f->pod_uid) != WIRE_UID_FULL)
+		return -EINVAL;
+	put_head(b, WIRE_FENCE);
+	put_name(b, f->pod_uid);
+	put_name(b, f->node);
+	put_name(b, f->asker);
+	return 0;
+}
+
+int wire_get_fence(const void *data, size_t n, struct wire_fence *out_fence)
+{
+	struct cursor c = { data, (const unsigned char *)data + n, false };
+	struct wire_fence f = { 0 };
+
+	if (!get_head(&c, WIRE_FENCE))
+		return -EPROTO;
+	get_name(&c, f.pod_uid, sizeof(f.pod_uid));
+	get_name(&c, f.node, sizeof(f.node));
+	get_name(&c, f.asker, sizeof(f.asker));
+	if (c.bad || c.p != c.end)
+		return -EPROTO;
+	*out_fence = f;
 	return 0;
 }

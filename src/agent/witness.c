@@ -52,7 +52,7 @@ static void answer_witness(struct question *q, bool sees)
 {
 	cleanup(buf_fini) struct buf b = BUF_INIT;
 
-	wire_put_witness(&b, sees);
+	wire_put_witness(&b, sees, q->a->link.state == LINK_ONLINE);
 	(void)serf_client_respond(q->a->serf, q->id, b.data, b.len);
 	question_free(q);
 }
@@ -165,14 +165,14 @@ void witness_dial(struct agent *a, const char *node)
 static void on_response(void *arg, const char *from, const void *payload, size_t n)
 {
 	struct witness_round *w = arg;
-	bool sees;
+	struct witness answer = { 0 };
 
-	if (wire_get_witness(payload, n, &sees) < 0) {
+	if (wire_get_witness(payload, n, &answer.sees, &answer.api) < 0) {
 		metric_inc(METRIC_GOSSIP_DROPPED);
 		return;
 	}
-	log_debug(LOG_HEAL, "witness", "node=%s from=%s sees=%d", w->node, from, sees);
-	heal_on_witness(w->a->heal, w->node, from, sees);
+	log_debug(LOG_HEAL, "witness", "node=%s from=%s sees=%d api=%d", w->node, from, answer.sees, answer.api);
+	heal_on_witness(w->a->heal, w->node, from, answer, loop_now(w->a->loop));
 	think_soon(w->a);
 }
 

@@ -20,6 +20,9 @@ struct heal *heal_new(const struct heal_conf *conf)
 	h->suspects = map_new();
 	h->losses = map_new();
 	h->marks = map_new();
+	h->words = map_new();
+	h->once = once_new();
+	h->home = home_new();
 	h->claims = claims_new();
 	return h;
 }
@@ -30,7 +33,10 @@ void heal_free(struct heal *h)
 		return;
 	suspects_free(h);
 	losses_free(h);
-	copies_free(h);
+	marks_free(h);
+	words_free(h);
+	once_free(h->once);
+	home_free(h->home);
 	claims_free(h->claims);
 	free(h);
 }
@@ -47,9 +53,13 @@ static bool membership_is_fresh(const struct heal *h, const struct heal_facts *f
 
 void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
+	bool fresh = membership_is_fresh(h, f, t->now);
+
 	plan->count = 0;
 	plan->next_due = (struct mono){ 0 };
-	if (!membership_is_fresh(h, f, t->now)) {
+	h->gateway = f->gateway;
+	once_tick(h, t, f, plan);	/* always: what may not run any more is stopped, whatever we know of the others */
+	if (!fresh) {
 		h->paused = true;
 		plan_wake_at(plan, mono_add_ms(t->now, HEAL_STALE_RETRY_MS));
 		return;
@@ -60,12 +70,18 @@ void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 		h->paused = true;
 		return;
 	}
+	home_tick(h, t, f, plan);
+	home_give_back(h, f, t->now);
 	losses_tick(h, t, f, plan);
+	online_tick(h, t, f, plan);
 	copies_tick(h, t, f, plan);
+	if (map_count(f->copies) == 0 && map_count(h->suspects) == 0)
+		marks_forget(h, t->now);
 }
 
 enum claim_news heal_on_claim(struct heal *h, const struct claim *c)
 {
+	once_claim_ended(h, c);
 	return claims_put(h->claims, c);
 }
 

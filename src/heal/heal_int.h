@@ -17,6 +17,10 @@ struct suspect {
 	struct voice voices[SUSPECT_VOICES_MAX];
 	size_t voice_count;
 	bool scanned;			/* its pods have been turned into losses */
+	struct wall failed;		/* when gossip reported it first, for its Lease */
+	struct wall renewed;		/* its Lease, as last read; 0 = not read */
+	struct mono lease_due;		/* when it is read (again) */
+	bool lease_read, lease_alive;	/* read since the link is online; it proved the node alive */
 	char note[REASON_SIZE];
 };
 
@@ -53,13 +57,23 @@ struct lost_pods {
 #define HEAL_ASKED_MAX 8		/* questions of peers that are remembered until our gossip notices too */
 struct asked { const char *node; struct mono at; };
 
+struct once;				/* of once.c */
+struct home;				/* of home.c */
+
+struct site_count { size_t known, alive; };
+
 struct heal {
 	struct heal_conf conf;
+	int gateway;			/* facts.gateway of the last tick */
+	struct map *words;		/* node name → struct word, of site.c */
+	struct once *once;
+	bool once_ended;		/* a round of grants has ended and is to be counted */
+	struct home *home;
 	struct asked asked[HEAL_ASKED_MAX];
 	unsigned asked_next;
 	struct map *suspects;		/* node name → struct suspect */
 	struct map *losses;		/* pod uid → struct loss */
-	struct map *marks;		/* uid → struct mark, of reconcile.c */
+	struct map *marks;		/* uid or name → struct mark, of marks.c */
 	struct claims *claims;
 	bool breaker_open;
 	bool paused;			/* the last tick decided nothing: turns are given anew */
@@ -72,7 +86,48 @@ struct heal {
 void suspects_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
 void suspects_free(struct heal *h);
 bool suspect_is_lost(const struct heal *h, const char *node);
+bool suspect_is_alive(const struct heal *h, const char *node);	/* suspected, and proven to be alive */
+
+/* site.c */
 bool in_my_site(const struct heal *h, const struct peer *p);
+struct site_count site_count(const struct heal *h, const struct peers *peers);
+bool site_may_act(const struct heal *h, const struct peers *peers);
+bool breaker_trips(const struct heal *h, const struct peers *peers);
+void words_put(struct heal *h, const char *from, bool api, struct mono now);
+void words_free(struct heal *h);
+bool peer_is_online(const struct heal *h, const struct peers *peers, struct mono now);
+int64_t online_turn_ms(const struct heal *h, const struct peers *peers, struct mono now);
+
+/* once.c */
+struct once *once_new(void);
+void once_free(struct once *o);
+void once_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
+bool once_applies(const struct heal *h, const struct heal_facts *f, const struct pod *p);	/* its policy is at-most-once */
+bool once_holds_lease(const struct heal *h, const struct peers *peers, struct mono now);
+bool once_may_start(struct heal *h, const struct pod *p, const char *node, const struct tick *t, const struct heal_facts *f,
+		    struct plan *plan);
+void once_claim_ended(struct heal *h, const struct claim *c);
+
+/* home.c */
+struct home *home_new(void);
+void home_free(struct home *home);
+void home_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
+/* A pod of this node that should run and does not. */
+bool home_has_lost(const struct heal *h, const struct heal_facts *f, const struct pod *p, struct mono now,
+		   enum loss_cause *out_cause);
+void home_give_back(struct heal *h, const struct heal_facts *f, struct mono now);	/* their requests, to local_left */
+
+/* online.c */
+void online_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
+
+/* marks.c: when something was done last, by uid or name */
+struct mono mark_at(const struct heal *h, const char *key);	/* 0 = no mark */
+bool mark_is_due(const struct heal *h, const char *key, int64_t again_ms, struct mono now, struct plan *plan);
+bool mark_take(struct heal *h, const char *key, int64_t again_ms, struct mono now, struct plan *plan);	/* and mark it */
+void mark_put(struct heal *h, const char *key, struct mono at);		/* MONO_NEVER: never due again */
+void mark_remove(struct heal *h, const char *key);
+void marks_forget(struct heal *h, struct mono now);		/* those older than HEAL_MARK_KEEP_MS */
+void marks_free(struct heal *h);
 
 /* bidders.c */
 struct bidder *bidders_collect(const struct heal *h, const struct heal_facts *f, size_t *out_count);
@@ -82,8 +137,10 @@ void bidders_free(struct bidder *b, size_t n);
 bool pod_is_held(const struct heal *h, const struct heal_facts *f, const char *uid);
 bool lost_pod_counts(const struct heal *h, const struct heal_facts *f, const struct pod *p);
 bool unbound_is_ours(const struct heal *h, const struct heal_facts *f, const struct pod *p);
+enum heal_policy policy_of(const struct heal *h, const struct workload *w);
 const char *offline_refusal(const struct heal *h, const struct pod *p, const struct workload *w);
-bool workload_wants_more(const struct heal *h, const struct heal_facts *f, const struct workload *w, const struct batch *b);
+bool workload_wants_more(const struct heal *h, const struct heal_facts *f, const struct workload *w, const struct batch *b,
+			 struct mono now);
 void lost_add(struct lost_pods *l, const struct pod *p);
 void lost_sort(struct lost_pods *l);	/* in the order of rank.h, each once */
 
@@ -92,10 +149,10 @@ void losses_tick(struct heal *h, const struct tick *t, const struct heal_facts *
 void losses_free(struct heal *h);
 
 /* turn.c */
-bool may_restore_offline(struct heal *h, const struct heal_facts *f);
+bool may_restore_offline(struct heal *h, const struct heal_facts *f, struct mono now);
+bool budget_take(struct heal *h, struct mono now, struct plan *plan);
 int my_rank(const struct heal *h, const struct loss *l);
 void losses_act(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
 
 /* reconcile.c */
 void copies_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
-void copies_free(struct heal *h);

@@ -24,7 +24,9 @@ const char *loss_state_name(enum loss_state s)
 
 const char *loss_cause_name(enum loss_cause c)
 {
-	return c == LOSS_UNBOUND ? "unbound" : "node";
+	static const char *const names[] = { "unbound", "node", "local", "cold-boot" };
+
+	return names[c];
 }
 
 /* ---- one loss ---- */
@@ -168,6 +170,21 @@ static struct mono unbound_due(const struct heal *h, const struct pod *p)
 	return mono_add_ms(p->unbound_since, h->conf.bind_grace_ms);
 }
 
+/* When the turns begin to be counted: at once, after the scheduler's head start, or when the lost node must have stopped an
+ * at-most-once pod. */
+static struct mono turns_from(const struct heal *h, const struct tick *t, const struct heal_facts *f, const struct pod *p,
+			      const char *lost_node)
+{
+	const struct suspect *s = lost_node ? map_get(h->suspects, lost_node) : NULL;
+	struct mono from = t->now;
+
+	if (!lost_node)
+		from = unbound_due(h, p);
+	else if (s && once_applies(h, f, p))
+		from = mono_add_ms(s->since, heal_start_delay_ms(&h->conf));
+	return from.ns > t->now.ns ? from : t->now;
+}
+
 static void batch_open(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan, struct batch *b,
 		       enum loss_cause cause)
 {
@@ -181,10 +198,9 @@ static void batch_open(struct heal *h, const struct tick *t, const struct heal_f
 	for (size_t i = 0; i < b->count; i++) {
 		const struct pod *p = view_pod(f->view, b->pods[i].uid);
 		const char *lost_node = cause == LOSS_UNBOUND ? NULL : lost_node_of(h, p);
+		struct mono from = turns_from(h, t, f, p, lost_node);
 
-		struct mono from = cause == LOSS_UNBOUND ? unbound_due(h, p) : t->now;
-
-		loss_rank(h, loss_open(h, p->uid, cause, lost_node), &b->pods[i], t, from.ns > t->now.ns ? from : t->now, plan);
+		loss_rank(h, loss_open(h, p->uid, cause, lost_node), &b->pods[i], t, from, plan);
 	}
 	bidders_free(bidders, n);
 }
@@ -267,12 +283,23 @@ static void suspect_scan(const struct heal *h, const struct suspect *s, const st
 
 static void refuse_lost(struct heal *h, const struct tick *t, struct plan *plan, const struct pod *p, const char *reason)
 {
-	struct loss *l = loss_open(h, p->uid, LOSS_NODE, lost_node_of(h, p));
+	struct loss *l = map_get(h->losses, p->uid);
 
+	l = loss_open(h, p->uid, l ? l->cause : LOSS_NODE, lost_node_of(h, p));
 	l->declared = t->now;
 	l->rank_count = 0;
 	l->due = MONO_NEVER;
 	loss_tell(l, plan, reason);
+}
+
+/* At most once on another node needs a majority without the lost one. */
+static const char *nobody_can_know(const struct heal *h, const struct heal_facts *f, const struct pod *p)
+{
+	if (!once_applies(h, f, p) || lost_node_of(h, p) == h->conf.self)
+		return NULL;
+	if (site_count(h, f->peers).known < HEAL_ONCE_MEMBERS)
+		return "policy at-most-once: with fewer than three members nobody can know that the original has stopped";
+	return heal_has_majority(h, f->peers) ? NULL : "policy at-most-once: we do not see a majority of the site";
 }
 
 /* Decide about one pod that may be lost. */
@@ -283,12 +310,14 @@ static void lost_take(struct heal *h, const struct tick *t, const struct heal_fa
 	struct loss *l = map_get(h->losses, p->uid);
 
 	if (lost_pod_counts(h, f, p) && pod_is_held(h, f, p->uid)) {
-		l = loss_open(h, p->uid, LOSS_NODE, p->node);
+		l = loss_open(h, p->uid, l ? l->cause : LOSS_NODE, p->node);
 		l->state = LOSS_TAKEN;
 		l->due = (struct mono){ 0 };
 	} else if (lost_pod_counts(h, f, p) && offline_refusal(h, p, w)) {
 		refuse_lost(h, t, plan, p, offline_refusal(h, p, w));
-	} else if (lost_pod_counts(h, f, p) && workload_wants_more(h, f, w, b)) {
+	} else if (lost_pod_counts(h, f, p) && nobody_can_know(h, f, p)) {
+		refuse_lost(h, t, plan, p, nobody_can_know(h, f, p));
+	} else if (lost_pod_counts(h, f, p) && workload_wants_more(h, f, w, b, t->now)) {
 		batch_add(b, h, p, t->now);
 	} else if (l) {
 		loss_drop(h, l);
@@ -328,7 +357,61 @@ static void node_losses_open(struct heal *h, const struct tick *t, const struct 
 	free(b.pods);
 }
 
+/* ---- pods of this node ---- */
+
+/* Only here, where they were: the node's constraints and ports were met before. */
+static void home_batch_open(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan, struct batch *b)
+{
+	struct resources left = h->local_left;
+
+	for (size_t i = 0; i < b->count; i++) {
+		struct rank_pod *rp = &b->pods[i];
+		const struct pod *p = view_pod(f->view, rp->uid);
+		enum loss_cause cause = LOSS_LOCAL;
+
+		(void)home_has_lost(h, f, p, t->now, &cause);
+		rp->rank_count = 0;
+		rp->misfit = rank_excludes(rp, h->conf.self) ? FIT_OK : fit_resources(&rp->request, &left);
+		if (rp->misfit == FIT_OK && !rank_excludes(rp, h->conf.self)) {
+			rp->ranks[rp->rank_count++] = h->conf.self;
+			resources_sub(&left, &rp->request);
+		}
+		loss_rank(h, loss_open(h, rp->uid, cause, h->conf.self), rp, t, t->now, plan);
+	}
+}
+
+static void home_losses_open(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	const struct node *self = view_node(f->view, h->conf.self);
+	struct lost_pods lost = { 0 };
+	struct batch b = { 0 };
+	enum loss_cause cause;
+
+	if (!self)
+		return;
+	list_for_each(p, &self->pods, struct pod, by_node) {
+		struct loss *l = map_get(h->losses, p->uid);
+
+		if (!home_has_lost(h, f, p, t->now, &cause) || (l && l->state == LOSS_TAKEN && map_get(f->copies, p->uid)))
+			continue;
+		if (l && !loss_wants_rank(h, l, t->now))
+			continue;
+		if (l)
+			l->rank_count = 0;
+		lost_add(&lost, p);
+	}
+	lost_sort(&lost);
+	for (size_t i = 0; i < lost.count; i++)
+		lost_take(h, t, f, plan, lost.items[i], &b);
+	home_batch_open(h, t, f, plan, &b);
+	free(lost.items);
+	free(b.pods);
+}
+
 /* ---- what is over ---- */
+
+/* What may be done about which losses now. */
+struct may { struct mono now; bool restore, home, bind; };
 
 /* Refusals are kept while we may not act, so that they are told once. */
 static bool node_loss_is_over(const struct heal *h, const struct heal_facts *f, struct loss *l, bool offline)
@@ -340,31 +423,50 @@ static bool node_loss_is_over(const struct heal *h, const struct heal_facts *f, 
 	return f->link == LINK_ONLINE || !p->node || !suspect_is_lost(h, l->lost_node) || (!offline && l->state != LOSS_REFUSED);
 }
 
-static void losses_end(struct heal *h, const struct heal_facts *f, bool online, bool offline)
+static bool loss_is_over(const struct heal *h, const struct heal_facts *f, struct loss *l, const struct may *may)
 {
-	map_for_each(struct loss, l, h->losses) {
-		const struct pod *p = view_pod(f->view, l->uid);
-		bool over = !p || (l->cause == LOSS_UNBOUND ? !online || !unbound_is_ours(h, f, p)
-							     : node_loss_is_over(h, f, l, offline));
+	const struct pod *p = view_pod(f->view, l->uid);
+	enum loss_cause cause;
 
-		if (over || (h->paused && l->state != LOSS_REFUSED))
-			loss_drop(h, l);
+	if (!p)
+		return true;
+	switch (l->cause) {
+	case LOSS_UNBOUND:
+		return !may->bind || !unbound_is_ours(h, f, p);
+	case LOSS_NODE:
+		return node_loss_is_over(h, f, l, may->restore);
+	case LOSS_LOCAL:
+	case LOSS_COLD_BOOT:
+		break;
 	}
+	return !may->home || !home_has_lost(h, f, p, may->now, &cause);
+}
+
+static void losses_end(struct heal *h, const struct heal_facts *f, const struct may *may)
+{
+	map_for_each(struct loss, l, h->losses)
+		if (loss_is_over(h, f, l, may) || (h->paused && l->state != LOSS_REFUSED))
+			loss_drop(h, l);
 	map_for_each(struct suspect, s, h->suspects)
-		if (!offline || h->paused)
+		if (!may->restore || h->paused)
 			s->scanned = false;
 	h->paused = false;
 }
 
 void losses_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
-	bool offline = may_restore_offline(h, f);
-	bool online = f->link == LINK_ONLINE && mono_is_set(f->synced_at);
+	struct may may = { .now = t->now };
 
-	losses_end(h, f, online, offline);
-	if (offline)
+	h->breaker_open = breaker_trips(h, f->peers);
+	may.restore = may_restore_offline(h, f, t->now);
+	may.bind = f->link == LINK_ONLINE && mono_is_set(f->synced_at);
+	may.home = f->link == LINK_OFFLINE && site_may_act(h, f->peers);
+	losses_end(h, f, &may);
+	if (may.restore)
 		node_losses_open(h, t, f, plan);
-	if (online)
+	if (may.home)
+		home_losses_open(h, t, f, plan);
+	if (may.bind)
 		unbound_open(h, t, f, plan);
 	losses_act(h, t, f, plan);
 }
@@ -390,7 +492,7 @@ void heal_on_restore_failed(struct heal *h, const char *pod_uid, struct mono now
 {
 	struct loss *l = map_get(h->losses, pod_uid);
 
-	if (l && l->cause == LOSS_NODE) {
+	if (l && l->cause != LOSS_UNBOUND) {
 		l->state = LOSS_TAKEN;		/* somebody else's turn: ranked again without us */
 		l->due = mono_add_ms(now, h->conf.claim_timeout_ms);
 		l->barred_until = mono_add_ms(now, HEAL_REFUSED_RETRY_MS);

@@ -24,7 +24,7 @@ bool heal_wants_namespace(const struct heal_conf *conf, const char *ns)
 	return wanted;
 }
 
-static enum heal_policy policy_of(const struct heal *h, const struct workload *w)
+enum heal_policy policy_of(const struct heal *h, const struct workload *w)
 {
 	return w->policy == POLICY_DEFAULT ? h->conf.policy : w->policy;
 }
@@ -36,8 +36,6 @@ const char *offline_refusal(const struct heal *h, const struct pod *p, const str
 
 	if (policy == POLICY_NEVER)
 		return "policy never";
-	if (policy == POLICY_AT_MOST_ONCE)
-		return "policy at-most-once: the original may still run";
 	if (p->has_claims)
 		return "it uses a PersistentVolumeClaim, ephemeral volume or resource claim";
 	return w->refusal;
@@ -85,22 +83,26 @@ bool lost_pod_counts(const struct heal *h, const struct heal_facts *f, const str
 }
 
 /* Runs, or will without anything more being done. A claimed pod is where its claim says. */
-static bool pod_is_covered(const struct heal *h, const struct heal_facts *f, const struct pod *p)
+static bool pod_is_covered(const struct heal *h, const struct heal_facts *f, const struct pod *p, struct mono now)
 {
 	const struct loss *l = map_get(h->losses, p->uid);
+	enum loss_cause cause;
 
-	if (pod_is_held(h, f, p->uid) || (l && l->cause == LOSS_NODE && l->state <= LOSS_ACTING && l->rank_count))
+	if (pod_is_held(h, f, p->uid) || (l && l->cause != LOSS_UNBOUND && l->state <= LOSS_ACTING && l->rank_count))
 		return true;
+	if (home_has_lost(h, f, p, now, &cause))
+		return false;
 	return pod_is_active(p) && !p->deleting && !claims_live(h->claims, p->uid) && !suspect_is_lost(h, p->node);
 }
 
-bool workload_wants_more(const struct heal *h, const struct heal_facts *f, const struct workload *w, const struct batch *b)
+bool workload_wants_more(const struct heal *h, const struct heal_facts *f, const struct workload *w, const struct batch *b,
+			 struct mono now)
 {
 	const char *uid = intern(w->uid);
 	int32_t have = 0;
 
 	list_for_each(p, &w->pods, struct pod, by_owner)
-		have += pod_is_covered(h, f, p);
+		have += pod_is_covered(h, f, p, now);
 	for (size_t i = 0; i < b->count; i++)
 		have += b->pods[i].owner == uid;
 	return have < w->replicas;

@@ -40,7 +40,7 @@ static bool score_before(const struct score *a, const struct score *b)
 	return strcmp(a->b->name, b->b->name) < 0;
 }
 
-static bool is_excluded(const struct rank_pod *p, const char *name)
+bool rank_excludes(const struct rank_pod *p, const char *name)
 {
 	for (size_t i = 0; i < RANK_EXCLUDE; i++)
 		if (p->exclude[i] == name)
@@ -127,7 +127,7 @@ static void place_one(struct rank_pod *pods, size_t at, struct bidder *bidders, 
 		struct score s;
 		enum fit f;
 
-		if (is_excluded(p, bidders[i].name))
+		if (rank_excludes(p, bidders[i].name))
 			continue;
 		f = judge(pods, at, &bidders[i], ignore_outage);
 		if (f > p->misfit)

@@ -4,14 +4,22 @@
  *   its claim lost against another live one           → withdraw (the other copy stays)
  *   it did not run within start_timeout               → withdraw (the next rank's turn)
  *   link online and the mirror in sync:
- *     the original pod is Ready on its living node    → drop
- *     its ReplicaSet has all its own pods Ready       → drop   (also: scaled down)
+ *     a newer ReplicaSet of its Deployment is Ready   → drop   (newer template wins)
  *     its ReplicaSet is gone, or scaled to 0, for gone_grace → drop   (a stale mirror looks the same)
+ *     the original pod is Ready on its living node    → drop, or by policy the original is evicted and replaced first
+ *     its ReplicaSet has all its own pods Ready       → drop   (also: scaled down)
  *     nobody else runs it and its node is still lost  → delete the lost API pod, so that the ReplicaSet makes its own; keep ours
+ *
+ * Policy: best and keep_original keep a Ready original; keep_original also leaves a lost one its place for gone_grace before it is
+ * replaced. keep_replacement has a Ready original evicted (as its disruption budgets allow), so that what replaces it takes over from
+ * the copy. longest keeps whichever has run longer: an original that became Ready after our copy ran is evicted.
  *
  * Make before break: nothing is dropped because something better is promised, only because it is Ready. A "Ready" that may be
  * older than the outage (the API server shows the last status of a dead kubelet) is not believed: the pod must have become
  * Ready after we took over, or its node must have looked healthy for HEAL_SETTLE_MS.
+ *
+ * At most once is the other way round, break before make: a copy ends as soon as its own node is back or the cluster has bound another
+ * pod of its ReplicaSet, and nothing is replaced while it runs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,32 +27,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "heal_int.h"
-
-/* By uid: a lost API pod that we asked to be deleted, or a ReplicaSet first seen missing or scaled to 0. */
-struct mark {
-	char uid[UID_SIZE];
-	struct mono at;
-};
-
-static struct mark *mark_find(const struct heal *h, const char *uid)
-{
-	return map_get(h->marks, uid);
-}
-
-static struct mark *mark_add(struct heal *h, const char *uid, struct mono now)
-{
-	struct mark *m = mem_new(struct mark);
-
-	(void)str_copy(m->uid, sizeof(m->uid), uid);
-	m->at = now;
-	(void)map_put(h->marks, m->uid, m);
-	return m;
-}
-
-static void mark_remove(struct heal *h, const char *uid)
-{
-	free(map_remove(h->marks, uid));
-}
 
 static struct action *copy_action(struct plan *plan, enum action_kind kind, const struct copy *c, const char *reason)
 {
@@ -87,35 +69,26 @@ static int own_ready(const struct heal_facts *f, const struct workload *w, const
 	return n;
 }
 
-/* Delete the lost pod from the API: once, and again only if it is still there much later. */
-static void copy_replace_original(struct heal *h, const struct copy *c, const struct pod *p, const struct tick *t,
-				  struct plan *plan)
+/* Once, and again only if it is still there much later. */
+static void original_end(struct heal *h, const struct copy *c, const struct pod *p, const struct tick *t, struct plan *plan,
+			 bool healthy)
 {
-	struct mark *m = mark_find(h, c->pod_uid);
-
-	if (m && mono_since_ms(t->now, m->at) < HEAL_REPLACE_RETRY_MS) {
-		plan_wake_at(plan, mono_add_ms(m->at, HEAL_REPLACE_RETRY_MS));
-		return;
-	}
-	if (m)
-		m->at = t->now;
-	else
-		(void)mark_add(h, c->pod_uid, t->now);
-	copy_action(plan, ACTION_REPLACE, c, "node is lost: let its ReplicaSet replace it")->node = p->node;
+	if (mark_take(h, c->pod_uid, HEAL_REPLACE_RETRY_MS, t->now, plan))
+		copy_action(plan, healthy ? ACTION_EVICT : ACTION_REPLACE, c,
+			    healthy ? "policy keeps what replaces it" : "node is lost: let its ReplicaSet replace it")->node = p->node;
 }
 
 /* The ReplicaSet is gone or wants no pods. A stale mirror looks the same: the grace begins with a synced one. */
 static void unwanted_reconcile(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f,
 			       struct plan *plan, const char *reason)
 {
-	struct mark *m = mark_find(h, c->workload_uid);
-	struct mono due;
+	struct mono since = mark_at(h, c->workload_uid), due;
 
-	if (!m)
-		m = mark_add(h, c->workload_uid, t->now);
-	if (m->at.ns < f->synced_at.ns)
-		m->at = f->synced_at;
-	due = mono_add_ms(m->at, h->conf.gone_grace_ms);
+	if (since.ns < f->synced_at.ns || !mono_is_set(since)) {
+		since = mono_is_set(since) ? f->synced_at : t->now;
+		mark_put(h, c->workload_uid, since);
+	}
+	due = mono_add_ms(since, h->conf.gone_grace_ms);
 	if (mono_reached(t->now, due))
 		copy_action(plan, ACTION_DROP, c, reason);
 	else
@@ -130,23 +103,99 @@ static bool original_is_lost(const struct heal *h, const struct heal_facts *f, c
 	return p->node && !p->deleting && suspect_is_lost(h, p->node) && heal_has_majority(h, f->peers) && (!n || !n->ready);
 }
 
+/* The Deployment has moved on and its newer pods are Ready. */
+static bool newer_is_ready(const struct heal_facts *f, const struct workload *w)
+{
+	if (!w->deployment)
+		return false;
+	map_for_each(struct workload, o, f->view->workloads)
+		if (o != w && o->ns == w->ns && o->deployment == w->deployment && !o->deleting && o->replicas > 0 &&
+		    o->ready_replicas >= o->replicas)
+			return true;
+	return false;
+}
+
+static void copy_unwanted(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	const struct workload *w = view_workload(f->view, c->workload_uid);
+
+	if (w && !w->deleting && newer_is_ready(f, w))
+		copy_action(plan, ACTION_DROP, c, "a newer ReplicaSet of its Deployment is Ready");
+	else
+		unwanted_reconcile(h, c, t, f, plan, w && !w->deleting ? "ReplicaSet is scaled to 0" : "ReplicaSet is gone");
+}
+
+static enum keep_policy keep_of(const struct heal *h, const struct workload *w)
+{
+	return w->keep == KEEP_DEFAULT ? h->conf.keep : w->keep;
+}
+
+/* Both run, and both are healthy. */
+static bool original_goes(enum keep_policy keep, const struct copy *c, const struct pod *p)
+{
+	return keep == KEEP_REPLACEMENT || (keep == KEEP_LONGEST && c->running.ns && p->ready_since.ns > c->running.ns);
+}
+
+/* keep_original: its node may come back yet. */
+static bool waits_for_original(enum keep_policy keep, const struct heal *h, const struct heal_facts *f, const struct tick *t,
+			       struct plan *plan)
+{
+	struct mono due = mono_add_ms(f->synced_at, h->conf.gone_grace_ms);
+
+	if (keep != KEEP_ORIGINAL || mono_reached(t->now, due))
+		return false;
+	plan_wake_at(plan, due);
+	return true;
+}
+
+/* Another pod of its ReplicaSet that the cluster has put on a node which is there. */
+static bool cluster_runs_another(const struct heal *h, const struct heal_facts *f, const struct workload *w, const struct copy *c)
+{
+	int32_t n = 0;
+
+	list_for_each(p, &w->pods, struct pod, by_owner)
+		n += pod_is_active(p) && !p->deleting && !p->is_mirror && !str_eq(p->uid, c->pod_uid) &&
+		     !suspect_is_lost(h, p->node) && !claims_live(h->claims, p->uid);
+	(void)f;
+	return n >= w->replicas;
+}
+
+static void once_reconcile(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	const struct workload *w = view_workload(f->view, c->workload_uid);
+	const struct pod *p = view_pod(f->view, c->pod_uid);
+
+	if (p && !p->deleting && p->node && (p->node == h->conf.self || alive_for_ms(f, p->node, t->now) >= 0))
+		copy_action(plan, ACTION_DROP, c, "original is back on its node: at most once");
+	else if (cluster_runs_another(h, f, w, c))
+		copy_action(plan, ACTION_DROP, c, "ReplicaSet has its own pod: at most once");
+}
+
 static void copy_reconcile(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f,
 			   struct plan *plan)
 {
 	const struct workload *w = view_workload(f->view, c->workload_uid);
 	const struct pod *p = view_pod(f->view, c->pod_uid);
+	enum keep_policy keep;
 
 	if (!w || w->deleting || w->replicas == 0) {
-		unwanted_reconcile(h, c, t, f, plan, w && !w->deleting ? "ReplicaSet is scaled to 0" : "ReplicaSet is gone");
+		copy_unwanted(h, c, t, f, plan);
 		return;
 	}
 	mark_remove(h, c->workload_uid);
-	if (p && ready_is_true(f, p, c, t->now))
+	if (policy_of(h, w) == POLICY_AT_MOST_ONCE) {
+		once_reconcile(h, c, t, f, plan);
+		return;
+	}
+	keep = keep_of(h, w);
+	if (p && ready_is_true(f, p, c, t->now) && original_goes(keep, c, p))
+		original_end(h, c, p, t, plan, true);
+	else if (p && ready_is_true(f, p, c, t->now))
 		copy_action(plan, ACTION_DROP, c, "original is back");
 	else if (own_ready(f, w, c, t->now) >= w->replicas)
 		copy_action(plan, ACTION_DROP, c, "ReplicaSet has its own pods Ready");
-	else if (p && original_is_lost(h, f, p))
-		copy_replace_original(h, c, p, t, plan);
+	else if (p && original_is_lost(h, f, p) && !waits_for_original(keep, h, f, t, plan))
+		original_end(h, c, p, t, plan, false);
 	else
 		plan_wake_at(plan, mono_add_ms(t->now, HEAL_SETTLE_MS));
 }
@@ -181,22 +230,8 @@ static void copy_tick(struct heal *h, const struct copy *c, const struct tick *t
 		copy_reconcile(h, c, t, f, plan);
 }
 
-static void marks_clear(struct heal *h)
-{
-	map_for_each(struct mark, m, h->marks)
-		mark_remove(h, m->uid);
-}
-
 void copies_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
 	map_for_each(struct copy, c, f->copies)
 		copy_tick(h, c, t, f, plan);
-	if (map_count(f->copies) == 0)
-		marks_clear(h);
-}
-
-void copies_free(struct heal *h)
-{
-	marks_clear(h);
-	map_free(h->marks);
 }

@@ -1,5 +1,8 @@
 /* suspect.c — is a silent node lost? Never on one piece of evidence
  *
+ * Evidence for it: gossip, our own probe of its ports, the peers' views and probes. Evidence against it, at any time: a port that
+ * answers, a peer that sees it, and while the API server answers its own Lease, if that was renewed after gossip lost the node.
+ *
  * A node that gossip reports as failed is watched for node_grace and probed by ourselves. Only if that fails too are the
  * peers asked. It is lost when `witnesses` peers (all others in a smaller site) confirm and nobody contradicts, and only
  * while the part of the site that we see is a majority of its last known members. What ends it: gossip says alive again,
@@ -16,32 +19,13 @@
 #include "heal_int.h"
 
 #define NOTE_MINORITY "we do not see a majority of the site"
+#define NOTE_LEASE "its Lease in the API server is renewed"
 
 static const char *const state_names[] = { "grace", "asking", "refuted", "lost" };
 
 const char *suspect_state_name(enum suspect_state s)
 {
 	return state_names[s];
-}
-
-bool in_my_site(const struct heal *h, const struct peer *p)
-{
-	return str_eq(str_or(p->site, ""), h->conf.site);
-}
-
-bool heal_has_majority(const struct heal *h, const struct peers *peers)
-{
-	size_t known = 0, alive = 0;
-
-	for (size_t i = 0; i < peers->count; i++) {
-		const struct peer *p = &peers->items[i];
-
-		if (!in_my_site(h, p) || p->status == PEER_LEFT || p->status == PEER_LEAVING)
-			continue;
-		known++;
-		alive += p->status == PEER_ALIVE;
-	}
-	return 2 * alive > known;
 }
 
 /* Alive members of the site other than us and the suspect: those who can be asked. */
@@ -78,11 +62,12 @@ static bool was_asked(const struct heal *h, const char *node, struct mono now)
 	return false;
 }
 
-static struct suspect *suspect_add(struct heal *h, const struct peer *p, struct mono now)
+static struct suspect *suspect_add(struct heal *h, const struct peer *p, const struct heal_facts *f, struct mono now)
 {
 	struct suspect *s = mem_new(struct suspect);
 
 	s->node = p->name;
+	s->failed.ns = f->wall.ns - (now.ns - p->status_since.ns);
 	suspect_move(s, SUSPECT_GRACE, p->status_since, "gossip reports it failed");
 	s->due = mono_add_ms(p->status_since, h->conf.node_grace_ms);
 	if (was_asked(h, p->name, now) && !mono_reached(now, s->due))
@@ -103,6 +88,7 @@ static void suspect_ask(struct suspect *s, struct mono now, struct plan *plan)
 {
 	s->voice_count = 0;
 	s->ended = false;
+	s->lease_due = (struct mono){ 0 };	/* read it again: now it counts */
 	suspect_move(s, SUSPECT_ASKING, now, "asking the peers");
 	s->due = mono_add_ms(now, HEAL_ANSWER_MS);
 	plan_wake_at(plan, s->due);
@@ -165,10 +151,33 @@ static void asking_tick(struct heal *h, struct suspect *s, const struct tick *t,
 	}
 }
 
+/* While the API server answers, it is asked for the suspect's Lease: with the peers, and as long as the node is lost. */
+static void lease_tick(struct suspect *s, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	if (f->link != LINK_ONLINE) {
+		s->lease_read = s->lease_alive = false;
+		s->lease_due = (struct mono){ 0 };
+		return;
+	}
+	if (s->lease_alive) {
+		suspect_refute(s, t->now, NOTE_LEASE);
+		s->due = mono_add_ms(t->now, HEAL_LEASE_HOLD_MS);	/* only then the next renewal must have shown */
+		s->lease_alive = false;
+		return;
+	}
+	if (s->state != SUSPECT_ASKING && s->state != SUSPECT_LOST)
+		return;
+	if (mono_reached(t->now, s->lease_due)) {
+		s->lease_due = mono_add_ms(t->now, HEAL_LEASE_READ_MS);
+		plan_add(plan, ACTION_READ_LEASE)->node = s->node;
+	}
+	plan_wake_at(plan, s->lease_due);
+}
+
 static void suspect_tick(struct heal *h, struct suspect *s, const struct tick *t, const struct heal_facts *f,
 			 struct plan *plan)
 {
-	bool majority = heal_has_majority(h, f->peers);
+	bool majority = site_may_act(h, f->peers);
 
 	switch (s->state) {
 	case SUSPECT_GRACE:
@@ -189,6 +198,7 @@ static void suspect_tick(struct heal *h, struct suspect *s, const struct tick *t
 			suspect_refute(s, t->now, NOTE_MINORITY);
 		break;
 	}
+	lease_tick(s, t, f, plan);
 	if (s->state == SUSPECT_REFUTED)
 		plan_wake_at(plan, s->due);
 }
@@ -200,7 +210,7 @@ void suspects_tick(struct heal *h, const struct tick *t, const struct heal_facts
 		struct suspect *s = map_get(h->suspects, p->name);
 
 		if (p->status == PEER_FAILED && p->name != h->conf.self && in_my_site(h, p)) {
-			suspect_tick(h, s ? s : suspect_add(h, p, t->now), t, f, plan);
+			suspect_tick(h, s ? s : suspect_add(h, p, f, t->now), t, f, plan);
 		} else if (s) {
 			(void)map_remove(h->suspects, s->node);
 			free(s);
@@ -228,6 +238,14 @@ bool suspect_is_lost(const struct heal *h, const char *node)
 	return s && s->state == SUSPECT_LOST;
 }
 
+/* It was given up as lost by gossip, and is not: its ports answer us, or its Lease is renewed. */
+bool suspect_is_alive(const struct heal *h, const char *node)
+{
+	const struct suspect *s = map_get(h->suspects, node);
+
+	return s && s->state == SUSPECT_REFUTED && (s->reachable || str_eq(s->note, NOTE_LEASE));
+}
+
 void heal_on_probe(struct heal *h, const char *node, bool reachable, struct mono now)
 {
 	struct suspect *s = map_get(h->suspects, node);
@@ -241,19 +259,36 @@ void heal_on_probe(struct heal *h, const char *node, bool reachable, struct mono
 }
 
 /* One voice per peer: the first one stands. When the table is full a voice for the suspect still finds a place. */
-void heal_on_witness(struct heal *h, const char *node, const char *from, bool sees_it)
+void heal_on_witness(struct heal *h, const char *node, const char *from, struct witness w, struct mono now)
 {
 	struct suspect *s = map_get(h->suspects, node);
 
+	words_put(h, from, w.api, now);
 	if (!s || s->state != SUSPECT_ASKING || str_eq(from, h->conf.self))
 		return;
 	for (size_t i = 0; i < s->voice_count; i++)
 		if (str_eq(s->voices[i].from, from))
 			return;
 	if (s->voice_count < SUSPECT_VOICES_MAX)
-		s->voices[s->voice_count++] = (struct voice){ intern(from), sees_it };
-	else if (sees_it)
+		s->voices[s->voice_count++] = (struct voice){ intern(from), w.sees };
+	else if (w.sees)
 		s->voices[SUSPECT_VOICES_MAX - 1] = (struct voice){ intern(from), true };
+}
+
+/* Two readings that differ prove it alive whatever the clocks say; a single one does if it is later than the silence began. */
+void heal_on_node_lease(struct heal *h, const char *node, struct wall renewed, struct wall now)
+{
+	struct suspect *s = map_get(h->suspects, node);
+
+	if (!s)
+		return;
+	if (s->renewed.ns)
+		s->lease_alive = renewed.ns > s->renewed.ns;
+	else
+		s->lease_alive = renewed.ns > s->failed.ns - HEAL_LEASE_SILENCE_MS * NS_PER_MS &&
+				 renewed.ns < now.ns + HEAL_LEASE_SKEW_MS * NS_PER_MS;
+	s->renewed = renewed;
+	s->lease_read = true;
 }
 
 void heal_on_asked(struct heal *h, const char *node, struct mono now)
@@ -271,21 +306,6 @@ void heal_on_witness_end(struct heal *h, const char *node)
 
 	if (s && s->state == SUSPECT_ASKING)
 		s->ended = true;
-}
-
-bool heal_sees(const struct heal *h, const struct peers *peers, const char *node, bool *out_known)
-{
-	const struct peer *p = peers_find(peers, node);
-	const struct suspect *s = map_get(h->suspects, node);
-
-	*out_known = true;
-	if (p && p->status == PEER_ALIVE)
-		return true;
-	if (!s || !s->probed) {
-		*out_known = false;
-		return false;
-	}
-	return s->reachable;
 }
 
 void heal_each_suspect(const struct heal *h, void (*fn)(void *arg, const struct suspect_view *s), void *arg)

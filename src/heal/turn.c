@@ -8,39 +8,14 @@
 #include "base/str.h"
 #include "heal_int.h"
 
-/* Somebody in the site still reaches the API server: then the cluster replaces lost pods itself. */
-static bool peer_is_online(const struct heal *h, const struct heal_facts *f)
+/* While somebody in the site reaches the API server the cluster replaces lost pods itself. */
+bool may_restore_offline(struct heal *h, const struct heal_facts *f, struct mono now)
 {
-	for (size_t i = 0; i < f->peers->count; i++) {
-		const struct peer *p = &f->peers->items[i];
-
-		if (p->status == PEER_ALIVE && in_my_site(h, p) && p->name != h->conf.self && p->api)
-			return true;
-	}
-	return false;
-}
-
-static bool breaker_trips(const struct heal *h, const struct heal_facts *f)
-{
-	size_t known = 0, lost = 0;
-
-	for (size_t i = 0; i < f->peers->count; i++) {
-		const struct peer *p = &f->peers->items[i];
-
-		known += in_my_site(h, p) && p->status != PEER_LEFT && p->status != PEER_LEAVING;
-		lost += suspect_is_lost(h, p->name);
-	}
-	return lost * 100 > known * (size_t)h->conf.max_lost_percent;
-}
-
-bool may_restore_offline(struct heal *h, const struct heal_facts *f)
-{
-	h->breaker_open = breaker_trips(h, f);
-	return f->link == LINK_OFFLINE && !h->breaker_open && heal_has_majority(h, f->peers) && !peer_is_online(h, f);
+	return f->link == LINK_OFFLINE && !h->breaker_open && site_may_act(h, f->peers) && !peer_is_online(h, f->peers, now);
 }
 
 /* Token bucket: one minute's budget at most at once. */
-static bool budget_take(struct heal *h, struct mono now, struct plan *plan)
+bool budget_take(struct heal *h, struct mono now, struct plan *plan)
 {
 	double rate = h->conf.restores_per_minute / 60000.0;
 
@@ -67,7 +42,18 @@ int my_rank(const struct heal *h, const struct loss *l)
 	return -1;
 }
 
-static void loss_act(struct heal *h, struct loss *l, const struct tick *t, struct plan *plan)
+/* At most once needs more than a turn. */
+static bool may_start(struct heal *h, struct loss *l, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	const struct pod *p = view_pod(f->view, l->uid);
+
+	if (l->cause == LOSS_UNBOUND || !once_applies(h, f, p) || once_may_start(h, p, l->lost_node, t, f, plan))
+		return true;
+	(void)str_copy(l->note, sizeof(l->note), "waiting: at-most-once, until its node must have stopped it");
+	return false;
+}
+
+static void loss_act(struct heal *h, struct loss *l, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
 	struct action *a;
 
@@ -78,6 +64,8 @@ static void loss_act(struct heal *h, struct loss *l, const struct tick *t, struc
 		plan_wake_at(plan, l->due);
 		return;
 	}
+	if (!may_start(h, l, t, f, plan))
+		return;
 	if (!budget_take(h, t->now, plan)) {
 		(void)str_copy(l->note, sizeof(l->note), "waiting: budget.restores_per_minute");
 		return;
@@ -107,6 +95,6 @@ void losses_act(struct heal *h, const struct tick *t, const struct heal_facts *f
 	}
 	lost_sort(&mine);
 	for (size_t i = 0; i < mine.count; i++)
-		loss_act(h, map_get(h->losses, mine.items[i]->uid), t, plan);
+		loss_act(h, map_get(h->losses, mine.items[i]->uid), t, f, plan);
 	free(mine.items);
 }

@@ -244,13 +244,12 @@ int kube_decode_pod(const json_object *o, struct pod **out_pod)
 
 /* ---- ReplicaSet ---- */
 
-static enum heal_policy policy_of(const json_object *meta, const json_object *spec)
+/* On the ReplicaSet, or else on its Deployment's template. */
+static const char *own_annotation(const json_object *meta, const json_object *spec, const char *key)
 {
-	const json_object *template_meta = json_get(spec, "template.metadata");
-	const char *own = annotation(meta, ANNOTATION_POLICY);
-	bool known;
+	const char *own = annotation(meta, key);
 
-	return heal_policy_parse(own ? own : annotation(template_meta, ANNOTATION_POLICY), &known);
+	return own ? own : annotation(json_get(spec, "template.metadata"), key);
 }
 
 int kube_decode_workload(const json_object *o, struct workload **out_workload)
@@ -258,6 +257,7 @@ int kube_decode_workload(const json_object *o, struct workload **out_workload)
 	cleanup(workload_freep) struct workload *w = workload_new();
 	const json_object *meta = json_get_key(o, "metadata"), *spec = json_get_key(o, "spec"), *owner;
 	const char *name = json_str(json_get_key(meta, "name"));
+	bool known;
 
 	if (str_is_empty(name) || take_uid(meta, w->uid) < 0)
 		return -EINVAL;
@@ -270,7 +270,8 @@ int kube_decode_workload(const json_object *o, struct workload **out_workload)
 		w->deployment = intern(json_str(json_get_key(owner, "name")));
 	w->replicas = int32_of(spec, "replicas", 1);
 	w->ready_replicas = int32_of(json_get_key(o, "status"), "readyReplicas", 0);
-	w->policy = policy_of(meta, spec);
+	w->policy = heal_policy_parse(own_annotation(meta, spec, ANNOTATION_POLICY), &known);
+	w->keep = keep_policy_parse(own_annotation(meta, spec, ANNOTATION_RECONCILE), &known);
 	*out_workload = take(w);
 	return 0;
 }

@@ -63,11 +63,27 @@ const char *heal_policy_name(enum heal_policy p)
 	return policy_names[p];
 }
 
+enum keep_policy keep_policy_parse(const char *text, bool *out_known)
+{
+	static const char *const names[] = {
+		[KEEP_BEST] = "best", [KEEP_ORIGINAL] = "keep_original", [KEEP_REPLACEMENT] = "keep_replacement",
+		[KEEP_LONGEST] = "longest",
+	};
+
+	*out_known = true;
+	for (int i = 0; text && i < KEEP_DEFAULT; i++)
+		if (str_eq(text, names[i]))
+			return (enum keep_policy)i;
+	*out_known = !text;
+	return KEEP_DEFAULT;
+}
+
 struct workload *workload_new(void)
 {
 	struct workload *w = mem_new(struct workload);
 
 	w->policy = POLICY_DEFAULT;
+	w->keep = KEEP_DEFAULT;
 	list_init(&w->pods);
 	return w;
 }

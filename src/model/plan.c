@@ -33,7 +33,8 @@ void plan_wake_at(struct plan *p, struct mono due)
 const char *action_name(enum action_kind k)
 {
 	static const char *const names[] = {
-		"probe", "witness", "bind", "restore", "withdraw", "drop", "replace", "refuse",
+		"probe", "witness", "bind", "restore", "withdraw", "drop", "replace", "evict", "taint", "untaint", "stop", "resume",
+		"read-lease", "ask-mine", "ask-grant", "ask-fence", "refuse",
 	};
 
 	return names[k];

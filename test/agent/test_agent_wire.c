@@ -182,7 +182,7 @@ static void garbage_does_no_harm(void **state)
 		size_t n = (size_t)rand_r(&seed) % 80;
 		char *data = malloc(n + 1);
 		struct got g = { .count = 0 };
-		bool sees;
+		bool sees, api;
 
 		assert_non_null(data);
 		for (size_t i = 0; i < n; i++)
@@ -190,7 +190,7 @@ static void garbage_does_no_harm(void **state)
 		if (round % 2 && n > 4)
 			memcpy(data, round % 4 == 1 ? "EH\1\1" : "EH\1\2", 4);
 		(void)wire_get_claims(data, n, on_claim, &g);
-		(void)wire_get_witness(data, n, &sees);
+		(void)wire_get_witness(data, n, &sees, &api);
 		free(data);
 	}
 }
@@ -198,16 +198,17 @@ static void garbage_does_no_harm(void **state)
 static void a_witness_answers_yes_or_no(void **state)
 {
 	(void)state;
-	for (int sees = 0; sees < 2; sees++) {
+	for (int flags = 0; flags < 4; flags++) {
 		cleanup(buf_fini) struct buf b = BUF_INIT;
-		bool got = !sees;
+		bool sees = flags & 1, api = flags & 2, got = !sees, got_api = !api;
 
-		wire_put_witness(&b, sees);
+		wire_put_witness(&b, sees, api);
 		for (size_t n = 0; n < b.len; n++)
-			assert_int_equal(wire_get_witness(b.data, n, &got), -EPROTO);
+			assert_int_equal(wire_get_witness(b.data, n, &got, &got_api), -EPROTO);
 		assert_int_equal(got, !sees);			/* untouched on failure */
-		assert_int_equal(wire_get_witness(b.data, b.len, &got), 0);
+		assert_int_equal(wire_get_witness(b.data, b.len, &got, &got_api), 0);
 		assert_int_equal(got, sees);
+		assert_int_equal(got_api, api);
 	}
 }
 

@@ -8,6 +8,13 @@
 
 enum { CLAIMS_MAX = 256 };
 
+static void look(void *arg, const char *half_uid)
+{
+	(void)arg;
+	if (strlen(half_uid) != WIRE_UID_LEN)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct got {
@@ -45,18 +52,24 @@ static void send_again(struct got *g)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	cleanup(freep) struct got *g = mem_new(struct got);
-	bool sees;
+	bool sees, api, yes;
+	uint64_t mirror;
+	struct wire_fence fence;
 
 	/* What was sent fits into one message; a longer one need not go back into one. */
 	if (wire_get_claims(data, size, keep, g) == 0 && g->n && g->n <= wire_claims_max(g->claims[0].node))
 		send_again(g);
-	if (wire_get_witness(data, size, &sees) == 0) {
+	if (wire_get_witness(data, size, &sees, &api) == 0) {
 		cleanup(buf_fini) struct buf b = BUF_INIT;
-		bool again = !sees;
+		bool again = !sees, api_again = !api;
 
-		wire_put_witness(&b, sees);
-		if (wire_get_witness(b.data, b.len, &again) != 0 || again != sees)
+		wire_put_witness(&b, sees, api);
+		if (wire_get_witness(b.data, b.len, &again, &api_again) != 0 || again != sees || api_again != api)
 			abort();
 	}
+	if (wire_get_fence(data, size, &fence) == 0 && (!fence.pod_uid[0] || !fence.node[0] || !fence.asker[0]))
+		abort();
+	(void)wire_get_uids(data, size, &mirror, look, NULL);
+	(void)wire_get_yes(data, size, &yes);
 	return 0;
 }

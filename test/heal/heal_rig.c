@@ -160,13 +160,18 @@ void rig_lose_evidence(struct rig *g, const char *node)
 	assert_non_null(rig_find(g, ACTION_WITNESS, node));
 	for (size_t i = 0; i < g->peers.count; i++)
 		if (g->items[i].status == PEER_ALIVE)
-			heal_on_witness(g->heal, node, g->items[i].name, false);
+			rig_voice(g, node, g->items[i].name, false);
 }
 
 void rig_lose(struct rig *g, const char *node)
 {
 	rig_lose_evidence(g, node);
 	rig_after(g, 1);
+}
+
+void rig_voice(struct rig *g, const char *node, const char *from, bool sees)
+{
+	heal_on_witness(g->heal, node, from, (struct witness){ .sees = sees }, g->now);
 }
 
 size_t rig_count(const struct rig *g, enum action_kind kind)

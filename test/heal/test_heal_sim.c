@@ -141,6 +141,15 @@ static int index_of(const char *node)
 	return atoi(node + 1) - 1;
 }
 
+/* A peer is asked: its gossip, and its own probe, which takes its time. */
+static bool answer_of(struct sim_node *n, const char *node, bool *out_known)
+{
+	bool alive = rig_peer(&n->g, node)->status == PEER_ALIVE;
+
+	*out_known = alive || roll(4) == 0;
+	return alive || !w.n[index_of(node)].dead;
+}
+
 static void deliver(const struct msg *m)
 {
 	struct sim_node *n = &w.n[m->to];
@@ -157,7 +166,7 @@ static void deliver(const struct msg *m)
 		heal_on_probe(n->g.heal, m->node, !w.n[index_of(m->node)].dead, w.now);
 		break;
 	case MSG_ASK:
-		sees = heal_sees(n->g.heal, &n->g.peers, m->node, &known);
+		sees = answer_of(n, m->node, &known);
 		if (known)
 			send_msg((struct msg){ .kind = MSG_VOICE, .to = m->from, .from = m->to, .node = m->node, .yes = sees },
 				 roll(LATE_MS));
@@ -166,7 +175,7 @@ static void deliver(const struct msg *m)
 					       .tries = m->tries + 1 }, ASK_AGAIN_MS);
 		break;
 	case MSG_VOICE:
-		heal_on_witness(n->g.heal, m->node, w.n[m->from].g.conf.self, m->yes);
+		rig_voice(&n->g, m->node, w.n[m->from].g.conf.self, m->yes);
 		break;
 	case MSG_ENDED:
 		heal_on_witness_end(n->g.heal, m->node);

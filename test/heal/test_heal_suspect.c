@@ -25,9 +25,9 @@ static void every_piece_of_evidence_is_needed(void **state)
 		heal_on_probe(g.heal, "n5", !rows[i].probe_fails, g.now);
 		rig_after(&g, 1000);
 		for (int k = 0; k < rows[i].confirm; k++)
-			heal_on_witness(g.heal, "n5", others[n++], false);
+			rig_voice(&g, "n5", others[n++], false);
 		for (int k = 0; k < rows[i].refute; k++)
-			heal_on_witness(g.heal, "n5", others[n++], true);
+			rig_voice(&g, "n5", others[n++], true);
 		heal_on_witness_end(g.heal, "n5");
 		rig_after(&g, 10);
 		if ((rig_suspect(&g, "n5") == SUSPECT_LOST) != rows[i].lost)
@@ -65,12 +65,12 @@ static void one_voice_per_peer_and_only_of_the_site(void **state)
 	rig_tick(&g);
 	heal_on_probe(g.heal, "n5", false, g.now);
 	rig_after(&g, 1000);
-	heal_on_witness(g.heal, "n5", "n2", false);
-	heal_on_witness(g.heal, "n5", "n2", false);		/* twice the same */
-	heal_on_witness(g.heal, "n5", "n1", false);		/* ourselves */
-	heal_on_witness(g.heal, "n5", "n6", false);		/* another site */
-	heal_on_witness(g.heal, "n5", "n5", false);		/* the suspect */
-	heal_on_witness(g.heal, "n5", "nobody", false);
+	rig_voice(&g, "n5", "n2", false);
+	rig_voice(&g, "n5", "n2", false);		/* twice the same */
+	rig_voice(&g, "n5", "n1", false);		/* ourselves */
+	rig_voice(&g, "n5", "n6", false);		/* another site */
+	rig_voice(&g, "n5", "n5", false);		/* the suspect */
+	rig_voice(&g, "n5", "nobody", false);
 	heal_on_witness_end(g.heal, "n5");
 	rig_after(&g, 1);
 	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_REFUTED);
@@ -85,7 +85,7 @@ static void another_site_cannot_speak_for_it_either(void **state)
 	rig_init(&g, 6);
 	rig_peer(&g, "n6")->site = intern("elsewhere");
 	rig_lose_evidence(&g, "n5");
-	heal_on_witness(g.heal, "n5", "n6", true);
+	rig_voice(&g, "n5", "n6", true);
 	rig_after(&g, 1);
 	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_LOST);
 	rig_fini(&g);
@@ -141,8 +141,8 @@ static void lost_answers_do_not_stop_us(void **state)
 	rig_after(&g, 1);
 	assert_non_null(rig_find(&g, ACTION_WITNESS, "n5"));
 	assert_int_equal(mono_since_ms(g.plan.next_due, g.now), HEAL_ANSWER_MS);
-	heal_on_witness(g.heal, "n5", "n2", false);
-	heal_on_witness(g.heal, "n5", "n3", false);
+	rig_voice(&g, "n5", "n2", false);
+	rig_voice(&g, "n5", "n3", false);
 	rig_after(&g, HEAL_ANSWER_MS);				/* heal_on_witness_end() never came */
 	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_LOST);
 	rig_fini(&g);
@@ -155,19 +155,15 @@ static void what_ends_a_suspicion(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
 		struct rig g;
-		bool known;
 
 		rig_init(&g, 5);
 		rig_lose(&g, "n5");
 		assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_LOST);
-		assert_false(heal_sees(g.heal, &g.peers, "n5", &known) || !known);
 		rig_status(&g, "n5", ends[i]);
 		rig_after(&g, 1);
 		rig_status(&g, "n5", PEER_FAILED);		/* again: from the beginning */
 		rig_after(&g, 1);
 		assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_GRACE);
-		(void)heal_sees(g.heal, &g.peers, "n5", &known);
-		assert_false(known);
 		g.peers.count = 4;				/* reaped from gossip */
 		rig_after(&g, 1);
 		g.peers.count = 5;

@@ -1,0 +1,482 @@
+/* once.c — at most once: nobody starts such a pod before its node has stopped it
+ *
+ * No clocks are compared, only durations. Who may run at-most-once pods holds a lease: it asks its peers for a grant every quarter of
+ * stop_after; with a majority of the site's last known members (itself included) the lease lasts stop_after from the moment of
+ * asking. When it has run out the pods here are frozen.
+ *
+ *   holder   asks at A ──────────────── frozen by A + stop_after
+ *   granter    hears it at G ≥ A ──────────────────────── permits a fence from G + start delay
+ *
+ * Who wants to start a lost pod needs a fence from a majority without the lost node: each peer permits it only when its last grant to
+ * that node is older than the start delay, and to one asker only. Two majorities share a member, so the pod's node has stopped,
+ * and there is one asker. A node that comes back asks for its lease and is told which of its pods are fenced: those stay frozen until
+ * the claim on them has ended.
+ *
+ * What we granted before our own start is not known: until a start delay has passed we permit nothing.
+ *
+ * Unresolved: a node whose healer is dead while its pods run and that is cut off then. kubelet restarts a dead healer, also offline.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "heal_int.h"
+
+struct grant { const char *node; struct mono at; };		/* as one who grants: our last one */
+
+struct fence {
+	char pod_uid[UID_SIZE];
+	const char *node, *holder;	/* interned: where the pod must not run any more, who may start it */
+	struct mono at;
+};
+
+/* Our own question for a fence. */
+struct asking {
+	char pod_uid[UID_SIZE];
+	const char *node;
+	struct mono asked;
+	bool ended;
+	const char *voices[SUSPECT_VOICES_MAX];
+	size_t count;
+};
+
+struct once {
+	struct map *grants, *fences;	/* node → struct grant, pod uid → struct fence */
+	struct mono born;		/* since when we remember */
+	struct map *askings;		/* pod uid → struct asking */
+	struct mono until;		/* of our own lease */
+	struct mono asked, ask_due;	/* the round under way, the next one */
+	struct mono first_asked;	/* of this need: until the first answers nothing is judged */
+	const char *granters[SUSPECT_VOICES_MAX];
+	size_t granter_count;
+	struct map *fenced, *fenced_next;	/* uids of pods here that somebody else may run: of the last round, of this one */
+	bool settled;			/* a round of this process has ended with a majority */
+};
+
+static void uids_clear(struct map *m)
+{
+	map_for_each(char, uid, m) {
+		(void)map_remove(m, uid);
+		free(uid);
+	}
+}
+
+struct once *once_new(void)
+{
+	struct once *o = mem_new(struct once);
+
+	o->grants = map_new();
+	o->fences = map_new();
+	o->askings = map_new();
+	o->fenced = map_new();
+	o->fenced_next = map_new();
+	return o;
+}
+
+void once_free(struct once *o)
+{
+	map_for_each(struct grant, g, o->grants)
+		free(g);
+	map_for_each(struct fence, f, o->fences)
+		free(f);
+	map_for_each(struct asking, a, o->askings)
+		free(a);
+	uids_clear(o->fenced);
+	uids_clear(o->fenced_next);
+	map_free(o->grants);
+	map_free(o->fences);
+	map_free(o->askings);
+	map_free(o->fenced);
+	map_free(o->fenced_next);
+	free(o);
+}
+
+int64_t heal_start_delay_ms(const struct heal_conf *conf)
+{
+	return conf->stop_after_ms + conf->stop_after_ms * HEAL_ALLOWANCE_PERCENT / 100 + HEAL_ALLOWANCE_MS;
+}
+
+static void remember(struct heal *h, struct mono now)
+{
+	if (!mono_is_set(h->once->born))
+		h->once->born = now;
+}
+
+/* ---- the lease of this node ---- */
+
+struct mono heal_lease_until(const struct heal *h)
+{
+	return h->once->until;
+}
+
+void heal_set_lease(struct heal *h, struct mono until)
+{
+	h->once->until = until;
+}
+
+bool once_holds_lease(const struct heal *h, const struct peers *peers, struct mono now)
+{
+	return site_count(h, peers).known < HEAL_ONCE_MEMBERS ||
+	       (mono_is_set(h->once->until) && !mono_reached(now, h->once->until));
+}
+
+static bool is_once(const struct heal *h, const struct view *view, const char *workload_uid)
+{
+	const struct workload *w = workload_uid ? view_workload(view, workload_uid) : NULL;
+
+	return w && policy_of(h, w) == POLICY_AT_MOST_ONCE;
+}
+
+bool once_applies(const struct heal *h, const struct heal_facts *f, const struct pod *p)
+{
+	return p->owner && is_once(h, f->view, p->owner);
+}
+
+/* Held wherever the cluster has such a workload: a pod may come at any time. */
+static bool wants_lease(const struct heal *h, const struct heal_facts *f)
+{
+	if (site_count(h, f->peers).known < HEAL_ONCE_MEMBERS)
+		return false;
+	map_for_each(struct workload, w, f->view->workloads)
+		if (policy_of(h, w) == POLICY_AT_MOST_ONCE)
+			return true;
+	return false;
+}
+
+static void lease_ask(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	struct once *o = h->once;
+
+	if (!mono_reached(t->now, o->ask_due)) {
+		plan_wake_at(plan, o->ask_due);
+		return;
+	}
+	o->ask_due = mono_add_ms(t->now, h->conf.stop_after_ms / HEAL_LEASE_PARTS);
+	if (!wants_lease(h, f)) {
+		o->until = o->asked = o->first_asked = (struct mono){ 0 };
+		return;			/* looked at again with the next change */
+	}
+	o->asked = t->now;
+	if (!mono_is_set(o->first_asked))
+		o->first_asked = t->now;
+	o->granter_count = 0;
+	uids_clear(o->fenced_next);
+	plan_add(plan, ACTION_ASK_GRANT);
+	plan_wake_at(plan, o->ask_due);
+}
+
+void heal_on_grant(struct heal *h, const char *from, const char *const *fenced, size_t n)
+{
+	struct once *o = h->once;
+
+	for (size_t i = 0; i < o->granter_count; i++)
+		if (str_eq(o->granters[i], from))
+			return;
+	if (!mono_is_set(o->asked) || str_eq(from, h->conf.self) || o->granter_count == SUSPECT_VOICES_MAX)
+		return;
+	o->granters[o->granter_count++] = intern(from);
+	for (size_t i = 0; i < n && map_count(o->fenced_next) < HEAL_FENCES_MAX; i++) {
+		char *uid = map_get(o->fenced_next, fenced[i]) ? NULL : str_dup(fenced[i]);
+
+		if (uid)
+			(void)map_put(o->fenced_next, uid, uid);
+	}
+}
+
+/* Voices of the site's members, ourselves included where we have one. */
+static bool is_majority(const struct heal *h, const struct peers *peers, const char *const *from, size_t n)
+{
+	struct site_count site = site_count(h, peers);
+	size_t voices = 1;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct peer *p = peers_find(peers, from[i]);
+
+		voices += p && in_my_site(h, p) && p->status != PEER_LEFT && p->status != PEER_LEAVING;
+	}
+	return 2 * voices > site.known;
+}
+
+static void lease_count(struct heal *h, const struct heal_facts *f)
+{
+	struct once *o = h->once;
+	struct mono until = mono_add_ms(o->asked, h->conf.stop_after_ms);
+
+	if (mono_is_set(o->asked) && until.ns > o->until.ns && is_majority(h, f->peers, o->granters, o->granter_count))
+		o->until = until;
+}
+
+/* All answers are there: what none of them calls fenced is ours again. */
+void heal_on_grant_end(struct heal *h)
+{
+	struct once *o = h->once;
+	struct map *swap = o->fenced;
+
+	if (!mono_is_set(o->asked))
+		return;
+	h->once_ended = true;
+	o->fenced = o->fenced_next;
+	o->fenced_next = swap;
+	uids_clear(o->fenced_next);
+}
+
+static void act_on(struct plan *plan, enum action_kind kind, const char *uid, const char *reason)
+{
+	struct action *a = plan_add(plan, kind);
+
+	(void)str_copy(a->pod_uid, sizeof(a->pod_uid), uid);
+	(void)str_copy(a->reason, sizeof(a->reason), reason);
+}
+
+static bool claimed_elsewhere(const struct heal *h, const char *uid)
+{
+	const struct claim *c = claims_live(h->claims, uid);
+
+	return c && !str_eq(c->node, h->conf.self);
+}
+
+struct enforcing { const struct heal_facts *f; struct plan *plan; bool holds, may_resume; };
+
+static void stop_or_resume(struct heal *h, const struct enforcing *e, const char *uid)
+{
+	bool stopped = e->f->stopped && map_get(e->f->stopped, uid);
+	bool elsewhere = map_get(h->once->fenced, uid) || claimed_elsewhere(h, uid);
+
+	if (!stopped && !e->holds)
+		act_on(e->plan, ACTION_STOP, uid, "at-most-once: no lease from a majority of the site any more");
+	else if (!stopped && elsewhere)
+		act_on(e->plan, ACTION_STOP, uid, "at-most-once: another node may run it");
+	else if (stopped && e->holds && !elsewhere && e->may_resume)
+		act_on(e->plan, ACTION_RESUME, uid, "at-most-once: the lease is held and nobody else may run it");
+}
+
+/* Stopped once, and not of such a workload any more. */
+static void resume_others(struct heal *h, const struct enforcing *e)
+{
+	struct map_entry *next;
+
+	for (struct map_entry *it = map_first(e->f->stopped); it; it = next) {
+		const struct pod *p = view_pod(e->f->view, map_key(it));
+
+		next = map_next(it);
+		if (p && !once_applies(h, e->f, p))
+			act_on(e->plan, ACTION_RESUME, p->uid, "its policy is not at-most-once any more");
+	}
+}
+
+/* The pods of such workloads on this node: those the cluster put here, and our copies. */
+static void lease_enforce(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	const struct node *self = view_node(f->view, h->conf.self);
+	bool small = site_count(h, f->peers).known < HEAL_ONCE_MEMBERS;
+	struct enforcing e = { .f = f, .plan = plan, .holds = once_holds_lease(h, f->peers, t->now),
+			       .may_resume = !t->tilted && (small || h->once->settled) };
+
+	if (self)
+		list_for_each(p, &self->pods, struct pod, by_node)
+			if (pod_is_active(p) && !p->is_mirror && once_applies(h, f, p) && !map_get(f->copies, p->uid))
+				stop_or_resume(h, &e, p->uid);
+	map_for_each(struct copy, c, f->copies)
+		if (is_once(h, f->view, c->workload_uid) && c->state != COPY_DROPPING)
+			stop_or_resume(h, &e, c->pod_uid);
+	if (f->stopped && !t->tilted)
+		resume_others(h, &e);
+	if (mono_is_set(h->once->until) && e.holds)
+		plan_wake_at(plan, h->once->until);
+}
+
+/* Without a lease from a former process the first answers are waited for. */
+static bool can_judge(const struct once *o, struct mono now)
+{
+	return mono_is_set(o->until) ||
+	       (mono_is_set(o->first_asked) && mono_since_ms(now, o->first_asked) >= HEAL_LEASE_FIRST_MS);
+}
+
+/* ---- granting ---- */
+
+size_t heal_asked_grant(struct heal *h, const char *node, const char *fenced[HEAL_MINE_MAX], struct mono now)
+{
+	struct grant *g = map_get(h->once->grants, node);
+	size_t n = 0;
+
+	remember(h, now);
+	if (!g) {
+		g = mem_new(struct grant);
+		g->node = intern(node);
+		(void)map_put(h->once->grants, g->node, g);
+	}
+	g->at = now;
+	map_for_each(struct fence, f, h->once->fences)
+		if (f->node == g->node && n < HEAL_MINE_MAX)
+			fenced[n++] = f->pod_uid;
+	return n;
+}
+
+static bool grant_is_over(const struct heal *h, const char *node, struct mono now)
+{
+	const struct grant *g = map_get(h->once->grants, node);
+	int64_t delay = heal_start_delay_ms(&h->conf);
+
+	return mono_since_ms(now, h->once->born) >= delay && (!g || mono_since_ms(now, g->at) >= delay);
+}
+
+static bool is_alive(const struct peers *peers, const char *node)
+{
+	const struct peer *p = peers_find(peers, node);
+
+	return p && p->status == PEER_ALIVE;
+}
+
+static void forget_oldest_fence(struct once *o)
+{
+	struct fence *oldest = NULL;
+
+	map_for_each(struct fence, f, o->fences)
+		if (!oldest || f->at.ns < oldest->at.ns)
+			oldest = f;
+	if (oldest) {
+		(void)map_remove(o->fences, oldest->pod_uid);
+		free(oldest);
+	}
+}
+
+bool heal_asked_fence(struct heal *h, const struct peers *peers, const struct fence_question *q, struct mono now)
+{
+	struct fence *f = map_get(h->once->fences, q->pod_uid);
+	const char *asker = intern(q->asker);
+
+	remember(h, now);
+	if (is_alive(peers, q->node) || !grant_is_over(h, q->node, now))
+		return false;
+	if (f && f->holder != asker && (is_alive(peers, f->holder) || !grant_is_over(h, f->holder, now)))
+		return false;
+	if (!f) {
+		if (map_count(h->once->fences) >= HEAL_FENCES_MAX)
+			forget_oldest_fence(h->once);
+		f = mem_new(struct fence);
+		(void)str_copy(f->pod_uid, sizeof(f->pod_uid), q->pod_uid);
+		(void)map_put(h->once->fences, f->pod_uid, f);
+	}
+	f->node = intern(q->node);
+	f->holder = asker;
+	f->at = now;
+	return true;
+}
+
+/* A fence goes when its holder lives and claims the pod no more. A pod that is gone from the cluster keeps its fence: its old node may
+ * not know that yet. */
+static void fences_tick(struct heal *h, const struct tick *t, const struct heal_facts *f)
+{
+	map_for_each(struct fence, fence, h->once->fences) {
+		const struct claim *c = claims_live(h->claims, fence->pod_uid);
+
+		if (mono_since_ms(t->now, fence->at) < HEAL_FENCE_HOLD_MS || !view_pod(f->view, fence->pod_uid) ||
+		    !(is_alive(f->peers, fence->holder) || fence->holder == h->conf.self) || (c && intern(c->node) == fence->holder))
+			continue;
+		(void)map_remove(h->once->fences, fence->pod_uid);
+		free(fence);
+	}
+}
+
+/* The holder says that it has ended its claim: it has stopped the pod before. */
+void once_claim_ended(struct heal *h, const struct claim *c)
+{
+	struct fence *f = map_get(h->once->fences, c->pod_uid);
+
+	if (!f || c->state == CLAIM_LIVE || !str_eq(f->holder, c->node))
+		return;
+	(void)map_remove(h->once->fences, f->pod_uid);
+	free(f);
+}
+
+/* ---- asking for a fence ---- */
+
+static void asking_drop(struct heal *h, struct asking *a)
+{
+	(void)map_remove(h->once->askings, a->pod_uid);
+	free(a);
+}
+
+static void fence_ask(struct heal *h, const struct pod *p, const char *node, const struct tick *t, struct plan *plan)
+{
+	struct asking *a = mem_new(struct asking);
+	struct action *act = plan_add(plan, ACTION_ASK_FENCE);
+
+	(void)str_copy(a->pod_uid, sizeof(a->pod_uid), p->uid);
+	a->node = node;
+	a->asked = t->now;
+	(void)map_put(h->once->askings, a->pod_uid, a);
+	act->node = node;
+	(void)str_copy(act->pod_uid, sizeof(act->pod_uid), p->uid);
+}
+
+/* May the pod of `node` start elsewhere, here or by the cluster? Asks the peers as needed. The node itself needs no fence for its own
+ * pods. */
+bool once_may_start(struct heal *h, const struct pod *p, const char *node, const struct tick *t, const struct heal_facts *f,
+		    struct plan *plan)
+{
+	struct asking *a = map_get(h->once->askings, p->uid);
+	struct fence_question own = { p->uid, node, h->conf.self };
+	bool fresh = a && mono_since_ms(t->now, a->asked) < HEAL_FENCE_FRESH_MS;
+
+	remember(h, t->now);
+	if (!once_holds_lease(h, f->peers, t->now) || map_get(h->once->fenced, p->uid))
+		return false;
+	if (node == h->conf.self)
+		return true;
+	if (site_count(h, f->peers).known < HEAL_ONCE_MEMBERS)
+		return false;
+	if (a && fresh && is_majority(h, f->peers, a->voices, a->count) && heal_asked_fence(h, f->peers, &own, t->now)) {
+		asking_drop(h, a);
+		return true;
+	}
+	if (a && mono_since_ms(t->now, a->asked) < HEAL_FENCE_RETRY_MS) {
+		plan_wake_at(plan, mono_add_ms(a->asked, HEAL_FENCE_RETRY_MS));
+		return false;
+	}
+	if (a)
+		asking_drop(h, a);
+	if (heal_asked_fence(h, f->peers, &own, t->now))	/* we are one of those who must permit it */
+		fence_ask(h, p, node, t, plan);
+	plan_wake_at(plan, mono_add_ms(t->now, HEAL_FENCE_RETRY_MS));
+	return false;
+}
+
+void heal_on_fence(struct heal *h, const char *pod_uid, const char *from, bool permits)
+{
+	struct asking *a = map_get(h->once->askings, pod_uid);
+
+	if (!a || !permits || str_eq(from, h->conf.self) || str_eq(from, a->node) || a->count == SUSPECT_VOICES_MAX)
+		return;
+	for (size_t i = 0; i < a->count; i++)
+		if (str_eq(a->voices[i], from))
+			return;
+	a->voices[a->count++] = intern(from);
+}
+
+void heal_on_fence_end(struct heal *h, const char *pod_uid)
+{
+	struct asking *a = map_get(h->once->askings, pod_uid);
+
+	if (a)
+		a->ended = true;
+}
+
+/* ---- one tick ---- */
+
+/* Runs always, tilted or not: to stop what may not run is never too early. A tilt may mean that time has passed unseen. */
+void once_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	remember(h, t->now);
+	lease_count(h, f);
+	if (h->once_ended) {
+		h->once->settled = h->once->settled || once_holds_lease(h, f->peers, t->now);
+		h->once_ended = false;
+	}
+	lease_ask(h, t, f, plan);
+	if (can_judge(h->once, t->now) || (f->stopped && map_count(f->stopped)))
+		lease_enforce(h, t, f, plan);
+	else if (mono_is_set(h->once->first_asked))
+		plan_wake_at(plan, mono_add_ms(h->once->first_asked, HEAL_LEASE_FIRST_MS));
+	fences_tick(h, t, f);
+}

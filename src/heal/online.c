@@ -1,0 +1,109 @@
+/* online.c — a node is lost and the API server answers: the cluster replaces its pods now, not in five minutes
+ *
+ *   1. the node gets the taint edge-healer.io/unreachable:NoSchedule
+ *   2. its pods of ReplicaSets are deleted (grace 0, uid precondition): each ReplicaSet makes its replacement at once
+ *   3. what nobody schedules is bound as any Pending pod is (loss.c)
+ *   4. when the node is back the taint goes
+ *
+ * Never for a node that a port, a peer or its own Lease proves to be alive: its Lease has been read before anything is done, and is read
+ * again while it is lost. One healer acts at a time: the first by name of those online at once, the next ones if nothing happens.
+ *
+ * Unresolved: a node cut off from its peers but not from the API server renews its Lease every 10 s; a loss is declared about 6 s after the
+ * cut. In between its Lease proves nothing yet, and its pods may be replaced although they ran.
+ */
+#include <stdio.h>
+
+#include "base/str.h"
+#include "heal_int.h"
+
+#define MARK_KEY_SIZE (NODE_NAME_SIZE + 16)
+
+static bool is_tainted(const struct node *n)
+{
+	for (size_t i = 0; i < n->taint_count; i++)
+		if (str_eq(n->taints[i].key, HEAL_TAINT))
+			return true;
+	return false;
+}
+
+static void taint_set(struct heal *h, const struct node *n, bool wanted, const struct tick *t, struct plan *plan)
+{
+	char key[MARK_KEY_SIZE];
+
+	(void)snprintf(key, sizeof(key), "%s %s", wanted ? "taint" : "untaint", n->name);
+	if (is_tainted(n) == wanted || !mark_take(h, key, HEAL_TAINT_RETRY_MS, t->now, plan))
+		return;
+	plan_add(plan, wanted ? ACTION_TAINT : ACTION_UNTAINT)->node = n->name;
+}
+
+/* StatefulSets have no ReplicaSet and are never ours. A volume may still be attached to the lost node: only on request. */
+static bool may_replace(const struct heal *h, const struct heal_facts *f, const struct pod *p)
+{
+	const struct workload *w = p->owner ? view_workload(f->view, p->owner) : NULL;
+
+	return lost_pod_counts(h, f, p) && policy_of(h, w) != POLICY_NEVER &&
+	       (!p->has_claims || w->policy == POLICY_AT_LEAST_ONCE);
+}
+
+static void pod_replace(struct heal *h, const struct pod *p, const struct tick *t, const struct heal_facts *f,
+			struct plan *plan)
+{
+	struct action *a;
+
+	if (!may_replace(h, f, p) || (once_applies(h, f, p) && !once_may_start(h, p, p->node, t, f, plan)))
+		return;
+	if (!mark_is_due(h, p->uid, HEAL_REPLACE_RETRY_MS, t->now, plan) || !budget_take(h, t->now, plan))
+		return;
+	mark_put(h, p->uid, t->now);
+	a = plan_add(plan, ACTION_REPLACE);
+	(void)str_copy(a->pod_uid, sizeof(a->pod_uid), p->uid);
+	(void)str_copy(a->reason, sizeof(a->reason), "its node is lost: its ReplicaSet replaces it");
+	a->node = p->node;
+	a->declared = t->now;
+}
+
+static void lost_node_tick(struct heal *h, const struct suspect *s, const struct tick *t, const struct heal_facts *f,
+			   struct plan *plan)
+{
+	const struct node *n = view_node(f->view, s->node);
+	struct mono turn = mono_add_ms(s->since, online_turn_ms(h, f->peers, t->now));
+
+	if (!n || !s->lease_read || s->lease_alive)
+		return;
+	if (!mono_reached(t->now, turn)) {
+		plan_wake_at(plan, turn);
+		return;
+	}
+	taint_set(h, n, true, t, plan);
+	list_for_each(p, &n->pods, struct pod, by_node)
+		pod_replace(h, p, t, f, plan);
+}
+
+static void nodes_back(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	int64_t turn_ms = online_turn_ms(h, f->peers, t->now);
+
+	for (size_t i = 0; i < f->peers->count; i++) {
+		const struct peer *p = &f->peers->items[i];
+		const struct node *n = view_node(f->view, p->name);
+
+		if (!n || !is_tainted(n) || p->status != PEER_ALIVE || !in_my_site(h, p))
+			continue;
+		if (mono_since_ms(t->now, p->status_since) >= turn_ms)
+			taint_set(h, n, false, t, plan);
+		else
+			plan_wake_at(plan, mono_add_ms(p->status_since, turn_ms));
+	}
+}
+
+void online_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	if (f->link != LINK_ONLINE || !mono_is_set(f->synced_at))
+		return;
+	nodes_back(h, t, f, plan);
+	if (h->breaker_open || !heal_has_majority(h, f->peers))
+		return;
+	map_for_each(struct suspect, s, h->suspects)
+		if (s->state == SUSPECT_LOST)
+			lost_node_tick(h, s, t, f, plan);
+}

@@ -1,0 +1,127 @@
+/* site.c — who belongs to us, who is there, and whether we may act
+ *
+ * A part of the site may act while it sees a majority of the last known members. In a site of two neither has one alone: the one
+ * that still reaches its gateway goes on. `minority: active` lets the smaller part act as well, for at-least-once workloads.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "heal_int.h"
+
+bool in_my_site(const struct heal *h, const struct peer *p)
+{
+	return str_eq(str_or(p->site, ""), h->conf.site);
+}
+
+/* Last known members of the site: who left on purpose is none. */
+struct site_count site_count(const struct heal *h, const struct peers *peers)
+{
+	struct site_count n = { 0 };
+
+	for (size_t i = 0; i < peers->count; i++) {
+		const struct peer *p = &peers->items[i];
+
+		if (!in_my_site(h, p) || p->status == PEER_LEFT || p->status == PEER_LEAVING)
+			continue;
+		n.known++;
+		n.alive += p->status == PEER_ALIVE;
+	}
+	return n;
+}
+
+bool heal_has_majority(const struct heal *h, const struct peers *peers)
+{
+	struct site_count n = site_count(h, peers);
+
+	if (n.known == 2 && n.alive == 1)
+		return h->gateway > 0;
+	return 2 * n.alive > n.known;
+}
+
+bool site_may_act(const struct heal *h, const struct peers *peers)
+{
+	return h->conf.minority_active || heal_has_majority(h, peers);
+}
+
+/* Members that gossip lost, but for those that proved to be alive: a mass loss is seen before its verdicts are spoken. */
+bool breaker_trips(const struct heal *h, const struct peers *peers)
+{
+	size_t known = site_count(h, peers).known, lost = 0;
+
+	for (size_t i = 0; i < peers->count; i++) {
+		const struct peer *p = &peers->items[i];
+
+		lost += in_my_site(h, p) && p->status == PEER_FAILED && !suspect_is_alive(h, p->name);
+	}
+	return lost * 100 > known * (size_t)h->conf.max_lost_percent;
+}
+
+/* ---- the peers' links ---- */
+
+/* What a peer said of its own link when it was last asked. Gossip can be late with a tag: until the tag moves, the word counts. */
+struct word {
+	const char *from;		/* interned */
+	bool api, tag;			/* tag: what gossip said then */
+	bool tag_known;
+	struct mono at;
+};
+
+void words_put(struct heal *h, const char *from, bool api, struct mono now)
+{
+	struct word *w = map_get(h->words, from);
+
+	if (!w) {
+		w = mem_new(struct word);
+		w->from = intern(from);
+		(void)map_put(h->words, w->from, w);
+	}
+	*w = (struct word){ .from = w->from, .api = api, .at = now };
+}
+
+static bool knows_api(const struct heal *h, const struct peer *p, struct mono now)
+{
+	struct word *w = map_get(h->words, p->name);
+
+	if (p->silent)
+		return false;
+	if (!w || mono_since_ms(now, w->at) >= HEAL_VOICE_MS)
+		return p->api;
+	if (!w->tag_known) {
+		w->tag_known = true;
+		w->tag = p->api;
+	}
+	return w->tag == p->api ? w->api : p->api;
+}
+
+bool peer_is_online(const struct heal *h, const struct peers *peers, struct mono now)
+{
+	for (size_t i = 0; i < peers->count; i++) {
+		const struct peer *p = &peers->items[i];
+
+		if (p->status == PEER_ALIVE && in_my_site(h, p) && p->name != h->conf.self && knows_api(h, p, now))
+			return true;
+	}
+	return false;
+}
+
+/* Everybody online could tell the API server the same: the first by name does at once, the others if it stays silent. */
+int64_t online_turn_ms(const struct heal *h, const struct peers *peers, struct mono now)
+{
+	int64_t before = 0;
+
+	for (size_t i = 0; i < peers->count; i++) {
+		const struct peer *p = &peers->items[i];
+
+		before += p->status == PEER_ALIVE && in_my_site(h, p) && knows_api(h, p, now) &&
+			  strcmp(p->name, h->conf.self) < 0;
+	}
+	return before * h->conf.claim_timeout_ms;
+}
+
+void words_free(struct heal *h)
+{
+	map_for_each(struct word, w, h->words)
+		free(w);
+	map_free(h->words);
+}
