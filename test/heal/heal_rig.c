@@ -20,6 +20,7 @@ void rig_init(struct rig *g, size_t nodes)
 	g->conf = (struct heal_conf){ .self = intern("n1"), .site = intern(""), .namespaces = { "*", "!kube-system" },
 				      .namespace_count = 2, .bind_grace_ms = 200, .node_grace_ms = 1000, .claim_timeout_ms = 500,
 				      .start_timeout_ms = 10000, .peer_ttl_ms = 2000, .gone_grace_ms = 60000, .witnesses = 2,
+				      .local_grace_ms = 5000, .stop_after_ms = 20000,
 				      .max_lost_percent = 50, .restores_per_minute = 120 };
 	g->heal = heal_new(&g->conf);
 	g->f = (struct heal_facts){ .view = g->view, .peers = &g->peers, .copies = g->copies, .link = LINK_OFFLINE,

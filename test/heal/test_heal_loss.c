@@ -46,7 +46,7 @@ static void nothing_happens_unless_all_of_it_is_true(void **state)
 		switch (i) {
 		case 0: rig_link(&g, LINK_ONLINE); break;
 		case 1: rig_link(&g, LINK_SUSPECT); break;
-		case 2: rig_peer(&g, "n2")->api = true; break;
+		case 2: heal_on_witness(g.heal, "n5", "n2", (struct witness){ .api = true }, g.now); break;
 		case 3: rig_status(&g, "n3", PEER_FAILED); rig_status(&g, "n4", PEER_FAILED); break;
 		case 4: g.conf.max_lost_percent = 19; rig_reconf(&g); break;
 		case 5: w->policy = POLICY_NEVER; break;

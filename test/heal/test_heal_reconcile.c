@@ -19,18 +19,20 @@ static struct pod *story(struct rig *g, int32_t replicas)
 
 static void expect_only(struct rig *g, enum action_kind kind, const char *reason)
 {
-	assert_int_equal(g->plan.count, 1);
-	assert_int_equal(g->plan.items[0].kind, kind);
-	if (!strstr(g->plan.items[0].reason, reason))
-		fail_msg("reason: %s", g->plan.items[0].reason);
+	assert_int_equal(g->plan.count - rig_count(g, ACTION_READ_LEASE), 1);
+	assert_int_equal(rig_count(g, kind), 1);
+	for (size_t i = 0; i < g->plan.count; i++)
+		if (g->plan.items[i].kind == kind && !strstr(g->plan.items[i].reason, reason))
+			fail_msg("reason: %s", g->plan.items[i].reason);
 }
 
 static void expect_nothing_for(struct rig *g, int64_t ms)
 {
 	for (int64_t left = ms; left > 0; left -= 500) {
 		rig_after(g, 500);
-		if (g->plan.count)
-			fail_msg("%s: %s", action_name(g->plan.items[0].kind), g->plan.items[0].reason);
+		for (size_t i = 0; i < g->plan.count; i++)
+			if (g->plan.items[i].kind != ACTION_READ_LEASE)
+				fail_msg("%s: %s", action_name(g->plan.items[i].kind), g->plan.items[i].reason);
 	}
 }
 
@@ -182,11 +184,11 @@ static void the_lost_pod_is_replaced_once_both_sides_miss_its_node(void **state)
 	(void)state;
 	(void)story(&g, 1);
 	rig_after(&g, 1000);
-	assert_int_equal(g.plan.count, 0);			/* the API still shows n5 Ready */
+	assert_int_equal(rig_count(&g, ACTION_REPLACE), 0);	/* the API still shows n5 Ready */
 	rig_node(&g, "n5")->ready = false;
 	rig_after(&g, 1000);
 	expect_only(&g, ACTION_REPLACE, "node is lost");
-	assert_string_equal(g.plan.items[0].node, "n5");
+	assert_non_null(rig_find(&g, ACTION_REPLACE, "n5"));
 	expect_nothing_for(&g, HEAL_REPLACE_RETRY_MS - 500);
 	rig_after(&g, 500);
 	expect_only(&g, ACTION_REPLACE, "node is lost");	/* it is still there */
