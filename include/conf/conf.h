@@ -15,6 +15,7 @@
 struct conf_list { char *items[CONF_LIST_MAX]; size_t count; };
 
 enum conf_mode { CONF_MODE_OBSERVE, CONF_MODE_HEAL };
+enum conf_minority { CONF_MINORITY_PASSIVE, CONF_MINORITY_ACTIVE };
 enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 
 struct conf {
@@ -35,6 +36,7 @@ struct conf {
 	char *http_listen, *http_token_file;
 
 	char *kubelet_static_pod_path, *kubelet_cgroup_root, *kubelet_pod_logs, *kubelet_bundle_dir, *kubelet_healthz;
+	char *kubelet_boot_id_file;
 	int64_t kubelet_port;
 	int kubelet_gate;
 	struct conf_list kubelet_gate_addresses;
@@ -44,9 +46,9 @@ struct conf {
 	int heal_policy;		/* enum heal_policy of model/workload.h, same order */
 	int64_t heal_bind_grace_ms, heal_node_grace_ms, heal_witnesses, heal_claim_timeout_ms, heal_start_timeout_ms;
 	int64_t heal_local_grace_ms, heal_stop_after_ms;
-	int heal_minority;
+	int heal_minority;		/* enum conf_minority */
 
-	int reconcile_policy;
+	int reconcile_policy;		/* enum keep_policy of model/workload.h, same order */
 	int64_t reconcile_gone_grace_ms;
 	int64_t budget_max_lost_nodes, budget_restores_per_minute;
 };

@@ -1,4 +1,4 @@
-/* node/dial.h — does any of these TCP ports accept a connection? For witnesses */
+/* node/dial.h — does any of these TCP ports accept a connection? For witnesses, and for the gateway */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -7,7 +7,14 @@
 
 #define DIAL_PORTS_MAX 4
 
-/* Try all ports of `addr` (IPv4 or IPv6 text) at once; done(arg, true) with the first that connects, done(arg, false) when all
- * failed or timeout_ms passed. Fires once, from the loop. NULL when the address is no address. */
-struct op *dial_any(struct loop *loop, const char *addr, const uint16_t *ports, size_t n, int64_t timeout_ms,
-		    void (*done)(void *arg, bool reachable), void *arg);
+struct dial_params {
+	const char *addr;		/* IPv4 or IPv6 text; copied */
+	const uint16_t *ports;		/* 0 = skip; at most DIAL_PORTS_MAX are tried */
+	size_t port_count;
+	int64_t timeout_ms;
+	bool refused_counts;		/* is the machine there, rather than the service */
+};
+
+/* Try all ports at once; done(arg, true) with the first that answers, done(arg, false) when all failed or the time is over. Fires
+ * once, from the loop. NULL when the address is no address. */
+struct op *dial_start(struct loop *loop, const struct dial_params *params, void (*done)(void *arg, bool reachable), void *arg);

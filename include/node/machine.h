@@ -5,8 +5,8 @@
 
 #define BOOT_ID_SIZE 40
 
-/* /proc/sys/kernel/random/boot_id: changes with every boot. 0 or -errno. */
-int machine_boot_id(char out[BOOT_ID_SIZE]);
+/* The text of `file` (/proc/sys/kernel/random/boot_id), which changes with every boot. 0 or -errno. */
+int machine_boot_id(const char *file, char out[BOOT_ID_SIZE]);
 /* All CPUs and memory of the machine (not what Kubernetes may allocate of it). */
 struct resources machine_capacity(void);
 

@@ -39,6 +39,10 @@ static struct heal_conf heal_conf_of(const struct agent *a)
 		.witnesses = (int)c->heal_witnesses,
 		.max_lost_percent = (int)c->budget_max_lost_nodes,
 		.restores_per_minute = (int)c->budget_restores_per_minute,
+		.keep = (enum keep_policy)c->reconcile_policy,
+		.local_grace_ms = c->heal_local_grace_ms,
+		.stop_after_ms = c->heal_stop_after_ms,
+		.minority_active = c->heal_minority == CONF_MINORITY_ACTIVE,
 	};
 
 	h.site = intern(!str_is_empty(c->site) ? c->site : n ? str_or(node_label(n, LABEL_ZONE), "") : "");
@@ -195,17 +199,6 @@ static int open_store(struct agent *a)
 	return 0;
 }
 
-static void note_boot(struct agent *a)
-{
-	cleanup(freep) char *before = store_get_meta(a->store, "boot_id");
-
-	if (machine_boot_id(a->boot_id) < 0)
-		return;
-	if (before && !str_eq(before, a->boot_id))
-		log_info(LOG_NODE, "rebooted", "boot_id=%s before=%s", a->boot_id, before);
-	(void)store_put_meta(a->store, "boot_id", a->boot_id);
-}
-
 static int read_token(struct agent *a)
 {
 	char token[TOKEN_MAX];
@@ -245,7 +238,7 @@ static int start_all(struct agent *a)
 	a->copies = map_new();
 	a->think_timer = timer_new(a->loop, "think", on_think_due, a);
 	a->idle_timer = timer_new(a->loop, "idle", on_idle, a);
-	note_boot(a);
+	(void)local_new(a);
 	r = mirror_load(a);
 	h = heal_conf_of(a);
 	a->heal = heal_new(&h);
@@ -258,6 +251,7 @@ static int start_all(struct agent *a)
 	log_info(LOG_AGENT, "started", "version=%s node=%s mode=%s mirror: nodes=%zu replicasets=%zu pods=%zu copies=%zu",
 		 a->version, a->self, agent_may_act(a) ? "heal" : "observe", map_count(a->view->nodes),
 		 map_count(a->view->workloads), map_count(a->view->pods), map_count(a->copies));
+	local_load(a);
 	watch_config(a);
 	uplink_start(a);
 	timer_start_ms(a->idle_timer, IDLE_MS);
@@ -281,6 +275,9 @@ int agent_new(const struct agent_params *params, struct conf *conf, struct agent
 	list_init(&a->dials);
 	list_init(&a->witnesses);
 	list_init(&a->questions);
+	list_init(&a->asks);
+	list_init(&a->node_ops);
+	list_init(&a->silences);
 	apply_log(conf);
 	r = start_all(a);
 	if (r < 0) {
@@ -299,7 +296,11 @@ void agent_free(struct agent *a)
 	web_free(a->web);
 	tell_free(a);
 	effects_free(a);
+	node_ops_free(a);
+	asks_free(a);
 	gossip_free(a);
+	if (a->stopped)
+		local_free_all(a);
 	io_free(a->config_io);
 	timer_free(a->config_timer);
 	fd_closep(&a->config_fd);

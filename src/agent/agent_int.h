@@ -26,6 +26,10 @@
 #define WITNESS_TIMEOUT_MS 1000		/* of the query */
 #define WITNESS_ANSWER_MS 800		/* an answer later than this is of no use */
 #define DIAL_TIMEOUT_MS 500		/* of one probe of a suspect's ports */
+#define LOCAL_LOOK_MS 1000		/* how often this machine is looked at while the link is away */
+#define GATEWAY_TIMEOUT_MS 800		/* an answer later than this is none */
+#define HEALER_LOOKS 5			/* the neighbours' healers are tried with every fifth look */
+#define SILENT_MISSES 2			/* a healer that did not answer this often in a row is dead */
 #define CONFIG_QUIET_MS 200		/* a changed configuration is read when nothing wrote for this long */
 #define EVENTS_MAX 256			/* Kubernetes Events that wait for the link */
 #define CLAIMS_MAX 50000			/* more than this are not believed */
@@ -33,6 +37,9 @@
 #define MEM_TAG_STEP 64			/* MiB */
 #define LOAD_STEPS 4			/* load is told in quarters of the machine … */
 #define LOAD_SLACK 0.15			/* … when it has moved this far from what was told */
+
+/* Labels of METRIC_EFFECT_ERRORS, in the order of metrics.def. */
+enum effect_label { EFFECT_BIND, EFFECT_WRITE, EFFECT_REMOVE, EFFECT_DELETE, EFFECT_CLAIM, EFFECT_TAINT, EFFECT_FREEZE };
 
 enum watch_kind { WATCH_NODES, WATCH_WORKLOADS, WATCH_PODS, WATCH_COUNT };	/* in the order of starting */
 
@@ -90,7 +97,18 @@ struct agent {
 
 	struct map *copies;			/* pod uid → struct copy */
 	struct timer *proof_timer, *drop_timer;
-	struct list dials, witnesses, questions, effects;	/* operations under way */
+	struct list dials, witnesses, questions, effects, asks, node_ops;	/* operations under way */
+
+	struct timer *look_timer;		/* local.c */
+	unsigned looks;
+	struct map *running;			/* uids of pods with a process here; NULL = not known */
+	struct mono running_at;
+	struct map *stopped;			/* uids of pods that are held still */
+	bool cold_boot;
+	int gateway;				/* 1 answers, -1 does not, 0 not known */
+	struct op *gateway_op;
+	struct list silences;
+	struct mono lease_saved;
 
 	struct list events;			/* Kubernetes Events that wait */
 	int event_count;
@@ -133,6 +151,30 @@ void witness_on_query(void *arg, uint64_t id, const char *name, const void *payl
 void witness_look(struct agent *a);				/* the members changed */
 void witness_forget_questions(struct agent *a);
 void witness_free(struct agent *a);
+uint16_t witness_http_port(const struct agent *a);		/* every healer of the cluster listens on the same */
+
+/* ask.c */
+void ask_mine(struct agent *a);
+void ask_grant(struct agent *a);
+void ask_fence(struct agent *a, const struct action *act);
+void ask_on_query(struct agent *a, uint64_t id, const char *name, const void *payload, size_t n);
+void asks_free(struct agent *a);
+
+/* nodes.c */
+void node_read_lease(struct agent *a, const char *node);
+void node_taint(struct agent *a, const struct action *act);	/* ACTION_TAINT, ACTION_UNTAINT */
+void node_ops_free(struct agent *a);
+
+/* local.c */
+int local_new(struct agent *a);			/* before the mirror is loaded */
+void local_load(struct agent *a);		/* when heal/ is there */
+void local_look_soon(struct agent *a);
+void local_is_online(struct agent *a);		/* the mirror is in sync */
+void local_mark_silent(struct agent *a);	/* the members changed */
+void local_stop(struct agent *a, const struct action *act);
+void local_resume(struct agent *a, const struct action *act);
+void local_save_lease(struct agent *a);
+void local_free_all(struct agent *a);
 
 /* think.c */
 void think_soon(struct agent *a);		/* in the next round of the loop */
@@ -144,6 +186,7 @@ void agent_refresh_heal(struct agent *a);	/* hand the configuration (and the sit
 /* effect.c */
 void effect_bind(struct agent *a, const struct action *act);
 void effect_replace(struct agent *a, const struct action *act);
+void effect_evict(struct agent *a, const struct action *act);
 void effects_free(struct agent *a);
 
 /* copies.c */

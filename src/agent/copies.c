@@ -11,11 +11,13 @@
  * start_timeout heal/ withdraws. kill -9 anywhere: copies_load() finds the row and finishes or undoes by its state; a file with
  * our prefix and a matching uid but no row is removed, any other file of that prefix is left alone and told.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "agent_int.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -24,9 +26,9 @@
 #include "node/manifest.h"
 #include "node/render.h"
 
-enum { EFFECT_WRITE = 1, EFFECT_REMOVE = 2 };	/* labels of METRIC_EFFECT_ERRORS */
 enum { CLAIM_WON = 0, CLAIM_LOST = 1, CLAIM_GIVEN_UP = 2 };	/* labels of METRIC_CLAIMS */
-#define DROP_PATIENCE_MS 90000			/* a pod that outlives its file for longer is told */
+#define DROP_GRACE_S 30				/* Kubernetes' default of terminationGracePeriodSeconds */
+#define DROP_PATIENCE_MS 15000			/* a pod that outlives its file and its grace for longer is told, and held still */
 
 /* ---- small things ---- */
 
@@ -75,6 +77,7 @@ static void claim_end(struct agent *a, const struct copy *c, enum claim_state st
 
 static void copy_forget(struct agent *a, struct copy *c)
 {
+	fault_pass(FAULT_DROP_GONE);
 	if (store_batch_begin(a) == 0 && store_delete_copy(a->store, c->pod_uid) < 0)
 		a->store_failed = true;
 	(void)map_remove(a->copies, c->pod_uid);
@@ -89,6 +92,35 @@ static void copy_forget(struct agent *a, struct copy *c)
 static bool is_gone(const struct agent *a, const struct copy *c)
 {
 	return !cgroup_pod_exists(a->conf->kubelet_cgroup_root, c->static_uid);
+}
+
+/* Hold it still: it must not run, and kubelet cannot be waited for. */
+static void copy_freeze(struct agent *a, struct copy *c, const char *why)
+{
+	int r = c->frozen ? 0 : cgroup_pod_freeze(a->conf->kubelet_cgroup_root, c->static_uid, true);
+
+	if (c->frozen || r == -ENOENT)
+		return;
+	if (r < 0) {
+		metric_add(METRIC_EFFECT_ERRORS, EFFECT_FREEZE, 1);
+		log_error(LOG_NODE, "cannot freeze", "pod=%s/%s error=%s: stop it by hand", c->ns, c->name, err_str(r));
+		return;
+	}
+	c->frozen = true;
+	tell(a, &(struct tale){ .event = "copy frozen", .kube_reason = "CopyFrozen", .warning = true, .ns = c->ns, .pod = c->name,
+				.uid = c->pod_uid, .node = c->lost_node },
+	     "reason=\"%s\"", why);
+}
+
+/* A kubelet that was started without the API server adds static pods and does not remove them (Kubernetes #105543). */
+static void copy_freeze_if_stuck(struct agent *a, struct copy *c)
+{
+	if (a->link.state == LINK_ONLINE)
+		return;
+	if (a->cold_boot)
+		copy_freeze(a, c, "kubelet was started without the API server and removes it only when that is back");
+	else if (mono_is_set(c->deadline) && mono_reached(loop_now(a->loop), c->deadline))
+		copy_freeze(a, c, "kubelet did not remove it in time");
 }
 
 static void on_drop_due(void *arg)
@@ -107,6 +139,7 @@ static void on_drop_due(void *arg)
 			continue;
 		}
 		more = true;
+		copy_freeze_if_stuck(a, c);
 		if (mono_is_set(c->deadline) && mono_reached(loop_now(a->loop), c->deadline)) {
 			c->deadline = (struct mono){ 0 };
 			log_warn(LOG_NODE, "copy does not stop",
@@ -118,23 +151,45 @@ static void on_drop_due(void *arg)
 		timer_start_ms(a->drop_timer, DROP_LOOK_MS);
 }
 
+static int64_t grace_ms(struct agent *a, const struct copy *c)
+{
+	cleanup(json_putp) json_object *rs = NULL;
+	cleanup(freep) char *doc = store_get_doc(a->store, STORE_WORKLOAD, c->workload_uid);
+	int64_t s = DROP_GRACE_S;
+
+	if (doc && json_parse(doc, strlen(doc), &rs) == 0)
+		s = json_get_i64(rs, "spec.template.spec.terminationGracePeriodSeconds", s);
+	return s * MS_PER_S + DROP_PATIENCE_MS;
+}
+
 /* Remove the file; the row stays until the pod is really gone. */
 static void copy_remove_file(struct agent *a, struct copy *c)
 {
 	int r;
 
+	fault_pass(FAULT_DROP_NOTE);
 	c->state = COPY_DROPPING;
-	c->deadline = mono_add_ms(loop_now(a->loop), DROP_PATIENCE_MS);
+	c->deadline = mono_add_ms(loop_now(a->loop), grace_ms(a, c));
 	copy_save(a, c);
 	store_batch_flush(a);		/* the row says "dropping" before the file goes */
+	fault_pass(FAULT_DROP_REMOVE);
 	r = manifest_remove(a->conf->kubelet_static_pod_path, c->file);
 	if (r < 0) {
 		metric_add(METRIC_EFFECT_ERRORS, EFFECT_REMOVE, 1);
 		log_error(LOG_NODE, "manifest not removed", "file=%s error=%s: remove it by hand", c->file, err_str(r));
 	}
+	copy_freeze_if_stuck(a, c);
 	copies_count(a);
 	if (!timer_is_running(a->drop_timer))
 		timer_start_ms(a->drop_timer, DROP_LOOK_MS);
+}
+
+static bool is_once(const struct agent *a, const struct copy *c)
+{
+	const struct workload *w = view_workload(a->view, c->workload_uid);
+	int policy = !w ? POLICY_DEFAULT : w->policy == POLICY_DEFAULT ? a->conf->heal_policy : (int)w->policy;
+
+	return policy == POLICY_AT_MOST_ONCE;
 }
 
 static int handover_label(const struct action *act)
@@ -156,6 +211,9 @@ void copy_end(struct agent *a, const struct action *act)
 	if (withdrawn)
 		metric_add(METRIC_CLAIMS, str_has_prefix(act->reason, "lost the claim") ? CLAIM_LOST : CLAIM_GIVEN_UP, 1);
 	tell(a, &t, "reason=\"%s\" epoch=%u", act->reason, c->epoch);
+	if (is_once(a, c))		/* stopped before anybody hears that it is */
+		copy_freeze(a, c, "at most once: it must not run while another one may");
+	fault_pass(FAULT_DROP_TELL);
 	if (!withdrawn || !str_has_prefix(act->reason, "lost the claim"))
 		claim_end(a, c, withdrawn ? CLAIM_WITHDRAWN : CLAIM_DONE);
 	copy_remove_file(a, c);
@@ -173,18 +231,26 @@ static bool is_running(const struct agent *a, const struct copy *c)
 	return pod_log_exists(a->conf->kubelet_pod_logs, c->ns, pod, c->static_uid);
 }
 
+/* Label of the cause: a node, or a pod of our own. */
+static int cause_of(const struct agent *a, const char *lost_node)
+{
+	return !str_eq(lost_node, a->self) ? LOSS_NODE : a->cold_boot ? LOSS_COLD_BOOT : LOSS_LOCAL;
+}
+
 static void copy_proven(struct agent *a, struct copy *c)
 {
 	struct mono now = loop_now(a->loop);
 	struct tale t = tale_of(c, "restored", "Restored");
 
+	fault_pass(FAULT_RESTORE_PROVEN);
 	c->state = COPY_RUNNING;
 	c->deadline = (struct mono){ 0 };
 	c->running = loop_wall(a->loop);
 	if (mono_is_set(c->written_mono))
 		metric_observe(METRIC_STAGE_START, 0, (double)mono_since_ms(now, c->written_mono) / 1e3);
 	if (mono_is_set(c->declared_mono))
-		metric_observe(METRIC_RESTORE_LATENCY, METRIC_AT2(1, 1, 2), (double)mono_since_ms(now, c->declared_mono) / 1e3);
+		metric_observe(METRIC_RESTORE_LATENCY, METRIC_AT2(cause_of(a, c->lost_node), 1, 2),
+			       (double)mono_since_ms(now, c->declared_mono) / 1e3);
 	metric_add(METRIC_CLAIMS, CLAIM_WON, 1);
 	copy_save(a, c);
 	tell(a, &t, "won bid rank=%u epoch=%u mode=offline running_after_ms=%lld uid=%s", c->rank, c->epoch,
@@ -366,12 +432,12 @@ static size_t batch_render(struct agent *a, struct restore *items, const struct 
 
 		*it = (struct restore){ .c = copy_new() };
 		if (p && p->owner && !map_get(a->copies, p->uid) && restore_render(a, it, docs, p, acts[i]) == 0) {
-			metric_add(METRIC_LOSSES, 1, 1);
+			metric_add(METRIC_LOSSES, cause_of(a, acts[i]->node), 1);
 			kept++;
 			continue;
 		}
 		if (p && it->reason[0]) {
-			metric_add(METRIC_REFUSED, 1, 1);
+			metric_add(METRIC_REFUSED, cause_of(a, acts[i]->node), 1);
 			tell(a, &(struct tale){ .event = "refused", .kube_reason = "RestoreRefused", .warning = true, .ns = p->ns,
 						.pod = p->name, .uid = p->uid, .node = acts[i]->node },
 			     "reason=\"%s\"", it->reason);
@@ -392,14 +458,19 @@ static int batch_run(struct agent *a, struct restore *items, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		files[i] = (struct manifest){ .file = items[i].c->file, .text = json_text(items[i].pod) };
+	fault_pass(FAULT_RESTORE_PREPARE);
 	manifest_prepare(dir, files, n);
+	fault_pass(FAULT_RESTORE_COMMIT);
 	r = batch_commit(a, items, n);
 	if (r < 0) {
 		manifest_abandon(dir, files, n);
 		return r;
 	}
+	fault_pass(FAULT_RESTORE_TELL);
 	batch_claim(a, items, n);
+	fault_pass(FAULT_RESTORE_PUBLISH);
 	(void)manifest_publish(dir, files, n);
+	fault_pass(FAULT_RESTORE_CLOSE);
 	for (size_t i = 0; i < n; i++)
 		items[i].result = files[i].result;
 	batch_finish(a, items, n);

@@ -8,12 +8,11 @@
 
 #include "agent_int.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "kube/write.h"
-
-enum { EFFECT_BIND = 0, EFFECT_DELETE = 3 };	/* labels of METRIC_EFFECT_ERRORS */
 
 struct effect {
 	struct list link;
@@ -39,6 +38,7 @@ static void effect_close(struct effect *e)
 {
 	struct agent *a = e->a;
 
+	fault_pass(e->intent.kind == ACTION_BIND ? FAULT_BIND_CLOSE : FAULT_DELETE_CLOSE);
 	if (store_batch_begin(a) == 0 && store_close_intent(a->store, e->intent.id) < 0)
 		a->store_failed = true;
 	effect_free(e);
@@ -56,6 +56,7 @@ static struct effect *effect_new(struct agent *a, const struct action *act, cons
 	(void)str_copy(e->intent.pod_uid, sizeof(e->intent.pod_uid), p->uid);
 	(void)str_copy(e->intent.target, sizeof(e->intent.target), str_or(act->node, ""));
 	list_add_tail(&a->effects, &e->link);
+	fault_pass(act->kind == ACTION_BIND ? FAULT_BIND_INTENT : FAULT_DELETE_INTENT);
 	r = store_batch_begin(a);
 	r = r < 0 ? r : store_open_intent(a->store, &e->intent, loop_wall(a->loop));
 	if (r == 0)
@@ -103,6 +104,7 @@ void effect_bind(struct agent *a, const struct action *act)
 	if (!e)
 		return;
 	metric_add(METRIC_LOSSES, 0, 1);
+	fault_pass(FAULT_BIND_SEND);
 	e->op = kube_bind(a->kube, &(struct kube_ref){ e->ns, e->name, e->intent.pod_uid }, e->node, on_bound, e);
 }
 
@@ -110,12 +112,16 @@ static void on_deleted(void *arg, const struct kube_answer *answer)
 {
 	struct effect *e = arg;
 	struct agent *a = e->a;
-	struct tale t = { .event = "lost pod deleted", .kube_reason = "LostPodDeleted", .ns = e->ns, .pod = e->name,
+	bool evicted = e->intent.kind == ACTION_EVICT;
+	struct tale t = { .event = evicted ? "original evicted" : "lost pod deleted",
+			  .kube_reason = evicted ? "OriginalEvicted" : "LostPodDeleted", .ns = e->ns, .pod = e->name,
 			  .uid = e->intent.pod_uid, .node = e->node };
 
 	e->op = NULL;
 	if (answer->outcome == KUBE_OK) {
-		tell(a, &t, "reason=\"its node is lost: the ReplicaSet replaces it\"");
+		tell(a, &t, "reason=\"%s\"", evicted ? "policy keeps what replaces it" : "its node is lost: the ReplicaSet replaces it");
+	} else if (evicted && answer->outcome == KUBE_E_TOO_MANY) {
+		log_info(LOG_HEAL, "eviction waits", "pod=%s/%s message=\"%s\"", e->ns, e->name, answer->message);
 	} else if (answer->outcome != KUBE_E_NOT_FOUND && answer->outcome != KUBE_E_CONFLICT) {
 		metric_add(METRIC_EFFECT_ERRORS, EFFECT_DELETE, 1);
 		log_warn(LOG_HEAL, "delete failed", "pod=%s/%s outcome=%s message=\"%s\"", e->ns, e->name,
@@ -130,8 +136,22 @@ void effect_replace(struct agent *a, const struct action *act)
 	const struct pod *p = view_pod(a->view, act->pod_uid);
 	struct effect *e = p ? effect_new(a, act, p) : NULL;
 
-	if (e)
-		e->op = kube_delete_pod(a->kube, &(struct kube_ref){ e->ns, e->name, e->intent.pod_uid }, 0, on_deleted, e);
+	if (!e)
+		return;
+	fault_pass(FAULT_DELETE_SEND);
+	e->op = kube_delete_pod(a->kube, &(struct kube_ref){ e->ns, e->name, e->intent.pod_uid }, 0, on_deleted, e);
+}
+
+/* A healthy original that its policy lets go: by eviction, so that disruption budgets hold. 429 is asked again by heal/. */
+void effect_evict(struct agent *a, const struct action *act)
+{
+	const struct pod *p = view_pod(a->view, act->pod_uid);
+	struct effect *e = p ? effect_new(a, act, p) : NULL;
+
+	if (!e)
+		return;
+	fault_pass(FAULT_EVICT_SEND);
+	e->op = kube_evict(a->kube, &(struct kube_ref){ e->ns, e->name, e->intent.pod_uid }, -1, on_deleted, e);
 }
 
 void effects_free(struct agent *a)

@@ -131,6 +131,8 @@ static void on_members(void *arg, const struct serf_members *m, bool changed)
 		count_members(a);
 		persist_peers(a);
 		witness_look(a);
+		local_mark_silent(a);
+		local_look_soon(a);
 		think_soon(a);
 	}
 	if (is_isolated(a) && !a->isolated_before)
@@ -150,7 +152,7 @@ struct resources local_free(const struct agent *a)
 	if (!n)
 		return left;
 	list_for_each(p, &n->pods, struct pod, by_node)
-		if (pod_is_active(p) && !(p->is_mirror && p->original_uid))
+		if (pod_is_active(p) && !(p->is_mirror && p->original_uid) && !map_get(a->copies, p->uid))
 			resources_sub(&left, &p->request);
 	map_for_each(struct copy, c, a->copies)		/* counted here, not by their picture in the API */
 		resources_sub(&left, &c->request);
@@ -240,7 +242,7 @@ void gossip_tell_claims(struct agent *a, struct claim *claims, size_t n)
 		int r = told ? serf_client_event(a->serf, WIRE_CLAIM_EVENT, b.data, b.len) : -EINVAL;
 
 		if (r < 0) {		/* repeated later; until then the others see no claim */
-			metric_add(METRIC_EFFECT_ERRORS, 4, 1);
+			metric_add(METRIC_EFFECT_ERRORS, EFFECT_CLAIM, 1);
 			log_warn(LOG_SERF, "claim not told", "error=%s", err_str(r));
 		}
 		i += told ? told : 1;

@@ -33,10 +33,16 @@ void think_note_clock(struct agent *a)
 	a->last_tick = now;
 	if (first)
 		return;
-	if (llabs(slept) > TILT_STEP_MS)
+	if (llabs(slept) > TILT_STEP_MS) {
+		struct mono until = heal_lease_until(a->heal);
+
+		if (mono_is_set(until) && slept > 0)	/* the monotonic clock stood still, the others' did not */
+			heal_set_lease(a->heal, mono_add_ms(until, -slept));
 		tilt(a, "suspend", slept);
-	else if (llabs(step) > TILT_STEP_MS)
+	}
+	else if (llabs(step) > TILT_STEP_MS) {
 		tilt(a, "clock step", step);
+	}
 }
 
 /* ---- effects and questions ---- */
@@ -48,7 +54,18 @@ bool agent_may_act(const struct agent *a)
 
 static bool is_question(enum action_kind k)
 {
-	return k == ACTION_PROBE || k == ACTION_WITNESS || k == ACTION_REFUSE;
+	switch (k) {
+	case ACTION_PROBE:
+	case ACTION_WITNESS:
+	case ACTION_REFUSE:
+	case ACTION_READ_LEASE:
+	case ACTION_ASK_MINE:
+	case ACTION_ASK_GRANT:
+	case ACTION_ASK_FENCE:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static void name_pod(const struct agent *a, const struct action *act, struct tale *t)
@@ -109,14 +126,29 @@ static void execute_one(struct agent *a, const struct action *act)
 		refuse(a, act);
 		break;
 	case ACTION_EVICT:
+		effect_evict(a, act);
+		break;
 	case ACTION_TAINT:
 	case ACTION_UNTAINT:
-	case ACTION_STOP:
-	case ACTION_RESUME:
+		node_taint(a, act);
+		break;
 	case ACTION_READ_LEASE:
+		node_read_lease(a, act->node);
+		break;
+	case ACTION_STOP:
+		local_stop(a, act);
+		break;
+	case ACTION_RESUME:
+		local_resume(a, act);
+		break;
 	case ACTION_ASK_MINE:
+		ask_mine(a);
+		break;
 	case ACTION_ASK_GRANT:
+		ask_grant(a);
+		break;
 	case ACTION_ASK_FENCE:
+		ask_fence(a, act);
 		break;
 	case ACTION_RESTORE:		/* collected: all of one plan are written together */
 		break;
@@ -163,12 +195,15 @@ void think_now(struct agent *a)
 	struct heal_facts f = {
 		.view = a->view, .peers = &a->peers, .copies = a->copies, .link = a->link.state, .link_since = a->link.since,
 		.synced_at = a->synced_at, .local_free = local_free(a), .mirror_version = a->mirror_version,
+		.wall = loop_wall(a->loop), .cold_boot = a->cold_boot, .gateway = a->gateway, .running = a->running,
+		.running_at = a->running_at, .stopped = a->stopped,
 	};
 	struct plan plan = { 0 };
 
 	think_note_clock(a);
 	t.tilted = mono_is_set(a->tilted_until) && !mono_reached(t.now, a->tilted_until);
 	heal_tick(a->heal, &t, &f, &a->plan);
+	local_save_lease(a);
 	heal_each_suspect(a->heal, note_lost, a);
 	metric_set(METRIC_BREAKER_OPEN, 0, heal_breaker_is_open(a->heal));
 	/* Executing may make us think again: keep this plan apart. */

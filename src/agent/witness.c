@@ -94,17 +94,22 @@ void witness_look(struct agent *a)
 			answer_witness(q, false);
 }
 
+uint16_t witness_http_port(const struct agent *a)
+{
+	const char *colon = strrchr(a->conf->http_listen, ':');
+	int64_t port = 0;
+
+	(void)num_parse_i64(colon + 1, 0, UINT16_MAX, &port);
+	return (uint16_t)port;
+}
+
 static struct op *dial_node(struct agent *a, const char *node, void (*done)(void *arg, bool reachable), void *arg)
 {
 	const struct peer *p = peers_find(&a->peers, node);
-	const char *colon = strrchr(a->conf->http_listen, ':');
-	int64_t http_port = 0;
-	uint16_t ports[2];
+	uint16_t ports[2] = { (uint16_t)a->conf->kubelet_port, witness_http_port(a) };
 
-	(void)num_parse_i64(colon + 1, 0, UINT16_MAX, &http_port);
-	ports[0] = (uint16_t)a->conf->kubelet_port;
-	ports[1] = (uint16_t)http_port;
-	return p ? dial_any(a->loop, p->addr, ports, ARRAY_LEN(ports), DIAL_TIMEOUT_MS, done, arg) : NULL;
+	return p ? dial_start(a->loop, &(struct dial_params){ p->addr, ports, ARRAY_LEN(ports), DIAL_TIMEOUT_MS, false }, done, arg)
+		 : NULL;
 }
 
 void witness_on_query(void *arg, uint64_t id, const char *name, const void *payload, size_t n)
@@ -113,8 +118,10 @@ void witness_on_query(void *arg, uint64_t id, const char *name, const void *payl
 	char node[NODE_NAME_SIZE];
 	struct question *q;
 
-	if (!str_eq(name, WIRE_WITNESS_QUERY))
+	if (!str_eq(name, WIRE_WITNESS_QUERY)) {
+		ask_on_query(a, id, name, payload, n);
 		return;
+	}
 	if (n == 0 || n >= sizeof(node)) {
 		metric_inc(METRIC_GOSSIP_DROPPED);
 		return;

@@ -6,6 +6,7 @@
 
 #include "agent/agent.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -76,6 +77,10 @@ int cli_agent(int argc, char **argv)
 	if (r)
 		return r;
 	(void)umask(077);		/* the store and its companions are ours alone */
+	if (fault_arm(getenv(FAULT_ENV)) < 0) {
+		(void)fprintf(stderr, "edge-healer: %s: no such fault point\n", FAULT_ENV);
+		return CLI_USAGE;
+	}
 	r = conf_load(path, (const char *const *)environ, &conf, &errors, &warnings);
 	if (warnings.len)
 		fputs(warnings.data, stderr);

@@ -24,7 +24,7 @@ static const struct { const char *name, *path; } plain_names[] = {
 #define ENV_METRICS_PORT "METRICS_PORT"
 
 /* With our prefix, but no keys: of the binary itself, and what kubelet sets for a Service named edge-healer. */
-static const char *const other_names[] = { "CONFIG=", "URL=", "SERVICE_HOST=", "SERVICE_PORT", "PORT=", "PORT_" };
+static const char *const other_names[] = { "CONFIG=", "FAULT=", "URL=", "SERVICE_HOST=", "SERVICE_PORT", "PORT=", "PORT_" };
 
 void conf_free(struct conf *c)
 {

@@ -148,7 +148,8 @@ static void lease_ask(struct heal *h, const struct tick *t, const struct heal_fa
 	struct once *o = h->once;
 
 	if (!mono_reached(t->now, o->ask_due)) {
-		plan_wake_at(plan, o->ask_due);
+		if (mono_is_set(o->asked))
+			plan_wake_at(plan, o->ask_due);
 		return;
 	}
 	o->ask_due = mono_add_ms(t->now, h->conf.stop_after_ms / HEAL_LEASE_PARTS);

@@ -23,6 +23,7 @@ struct dial {
 	struct timer *deadline;
 	struct attempt tries[DIAL_PORTS_MAX];
 	size_t count, failed;
+	bool refused_counts;		/* a refusal is an answer too: somebody is there */
 	void (*done)(void *arg, bool reachable);
 	void *arg;
 };
@@ -67,7 +68,7 @@ static void on_writable(void *arg, int events)
 	socklen_t n = sizeof(err);
 
 	(void)events;
-	if (getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &err, &n) == 0 && err == 0) {
+	if (getsockopt(a->fd, SOL_SOCKET, SO_ERROR, &err, &n) == 0 && (err == 0 || (d->refused_counts && err == ECONNREFUSED))) {
 		dial_finish(d, true);
 		return;
 	}
@@ -113,21 +114,21 @@ static void attempt_start(struct dial *d, const struct sockaddr_storage *sa, soc
 	d->count++;
 }
 
-struct op *dial_any(struct loop *loop, const char *addr, const uint16_t *ports, size_t n, int64_t timeout_ms,
-		    void (*done)(void *arg, bool reachable), void *arg)
+struct op *dial_start(struct loop *loop, const struct dial_params *params, void (*done)(void *arg, bool reachable), void *arg)
 {
 	struct sockaddr_storage sa;
 	socklen_t len;
 	struct dial *d;
 
-	if (!address_of(addr, 0, &sa, &len))
+	if (!address_of(params->addr, 0, &sa, &len))
 		return NULL;
 	d = mem_new(struct dial);
-	*d = (struct dial){ .op.cancel = dial_cancel, .loop = loop, .done = done, .arg = arg };
-	for (size_t i = 0; i < n && d->count < DIAL_PORTS_MAX; i++)
-		if (ports[i] && address_of(addr, ports[i], &sa, &len))
+	*d = (struct dial){ .op.cancel = dial_cancel, .loop = loop, .done = done, .arg = arg,
+			    .refused_counts = params->refused_counts };
+	for (size_t i = 0; i < params->port_count && d->count < DIAL_PORTS_MAX; i++)
+		if (params->ports[i] && address_of(params->addr, params->ports[i], &sa, &len))
 			attempt_start(d, &sa, len);
 	d->deadline = timer_new(loop, "dial", on_deadline, d);
-	timer_start_ms(d->deadline, d->count ? timeout_ms : 0);
+	timer_start_ms(d->deadline, d->count ? params->timeout_ms : 0);
 	return &d->op;
 }

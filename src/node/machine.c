@@ -10,9 +10,9 @@
 
 #define LOAD_WEIGHT 0.3			/* of the newest sample */
 
-int machine_boot_id(char out[BOOT_ID_SIZE])
+int machine_boot_id(const char *file, char out[BOOT_ID_SIZE])
 {
-	return file_read_line("/proc/sys/kernel/random/boot_id", out, BOOT_ID_SIZE);
+	return file_read_line(file, out, BOOT_ID_SIZE);
 }
 
 struct resources machine_capacity(void)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -64,7 +65,10 @@ static int publish(const char *dir, const struct manifest *m)
 
 	temp_path(dir, m->file, from, sizeof(from));
 	(void)snprintf(to, sizeof(to), "%s/%s", dir, m->file);
-	return rename(from, to) < 0 ? -errno : 0;
+	if (rename(from, to) < 0)
+		return -errno;
+	fault_pass(FAULT_RESTORE_RENAMED);
+	return 0;
 }
 
 static void discard(const char *dir, const struct manifest *m)

@@ -10,6 +10,7 @@
 #include "node/dial.h"
 #include "node/machine.h"
 
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define POD "bdedc685-793f-415f-80c0-fdb7fddfd6e1"
 #define POD_SLICE "bdedc685_793f_415f_80c0_fdb7fddfd6e1"
 
@@ -149,9 +150,9 @@ static void test_machine(void **state)
 	(void)state;
 	assert_true(r.cpu_milli >= 1000 && r.cpu_milli % 1000 == 0);
 	assert_true(r.mem_bytes > INT64_C(16) << 20);
-	assert_int_equal(machine_boot_id(id), 0);
+	assert_int_equal(machine_boot_id(BOOT_ID, id), 0);
 	assert_int_equal(strlen(id), 36);
-	assert_int_equal(machine_boot_id(again), 0);
+	assert_int_equal(machine_boot_id(BOOT_ID, again), 0);
 	assert_string_equal(id, again);
 	assert_int_equal(cpu_load_sample(&l), 0);
 	assert_true(l.total > 0);
@@ -171,6 +172,12 @@ static void on_dial(void *arg, bool reachable)
 	a->done = true;
 	a->reachable = reachable;
 	a->calls++;
+}
+
+/* One port or several, for as long as it takes. */
+static struct op *dial_at(struct loop *loop, const char *addr, const uint16_t *ports, size_t n, struct answer *got)
+{
+	return dial_start(loop, &(struct dial_params){ addr, ports, n, n == 1 ? 30 : 5000, false }, on_dial, got);
 }
 
 /* A listening socket, or with backlog < 0 a port that is bound but closed. */
@@ -207,7 +214,7 @@ static void test_dial(void **state)
 		struct answer got = {0};
 		bool never = false;
 
-		assert_non_null(dial_any(loop, "127.0.0.1", rows[i].ports, rows[i].n, 5000, on_dial, &got));
+		assert_non_null(dial_at(loop, "127.0.0.1", rows[i].ports, rows[i].n, &got));
 		assert_int_equal(got.calls, 0); /* never inside the starting call */
 		assert_true(loop_run_until(loop, &got.done, 5000));
 		assert_int_equal(got.reachable, rows[i].reachable);
@@ -257,15 +264,15 @@ static void test_dial_timeout_and_cancel(void **state)
 	uint16_t port;
 
 	(void)state;
-	assert_null(dial_any(loop, "no address", &port, 1, 10, on_dial, &got));
-	assert_null(dial_any(loop, "", &port, 1, 10, on_dial, &got));
+	assert_null(dial_at(loop, "no address", &port, 1, &got));
+	assert_null(dial_at(loop, "", &port, 1, &got));
 	full_listener_open(&full);
 	port = full.port;
-	assert_non_null(dial_any(loop, "127.0.0.1", &port, 1, 30, on_dial, &got));
+	assert_non_null(dial_at(loop, "127.0.0.1", &port, 1, &got));
 	assert_true(loop_run_until(loop, &got.done, 5000));
 	assert_false(got.reachable);
 	got = (struct answer){0};
-	op = dial_any(loop, "127.0.0.1", &port, 1, 10, on_dial, &got);
+	op = dial_at(loop, "127.0.0.1", &port, 1, &got);
 	op_cancelp(&op);
 	assert_null(op);
 	assert_false(loop_run_until(loop, &never, 30));

@@ -1,0 +1,265 @@
+/* ask.c — questions to the peers other than the witnesses', and our answers to theirs
+ *
+ *   eh-mine    after a reboot: which of my pods are still mine?            answered by members of the same site from their mirror
+ *   eh-grant   at-most-once: I live; which of my pods have you let go?     answered always: a grant is what it takes to run on
+ *   eh-fence   at-most-once: that pod's node is lost, may I start it?      answered yes at most once, see heal/once.c
+ *
+ * A question is one Serf query; answers come one by one, then its end, whatever happened.
+ */
+#include <stdlib.h>
+
+#include "agent/wire.h"
+#include "agent_int.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+
+struct ask {
+	struct list link;
+	struct agent *a;
+	const struct ask_kind *kind;
+	struct op *op;
+	char pod_uid[UID_SIZE];		/* eh-fence */
+};
+
+struct ask_kind {
+	const char *query;
+	bool (*on_answer)(struct ask *q, const char *from, const void *payload, size_t n);	/* false: malformed */
+	void (*on_end)(struct ask *q);
+};
+
+/* ---- lists of half uids ---- */
+
+struct uid_list { const struct agent *a; const char *uids[HEAL_MINE_MAX]; size_t count; };
+
+/* Which pod of this node does half a uid mean? */
+static void add_own(void *arg, const char *half)
+{
+	struct uid_list *l = arg;
+	const struct node *self = view_node(l->a->view, l->a->self);
+
+	if (!self || l->count == HEAL_MINE_MAX)
+		return;
+	list_for_each(p, &self->pods, struct pod, by_node) {
+		if (strncmp(p->uid, half, WIRE_UID_LEN) != 0)
+			continue;
+		l->uids[l->count++] = p->uid;
+		return;
+	}
+	map_for_each(struct copy, c, l->a->copies) {
+		if (strncmp(c->pod_uid, half, WIRE_UID_LEN) != 0)
+			continue;
+		l->uids[l->count++] = c->pod_uid;
+		return;
+	}
+}
+
+/* ---- eh-mine ---- */
+
+static bool mine_on_answer(struct ask *q, const char *from, const void *payload, size_t n)
+{
+	struct uid_list l = { .a = q->a };
+	struct mine m = { .uids = l.uids };
+
+	if (wire_get_uids(payload, n, &m.mirror, add_own, &l) < 0)
+		return false;
+	m.count = l.count;
+	heal_on_mine(q->a->heal, from, &m);
+	log_info(LOG_HEAL, "mine", "from=%s pods=%zu mirror=%llu", from, l.count, (unsigned long long)m.mirror);
+	return true;
+}
+
+static void mine_on_end(struct ask *q)
+{
+	heal_on_mine_end(q->a->heal, loop_now(q->a->loop));
+}
+
+/* ---- eh-grant ---- */
+
+static bool grant_on_answer(struct ask *q, const char *from, const void *payload, size_t n)
+{
+	struct uid_list l = { .a = q->a };
+	uint64_t mirror;
+
+	if (wire_get_uids(payload, n, &mirror, add_own, &l) < 0)
+		return false;
+	heal_on_grant(q->a->heal, from, l.uids, l.count);
+	return true;
+}
+
+static void grant_on_end(struct ask *q)
+{
+	heal_on_grant_end(q->a->heal);
+}
+
+/* ---- eh-fence ---- */
+
+static bool fence_on_answer(struct ask *q, const char *from, const void *payload, size_t n)
+{
+	bool yes;
+
+	if (wire_get_yes(payload, n, &yes) < 0)
+		return false;
+	log_info(LOG_HEAL, "fence", "pod=%s from=%s permits=%d", q->pod_uid, from, yes);
+	heal_on_fence(q->a->heal, q->pod_uid, from, yes);
+	return true;
+}
+
+static void fence_on_end(struct ask *q)
+{
+	heal_on_fence_end(q->a->heal, q->pod_uid);
+}
+
+static const struct ask_kind mine_kind = { WIRE_MINE_QUERY, mine_on_answer, mine_on_end };
+static const struct ask_kind grant_kind = { WIRE_GRANT_QUERY, grant_on_answer, grant_on_end };
+static const struct ask_kind fence_kind = { WIRE_FENCE_QUERY, fence_on_answer, fence_on_end };
+
+/* ---- asking ---- */
+
+static void on_response(void *arg, const char *from, const void *payload, size_t n)
+{
+	struct ask *q = arg;
+
+	if (!q->kind->on_answer(q, from, payload, n))
+		metric_inc(METRIC_GOSSIP_DROPPED);
+	else
+		think_soon(q->a);
+}
+
+static void on_done(void *arg, int r, unsigned acks)
+{
+	struct ask *q = arg;
+	struct agent *a = q->a;
+
+	(void)r;
+	(void)acks;
+	q->kind->on_end(q);
+	list_remove(&q->link);
+	free(q);
+	think_soon(a);
+}
+
+static void ask(struct agent *a, const struct ask_kind *kind, const char *pod_uid, const void *payload, size_t n)
+{
+	struct ask *q = mem_new(struct ask);
+	struct serf_query_params p = { .name = kind->query, .payload = payload, .n = n, .timeout_ms = WITNESS_TIMEOUT_MS };
+	struct serf_query_handlers h = { .arg = q, .on_response = on_response, .on_done = on_done };
+
+	*q = (struct ask){ .a = a, .kind = kind };
+	(void)str_copy(q->pod_uid, sizeof(q->pod_uid), str_or(pod_uid, ""));
+	list_add_tail(&a->asks, &q->link);
+	q->op = serf_client_query(a->serf, &p, &h);
+}
+
+void ask_mine(struct agent *a)
+{
+	ask(a, &mine_kind, NULL, a->self, strlen(a->self));
+}
+
+void ask_grant(struct agent *a)
+{
+	ask(a, &grant_kind, NULL, a->self, strlen(a->self));
+}
+
+void ask_fence(struct agent *a, const struct action *act)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+	struct wire_fence f = { 0 };
+
+	(void)str_copy(f.pod_uid, sizeof(f.pod_uid), act->pod_uid);
+	(void)str_copy(f.node, sizeof(f.node), act->node);
+	(void)str_copy(f.asker, sizeof(f.asker), a->self);
+	if (wire_put_fence(&b, &f) == 0)
+		ask(a, &fence_kind, act->pod_uid, b.data, b.len);
+	else
+		heal_on_fence_end(a->heal, act->pod_uid);
+}
+
+void asks_free(struct agent *a)
+{
+	list_for_each_safe(q, &a->asks, struct ask, link) {
+		op_cancelp(&q->op);
+		free(q);
+	}
+}
+
+/* ---- answering ---- */
+
+static bool name_of(const void *payload, size_t n, char out[NODE_NAME_SIZE])
+{
+	if (n == 0 || n >= NODE_NAME_SIZE || memchr(payload, 0, n))
+		return false;
+	memcpy(out, payload, n);
+	out[n] = '\0';
+	return true;
+}
+
+static bool is_neighbour(const struct agent *a, const char *node)
+{
+	const struct peer *p = peers_find(&a->peers, node), *self = peers_find(&a->peers, a->self);
+
+	return p && self && p->site == self->site && !str_eq(node, a->self);
+}
+
+static bool answer_mine(struct agent *a, const void *payload, size_t n, struct buf *out)
+{
+	const char *uids[HEAL_MINE_MAX];
+	char node[NODE_NAME_SIZE];
+
+	if (!name_of(payload, n, node))
+		return false;
+	if (is_neighbour(a, node))
+		wire_put_uids(out, a->mirror_version, uids, heal_mine_of(a->heal, a->view, node, uids));
+	return true;
+}
+
+static bool answer_grant(struct agent *a, const void *payload, size_t n, struct buf *out)
+{
+	const char *uids[HEAL_MINE_MAX];
+	char node[NODE_NAME_SIZE];
+
+	if (!name_of(payload, n, node))
+		return false;
+	if (is_neighbour(a, node))
+		wire_put_uids(out, a->mirror_version, uids, heal_asked_grant(a->heal, node, uids, loop_now(a->loop)));
+	return true;
+}
+
+static bool answer_fence(struct agent *a, const void *payload, size_t n, struct buf *out)
+{
+	struct wire_fence f;
+	struct fence_question q = { f.pod_uid, f.node, f.asker };
+
+	if (wire_get_fence(payload, n, &f) < 0)
+		return false;
+	if (is_neighbour(a, f.asker)) {
+		bool yes = heal_asked_fence(a->heal, &a->peers, &q, loop_now(a->loop));
+
+		wire_put_yes(out, yes);
+		if (yes)
+			tell(a, &(struct tale){ .event = "fence permitted", .uid = f.pod_uid, .node = intern(f.node) },
+			     "pod=%s for=%s start_delay_ms=%lld", f.pod_uid, f.asker,
+			     (long long)a->conf->heal_stop_after_ms);
+	}
+	return true;
+}
+
+static const struct { const char *query; bool (*answer)(struct agent *a, const void *payload, size_t n, struct buf *out); } answers[] = {
+	{ WIRE_MINE_QUERY, answer_mine },
+	{ WIRE_GRANT_QUERY, answer_grant },
+	{ WIRE_FENCE_QUERY, answer_fence },
+};
+
+void ask_on_query(struct agent *a, uint64_t id, const char *name, const void *payload, size_t n)
+{
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+		cleanup(buf_fini) struct buf out = BUF_INIT;
+
+		if (!str_eq(name, answers[i].query))
+			continue;
+		if (!answers[i].answer(a, payload, n, &out))
+			metric_inc(METRIC_GOSSIP_DROPPED);
+		else if (out.len)
+			(void)serf_client_respond(a->serf, id, out.data, out.len);
+	}
+}

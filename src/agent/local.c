@@ -1,0 +1,408 @@
+/* local.c — this machine while the link is away: which pods run here, which are held still, does the gateway answer
+ *
+ * Looked at every LOCAL_LOOK_MS while the link is not online (and while pods are frozen), never when all is well.
+ *
+ * Holding a pod still: its uid goes to the store first, then its cgroup is frozen, and frozen again at each look, for kubelet may restart
+ * its containers. Letting it go is the reverse. So a pod that was frozen is known after kill -9 at any point.
+ *
+ * A boot without the API server is a cold boot until the mirror has been in sync: only then the boot id is stored.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent_int.h"
+#include "base/err.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "node/cgroup.h"
+#include "node/dial.h"
+#include "node/gateway.h"
+
+#define META_STOPPED "stopped"
+#define META_LEASE "lease"
+#define META_BOOT "boot_id"
+
+static void uids_free(struct map *m)
+{
+	if (!m)
+		return;
+	map_for_each(char, uid, m)
+		free(uid);
+	map_free(m);
+}
+
+static void uids_add(struct map *m, const char *uid)
+{
+	char *own = map_get(m, uid) ? NULL : str_dup(uid);
+
+	if (own)
+		(void)map_put(m, own, own);
+}
+
+/* ---- which pods run here ---- */
+
+static void on_running(void *arg, const char *uid)
+{
+	uids_add(arg, uid);
+}
+
+static bool same_uids(const struct map *x, const struct map *y)
+{
+	if (!x || !y || map_count(x) != map_count(y))
+		return x == y;
+	map_for_each(char, uid, y)
+		if (!map_get(x, uid))
+			return false;
+	return true;
+}
+
+static void look_at_pods(struct agent *a)
+{
+	struct map *seen = map_new(), *before = a->running;
+
+	if (cgroup_each_pod(a->conf->kubelet_cgroup_root, on_running, seen) < 0) {
+		uids_free(seen);	/* no kubepods folder at all: nothing is known */
+		seen = NULL;
+	}
+	if (!same_uids(before, seen))
+		think_soon(a);
+	a->running = seen;
+	a->running_at = loop_now(a->loop);
+	uids_free(before);
+}
+
+/* ---- pods that are held still ---- */
+
+static int stopped_save(struct agent *a)
+{
+	cleanup(buf_fini) struct buf text = BUF_INIT;
+	int r;
+
+	map_for_each(char, uid, a->stopped)
+		buf_addf(&text, "%s%s", text.len ? " " : "", uid);
+	buf_adds(&text, "");
+	store_batch_flush(a);
+	r = store_begin(a->store, true);
+	r = r < 0 ? r : store_put_meta(a->store, META_STOPPED, text.data);
+	if (r == 0)
+		return store_commit(a->store);
+	store_rollback(a->store);
+	return r;
+}
+
+/* The cgroup of the pod itself, or of our copy of it. */
+static int freeze(const struct agent *a, const char *uid, bool frozen)
+{
+	const struct copy *c = map_get(a->copies, uid);
+
+	return cgroup_pod_freeze(a->conf->kubelet_cgroup_root, c ? c->static_uid : uid, frozen);
+}
+
+static void stopped_remove(struct agent *a, const char *uid)
+{
+	char *own = map_remove(a->stopped, uid);
+
+	free(own);
+}
+
+static int64_t local_start_delay_ms(const struct agent *a)
+{
+	struct heal_conf conf = { .stop_after_ms = a->conf->heal_stop_after_ms };
+
+	return heal_start_delay_ms(&conf);
+}
+
+static void tell_held(struct agent *a, const struct action *act, const char *event, const char *kube_reason)
+{
+	const struct pod *p = view_pod(a->view, act->pod_uid);
+	struct mono until = heal_lease_until(a->heal);
+	struct tale t = { .event = event, .kube_reason = kube_reason, .warning = true, .ns = p ? p->ns : NULL,
+			  .pod = p ? p->name : act->pod_uid, .uid = act->pod_uid, .node = a->self };
+
+	tell(a, &t, "reason=\"%s\" lease_ended_ms_ago=%lld stop_after_ms=%lld start_delay_ms=%lld", act->reason,
+	     mono_is_set(until) ? (long long)mono_since_ms(loop_now(a->loop), until) : -1LL, (long long)a->conf->heal_stop_after_ms,
+	     (long long)local_start_delay_ms(a));
+}
+
+void local_stop(struct agent *a, const struct action *act)
+{
+	int r;
+
+	fault_pass(FAULT_STOP_NOTE);
+	uids_add(a->stopped, act->pod_uid);
+	r = stopped_save(a);
+	if (r < 0)			/* it is stopped all the same: running twice is worse than a frozen pod that nobody thaws */
+		log_error(LOG_STORE, "cannot note a frozen pod", "pod=%s error=%s", act->pod_uid, err_str(r));
+	fault_pass(FAULT_STOP_FREEZE);
+	r = freeze(a, act->pod_uid, true);
+	if (r < 0 && r != -ENOENT) {
+		metric_add(METRIC_EFFECT_ERRORS, EFFECT_FREEZE, 1);
+		log_error(LOG_NODE, "cannot freeze", "pod=%s cgroup_root=%s error=%s: stop it by hand", act->pod_uid,
+			  a->conf->kubelet_cgroup_root, err_str(r));
+	}
+	tell_held(a, act, "pod stopped", "AtMostOnceStopped");
+	local_look_soon(a);
+}
+
+void local_resume(struct agent *a, const struct action *act)
+{
+	int r;
+
+	fault_pass(FAULT_RESUME_THAW);
+	r = freeze(a, act->pod_uid, false);
+	if (r < 0 && r != -ENOENT) {
+		metric_add(METRIC_EFFECT_ERRORS, EFFECT_FREEZE, 1);
+		log_error(LOG_NODE, "cannot thaw", "pod=%s error=%s", act->pod_uid, err_str(r));
+	}
+	fault_pass(FAULT_RESUME_NOTE);
+	stopped_remove(a, act->pod_uid);
+	(void)stopped_save(a);
+	tell_held(a, act, "pod resumed", "AtMostOnceResumed");
+}
+
+/* Containers that kubelet restarted meanwhile; and what is gone need not be held. */
+static void hold_still(struct agent *a)
+{
+	map_for_each(char, uid, a->stopped) {
+		if (!view_pod(a->view, uid) && !map_get(a->copies, uid) && a->link.state == LINK_ONLINE &&
+		    !cgroup_pod_exists(a->conf->kubelet_cgroup_root, uid)) {
+			stopped_remove(a, uid);
+			(void)stopped_save(a);
+			continue;
+		}
+		(void)freeze(a, uid, true);
+	}
+}
+
+/* ---- the gateway ---- */
+
+static size_t site_members(const struct agent *a, size_t *out_alive)
+{
+	const struct peer *self = peers_find(&a->peers, a->self);
+	size_t n = 0;
+
+	*out_alive = 0;
+	for (size_t i = 0; self && i < a->peers.count; i++) {
+		const struct peer *p = &a->peers.items[i];
+
+		if (p->site != self->site || p->status == PEER_LEFT || p->status == PEER_LEAVING)
+			continue;
+		n++;
+		*out_alive += p->status == PEER_ALIVE;
+	}
+	return n;
+}
+
+static void on_gateway(void *arg, bool answers)
+{
+	struct agent *a = arg;
+	int before = a->gateway;
+
+	a->gateway_op = NULL;
+	a->gateway = answers ? 1 : -1;
+	if (a->gateway != before) {
+		log_info(LOG_NODE, "gateway", "answers=%d", answers);
+		think_soon(a);
+	}
+}
+
+/* Only where it decides: one of two is away. */
+static void look_at_gateway(struct agent *a)
+{
+	size_t alive;
+
+	if (site_members(a, &alive) != 2 || alive == 2) {
+		a->gateway = 0;
+		return;
+	}
+	if (!a->gateway_op)
+		a->gateway_op = gateway_probe(a->loop, GATEWAY_TIMEOUT_MS, on_gateway, a);
+}
+
+/* ---- healers that are dead while their serf lives ---- */
+
+struct silence {
+	struct list link;
+	struct agent *a;
+	const char *node;
+	int misses;
+	struct op *op;
+};
+
+static struct silence *silence_find(struct agent *a, const char *node)
+{
+	list_for_each(s, &a->silences, struct silence, link)
+		if (s->node == node)
+			return s;
+	return NULL;
+}
+
+static void silence_free(struct silence *s)
+{
+	op_cancelp(&s->op);
+	list_remove(&s->link);
+	free(s);
+}
+
+static void on_healer(void *arg, bool reachable)
+{
+	struct silence *s = arg;
+	struct agent *a = s->a;
+
+	s->op = NULL;
+	s->misses = reachable ? 0 : s->misses + 1;
+	if (s->misses == SILENT_MISSES)
+		log_warn(LOG_HEAL, "healer is silent", "node=%s: alive in gossip, but its port does not answer", s->node);
+	local_mark_silent(a);
+	if (!s->misses)
+		silence_free(s);
+}
+
+/* After every change of the members too. */
+void local_mark_silent(struct agent *a)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < a->peers.count; i++) {
+		const struct silence *s = silence_find(a, a->peers.items[i].name);
+		bool silent = s && s->misses >= SILENT_MISSES;
+
+		changed = changed || silent != a->peers.items[i].silent;
+		a->peers.items[i].silent = silent;
+	}
+	if (changed)
+		think_soon(a);
+}
+
+static void look_at_healers(struct agent *a)
+{
+	const struct peer *self = peers_find(&a->peers, a->self);
+	uint16_t port = witness_http_port(a);
+
+	for (size_t i = 0; self && i < a->peers.count; i++) {
+		const struct peer *p = &a->peers.items[i];
+		struct silence *s = silence_find(a, p->name);
+
+		if (p == self || p->site != self->site || p->status != PEER_ALIVE || p->protocol < 1 || (s && s->op))
+			continue;
+		if (!s) {
+			s = mem_new(struct silence);
+			*s = (struct silence){ .a = a, .node = p->name };
+			list_add_tail(&a->silences, &s->link);
+		}
+		s->op = dial_start(a->loop, &(struct dial_params){ p->addr, &port, 1, DIAL_TIMEOUT_MS, false }, on_healer, s);
+	}
+}
+
+/* ---- looking ---- */
+
+static void on_look(void *arg)
+{
+	struct agent *a = arg;
+	bool away = a->link.state != LINK_ONLINE;
+
+	if (away) {
+		look_at_pods(a);
+		if (a->looks++ % HEALER_LOOKS == 0)
+			look_at_healers(a);
+	} else if (a->running) {
+		uids_free(a->running);
+		a->running = NULL;
+		list_for_each_safe(s, &a->silences, struct silence, link)
+			silence_free(s);
+		local_mark_silent(a);
+	}
+	look_at_gateway(a);
+	hold_still(a);
+	if (away || map_count(a->stopped) || a->gateway_op)
+		timer_start_ms(a->look_timer, LOCAL_LOOK_MS);
+}
+
+void local_look_soon(struct agent *a)
+{
+	if (!timer_is_running(a->look_timer))
+		timer_start_ms(a->look_timer, 0);
+}
+
+/* ---- what outlives the process ---- */
+
+/* "<boot id> <nanoseconds>": the monotonic clock of another boot means nothing. */
+static void lease_load(struct agent *a)
+{
+	cleanup(freep) char *text = store_get_meta(a->store, META_LEASE);
+	size_t n = strlen(a->boot_id);
+	struct mono until = { 0 };
+
+	if (text && n && strncmp(text, a->boot_id, n) == 0 && text[n] == ' ' &&
+	    num_parse_i64(text + n + 1, 0, INT64_MAX, &until.ns) == 0)
+		heal_set_lease(a->heal, until);
+	a->lease_saved = until;
+}
+
+void local_save_lease(struct agent *a)
+{
+	struct mono until = heal_lease_until(a->heal);
+	char text[BOOT_ID_SIZE + 32];
+
+	if (until.ns == a->lease_saved.ns)
+		return;
+	a->lease_saved = until;
+	(void)snprintf(text, sizeof(text), "%s %lld", a->boot_id, (long long)until.ns);
+	if (store_batch_begin(a) == 0 && store_put_meta(a->store, META_LEASE, text) < 0)
+		a->store_failed = true;
+}
+
+static void stopped_load(struct agent *a)
+{
+	cleanup(freep) char *text = store_get_meta(a->store, META_STOPPED);
+	char *rest = text;
+
+	for (char *uid = text ? strtok_r(text, " ", &rest) : NULL; uid; uid = strtok_r(NULL, " ", &rest))
+		uids_add(a->stopped, uid);
+	if (map_count(a->stopped))
+		log_info(LOG_HEAL, "pods are held still", "pods=%zu", map_count(a->stopped));
+}
+
+int local_new(struct agent *a)
+{
+	cleanup(freep) char *before = store_get_meta(a->store, META_BOOT);
+
+	a->stopped = map_new();
+	a->look_timer = timer_new(a->loop, "local", on_look, a);
+	if (machine_boot_id(a->conf->kubelet_boot_id_file, a->boot_id) < 0)
+		return 0;
+	a->cold_boot = before && !str_eq(before, a->boot_id);
+	if (a->cold_boot)
+		log_info(LOG_NODE, "booted", "boot_id=%s before=%s: cold until the API server answers", a->boot_id, before);
+	return 0;
+}
+
+void local_load(struct agent *a)
+{
+	lease_load(a);
+	stopped_load(a);
+	local_look_soon(a);
+}
+
+/* The mirror is in sync: kubelet reaches the API server as well and starts what belongs here. */
+void local_is_online(struct agent *a)
+{
+	cleanup(freep) char *before = store_get_meta(a->store, META_BOOT);
+
+	a->cold_boot = false;
+	if (!str_eq(before, a->boot_id) && store_batch_begin(a) == 0 && store_put_meta(a->store, META_BOOT, a->boot_id) < 0)
+		a->store_failed = true;
+	local_look_soon(a);
+}
+
+void local_free_all(struct agent *a)
+{
+	op_cancelp(&a->gateway_op);
+	list_for_each_safe(s, &a->silences, struct silence, link)
+		silence_free(s);
+	timer_free(a->look_timer);
+	uids_free(a->running);
+	uids_free(a->stopped);
+}
