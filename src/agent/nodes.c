@@ -57,6 +57,8 @@ static void on_lease(void *arg, const struct kube_answer *answer)
 		heal_on_node_lease(a->heal, n->node, lease.renewed, loop_wall(a->loop));
 	else if (answer->outcome == KUBE_E_NOT_FOUND)
 		heal_on_node_lease(a->heal, n->node, (struct wall){ 0 }, loop_wall(a->loop));
+	log_debug(LOG_HEAL, "lease", "node=%s outcome=%s renewed_ms_ago=%lld", n->node, kube_outcome_name(answer->outcome),
+		  (long long)((loop_wall(a->loop).ns - lease.renewed.ns) / NS_PER_MS));
 	json_putp(&o);
 	node_op_free(n);
 	think_soon(a);

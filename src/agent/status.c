@@ -217,6 +217,19 @@ static json_object *checks_json(const struct agent *a)
 	return list;
 }
 
+/* At most once: may its pods run here? */
+static json_object *lease_json(const struct agent *a)
+{
+	json_object *o = json_new_object();
+	struct mono until = heal_lease_until(a->heal), now = loop_now(a->loop);
+
+	json_set_bool(o, "held", mono_is_set(until) && !mono_reached(now, until));
+	if (mono_is_set(until))
+		json_set_i64(o, "leftMs", mono_since_ms(until, now));
+	json_set_i64(o, "stoppedPods", a->stopped ? (int64_t)map_count(a->stopped) : 0);
+	return o;
+}
+
 static void on_status(void *arg, const struct web_request *rq, struct web_response *rs)
 {
 	const struct agent *a = arg;
@@ -234,6 +247,8 @@ static void on_status(void *arg, const struct web_request *rq, struct web_respon
 	json_set_bool(o, "breakerOpen", heal_breaker_is_open(a->heal));
 	json_set_bool(o, "tilted", mono_is_set(a->tilted_until) && !mono_reached(loop_now(a->loop), a->tilted_until));
 	json_set_i64(o, "copies", (int64_t)map_count(a->copies));
+	json_set_bool(o, "coldBoot", a->cold_boot);
+	json_set(o, "lease", lease_json(a));
 	heal_each_suspect(a->heal, add_suspect, suspects);
 	heal_each_loss(a->heal, add_loss, &(struct loss_ctx){ a, losses });
 	json_set(o, "suspects", suspects);

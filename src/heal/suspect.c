@@ -161,7 +161,7 @@ static void lease_tick(struct suspect *s, const struct tick *t, const struct hea
 	}
 	if (s->lease_alive) {
 		suspect_refute(s, t->now, NOTE_LEASE);
-		s->due = mono_add_ms(t->now, HEAL_LEASE_HOLD_MS);	/* only then the next renewal must have shown */
+		s->due = s->alive_until = mono_add_ms(t->now, HEAL_LEASE_HOLD_MS);
 		s->lease_alive = false;
 		return;
 	}
@@ -296,7 +296,8 @@ void heal_on_asked(struct heal *h, const char *node, struct mono now)
 	struct suspect *s = map_get(h->suspects, node);
 
 	h->asked[h->asked_next++ % HEAL_ASKED_MAX] = (struct asked){ intern(node), now };
-	if (s && (s->state == SUSPECT_GRACE || s->state == SUSPECT_REFUTED) && !mono_reached(now, s->due))
+	if (s && (s->state == SUSPECT_GRACE || s->state == SUSPECT_REFUTED) && !mono_reached(now, s->due) &&
+	    mono_reached(now, s->alive_until))
 		s->due = now;
 }
 

@@ -21,6 +21,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
+import uuid
 
 TEST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KUBESIM = os.path.join(TEST, 'kubesim')
@@ -203,6 +204,11 @@ class Node:
         for sub in ('logs', 'data'):
             os.makedirs(os.path.join(self.dir, sub), exist_ok=True)
         self._make_cgroup()
+        self.new_boot()
+
+    def new_boot(self):
+        with open(self.path('boot_id'), 'w') as f:
+            f.write(str(uuid.uuid4()) + '\n')
 
     def _make_cgroup(self):
         """cgroupfs is in memory on a real node: here too where there is such a file system."""
@@ -272,7 +278,7 @@ class Node:
             'store': {'path': self.path('data', 'desired.db')},
             'http': {'listen': '%s:%d' % (self.ip, HTTP_PORT)},
             'kubelet': {'static_pod_path': self.path('manifests'), 'cgroup_root': self.path('cgroup'),
-                        'pod_logs': self.path('logs'), 'port': KUBELET_PORT},
+                        'pod_logs': self.path('logs'), 'port': KUBELET_PORT, 'boot_id_file': self.path('boot_id')},
             'heal': {'namespaces': self.cluster.namespaces},
             'reconcile': {},
         }
@@ -356,6 +362,7 @@ class Node:
 
     def power_on(self):
         peers = [n for n in self.cluster.nodes if n is not self and n.parts['serf'].alive()]
+        self.new_boot()
         self.start_serf('%s:%d' % (peers[0].ip, SERF_PORT) if peers else None)
         self.start_kubelet('--reboot')
         self.start_healer()

@@ -1,0 +1,46 @@
+"""A node boots without the API server: kubelet starts none of its pods, we do, unless the neighbours have them."""
+from stage import stage, wait_for
+
+
+@stage()
+def test_a_rebooted_node_brings_its_own_pods_back(c):
+    c.run_web(replicas=6)
+    node = c.busiest()
+    mine = c.pods_on(node)
+    c.offline()
+    node.power_off()
+    node.power_on()
+    c.wait_copies(mine)
+    where = {r['orig']: r['node'] for r in c.runs() if r['orig'] and not r['end']}
+    assert set(where) == set(mine), where
+    c.assert_never_crowded(mine)
+    c.mend()
+    c.wait_handover()
+
+
+@stage()
+def test_a_whole_site_boots_without_the_api_server(c):
+    c.run_web(replicas=6)
+    pods = {u: n.name for n in c.nodes for u in c.pods_on(n)}
+    c.offline()
+    for n in c.nodes:
+        n.power_off()
+    for n in c.nodes:
+        n.power_on()
+
+    def all_run():
+        ran = {r['orig']: r['node'] for r in c.runs() if r['orig'] and not r['end']}
+        return set(ran) == set(pods) and ran
+    wait_for(all_run, 60, 'all six run as copies')
+    c.assert_never_crowded(pods, most=3)
+
+
+@stage()
+def test_a_pod_that_vanishes_is_brought_back_here(c):
+    c.run_web(replicas=6)
+    node = c.busiest()
+    mine = c.pods_on(node)
+    c.offline()
+    node.vanish(mine[0])
+    c.wait_copies([mine[0]], 30)
+    assert [r['node'] for r in c.runs() if r['orig'] == mine[0]] == [node.name]
