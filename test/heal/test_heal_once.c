@@ -1,0 +1,309 @@
+/* test_heal_once.c — at most once: leases, grants and fences, each with its exact time */
+#include "heal_rig.h"
+
+static struct workload *once_rs(struct rig *g, int32_t replicas)
+{
+	struct workload *w = rig_rs(g, "one", replicas);
+
+	w->policy = POLICY_AT_MOST_ONCE;
+	return w;
+}
+
+/* A round of grants: `n` of the peers answer, none of our pods is fenced. */
+static void grants(struct rig *g, size_t n)
+{
+	for (size_t i = 1; i <= n; i++)
+		heal_on_grant(g->heal, g->items[i].name, NULL, 0);
+	heal_on_grant_end(g->heal);
+	rig_after(g, 1);
+}
+
+static void quiet_for(struct rig *g, int64_t ms, enum action_kind kind)
+{
+	for (; ms > 0; ms -= 100) {
+		rig_after(g, 100);
+		if (rig_count(g, kind))
+			fail_msg("%s after all", action_name(kind));
+	}
+}
+
+static void the_lease_lasts_from_when_it_was_asked_for(void **state)
+{
+	struct rig g;
+	struct mono asked;
+
+	(void)state;
+	rig_init(&g, 5);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n1");
+	rig_tick(&g);
+	assert_int_equal(rig_count(&g, ACTION_ASK_GRANT), 1);
+	asked = g.now;
+	rig_after(&g, 700);
+	grants(&g, 1);				/* with ourselves two of five: no majority */
+	assert_false(mono_is_set(heal_lease_until(g.heal)));
+	rig_after(&g, g.conf.stop_after_ms / HEAL_LEASE_PARTS - 701);
+	assert_int_equal(rig_count(&g, ACTION_ASK_GRANT), 1);
+	assert_int_equal(rig_count(&g, ACTION_STOP), 1);	/* HEAL_LEASE_FIRST_MS are over and nobody granted one */
+	asked = g.now;
+	rig_after(&g, 300);
+	grants(&g, 2);
+	assert_int_equal(mono_since_ms(heal_lease_until(g.heal), asked), g.conf.stop_after_ms);
+	rig_fini(&g);
+}
+
+static void without_a_majority_the_pods_are_stopped_in_time(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n1");
+	rig_tick(&g);
+	grants(&g, 4);
+	quiet_for(&g, g.conf.stop_after_ms - 200, ACTION_STOP);
+	rig_after(&g, 200);
+	assert_non_null(rig_find(&g, ACTION_STOP, "uid-one-1"));
+	rig_fini(&g);
+}
+
+/* A healer without its serf: nothing is known of the others, and yet the pod ends. */
+static void stale_membership_does_not_keep_it_running(void **state)
+{
+	struct rig g;
+	struct tick t;
+
+	(void)state;
+	rig_init(&g, 5);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n1");
+	rig_tick(&g);
+	grants(&g, 4);
+	t.now = mono_add_ms(g.now, g.conf.stop_after_ms);
+	t.tilted = true;
+	heal_tick(g.heal, &t, &g.f, &g.plan);	/* peers.as_of is old */
+	assert_non_null(rig_find(&g, ACTION_STOP, "uid-one-1"));
+	rig_fini(&g);
+}
+
+static void others_and_small_sites_are_not_stopped(void **state)
+{
+	for (int i = 0; i < 3; i++) {
+		struct rig g;
+
+		(void)state;
+		rig_init(&g, i == 0 ? 2 : i == 1 ? 1 : 5);
+		if (i < 2)
+			once_rs(&g, 1);
+		else
+			rig_rs(&g, "one", 1);
+		rig_pod(&g, "one-1", "one", "n1");
+		quiet_for(&g, 60000, ACTION_STOP);
+		assert_int_equal(rig_count(&g, ACTION_ASK_GRANT), 0);
+		rig_fini(&g);
+	}
+}
+
+static void a_stopped_pod_goes_on_only_when_nobody_else_may_run_it(void **state)
+{
+	for (int i = 0; i < 4; i++) {
+		const char *fenced[] = { "uid-one-1" };
+		struct map *stopped = map_new();
+		struct rig g;
+
+		(void)state;
+		rig_init(&g, 5);
+		once_rs(&g, 1);
+		rig_pod(&g, "one-1", "one", "n1");
+		(void)map_put(stopped, "uid-one-1", stopped);
+		g.f.stopped = stopped;
+		rig_tick(&g);
+		assert_int_equal(rig_count(&g, ACTION_RESUME), 0);	/* no round of this process yet */
+		if (i == 1)
+			heal_on_grant(g.heal, "n4", fenced, 1);
+		if (i == 2)
+			(void)rig_claim(&g, "uid-one-1", "n3", 1, CLAIM_LIVE);
+		if (i == 3)
+			g.tilted = true;
+		grants(&g, 3);
+		assert_int_equal(rig_count(&g, ACTION_RESUME), i == 0);
+		rig_fini(&g);
+		map_free(stopped);
+	}
+}
+
+static bool ask_fence(struct rig *g, const char *node, const char *asker)
+{
+	struct fence_question q = { "uid-one-1", node, asker };
+
+	return heal_asked_fence(g->heal, &g->peers, &q, g->now);
+}
+
+static void a_fence_is_permitted_only_after_the_start_delay(void **state)
+{
+	const char *fenced[HEAL_MINE_MAX];
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n5");
+	rig_tick(&g);
+	rig_status(&g, "n5", PEER_FAILED);
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(&g.conf) - 1);
+	assert_false(ask_fence(&g, "n5", "n2"));		/* what we granted before our start we do not know */
+	g.now = mono_add_ms(g.now, 1);
+	assert_true(ask_fence(&g, "n5", "n2"));
+	assert_true(ask_fence(&g, "n5", "n2"));			/* the same once more */
+	assert_false(ask_fence(&g, "n5", "n3"));		/* n2 has it, and lives */
+	assert_int_equal(heal_asked_grant(g.heal, "n5", fenced, g.now), 1);
+	assert_string_equal(fenced[0], "uid-one-1");
+	rig_status(&g, "n2", PEER_FAILED);
+	(void)heal_asked_grant(g.heal, "n2", fenced, g.now);
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(&g.conf) - 1);
+	assert_false(ask_fence(&g, "n5", "n3"));		/* n2 may run it still */
+	g.now = mono_add_ms(g.now, 1);
+	assert_true(ask_fence(&g, "n5", "n3"));
+	rig_fini(&g);
+}
+
+static void no_fence_for_a_node_that_lives_or_was_granted_lately(void **state)
+{
+	const char *fenced[HEAL_MINE_MAX];
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_tick(&g);
+	g.now = mono_add_ms(g.now, 2 * heal_start_delay_ms(&g.conf));
+	assert_false(ask_fence(&g, "n5", "n2"));		/* alive */
+	(void)heal_asked_grant(g.heal, "n5", fenced, g.now);
+	rig_status(&g, "n5", PEER_FAILED);
+	assert_false(ask_fence(&g, "n5", "n2"));
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(&g.conf));
+	assert_true(ask_fence(&g, "n5", "n2"));
+	rig_fini(&g);
+}
+
+static void a_fence_ends_with_the_claim(void **state)
+{
+	const char *fenced[HEAL_MINE_MAX];
+
+	for (int i = 0; i < 4; i++) {
+		struct rig g;
+
+		(void)state;
+		rig_init(&g, 5);
+		once_rs(&g, 1);
+		rig_pod(&g, "one-1", "one", "n5");
+		rig_tick(&g);
+		rig_status(&g, "n5", PEER_FAILED);
+		g.now = mono_add_ms(g.now, heal_start_delay_ms(&g.conf));
+		assert_true(ask_fence(&g, "n5", "n2"));
+		(void)rig_claim(&g, "uid-one-1", "n2", 1, CLAIM_LIVE);
+		if (i == 0)
+			(void)rig_claim(&g, "uid-one-1", "n2", 1, CLAIM_DONE);
+		if (i == 1)
+			(void)rig_claim(&g, "uid-one-1", "n3", 1, CLAIM_WITHDRAWN);	/* not the holder */
+		if (i == 3)
+			heal_forget_claim(g.heal, "uid-one-1");		/* the end of the claim was not heard: after a while it is believed */
+		rig_after(&g, HEAL_FENCE_HOLD_MS);
+		assert_int_equal(heal_asked_grant(g.heal, "n5", fenced, g.now), i == 0 || i == 3 ? 0 : 1);
+		rig_fini(&g);
+	}
+}
+
+/* n5 had the pod. Only after the start delay, with a lease of our own and a majority's fence, it starts here. */
+static void a_lost_pod_is_started_with_a_fence(void **state)
+{
+	struct rig g;
+	int64_t waited = 0;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_only_me(&g);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n5");
+	rig_tick(&g);
+	grants(&g, 4);
+	rig_lose(&g, "n5");
+	for (; waited < 2 * heal_start_delay_ms(&g.conf) && !rig_count(&g, ACTION_ASK_FENCE); waited += 100) {
+		if (rig_count(&g, ACTION_ASK_GRANT))
+			grants(&g, 3);
+		rig_after(&g, 100);
+		assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+	}
+	assert_in_range(waited, heal_start_delay_ms(&g.conf) - 5000, heal_start_delay_ms(&g.conf) + 500);
+	assert_string_equal(rig_find(&g, ACTION_ASK_FENCE, "uid-one-1")->node, "n5");
+	heal_on_fence(g.heal, "uid-one-1", "n2", true);
+	heal_on_fence(g.heal, "uid-one-1", "n2", true);		/* counts once */
+	heal_on_fence(g.heal, "uid-one-1", "n5", true);		/* not the lost node's to give */
+	heal_on_fence(g.heal, "uid-one-1", "n4", false);
+	rig_after(&g, 10);
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+	heal_on_fence(g.heal, "uid-one-1", "n3", true);
+	rig_after(&g, 10);
+	assert_non_null(rig_find(&g, ACTION_RESTORE, "uid-one-1"));
+	rig_fini(&g);
+}
+
+static void a_fence_that_took_too_long_is_not_acted_upon(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 3);
+	rig_only_me(&g);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n3");
+	rig_tick(&g);
+	grants(&g, 2);
+	rig_lose(&g, "n3");
+	for (int i = 0; i < 600 && !rig_count(&g, ACTION_ASK_FENCE); i++) {
+		if (rig_count(&g, ACTION_ASK_GRANT))
+			grants(&g, 1);
+		rig_after(&g, 100);
+	}
+	assert_int_equal(rig_count(&g, ACTION_ASK_FENCE), 1);
+	g.now = mono_add_ms(g.now, HEAL_FENCE_FRESH_MS);
+	heal_on_fence(g.heal, "uid-one-1", "n2", true);
+	rig_tick(&g);
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+	rig_fini(&g);
+}
+
+static void in_a_site_of_two_nobody_starts_it(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 2);
+	rig_only_me(&g);
+	g.f.gateway = 1;
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n2");
+	rig_lose(&g, "n2");
+	assert_non_null(rig_find(&g, ACTION_REFUSE, "uid-one-1"));
+	quiet_for(&g, 2 * heal_start_delay_ms(&g.conf), ACTION_RESTORE);
+	rig_fini(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_lease_lasts_from_when_it_was_asked_for),
+		cmocka_unit_test(without_a_majority_the_pods_are_stopped_in_time),
+		cmocka_unit_test(stale_membership_does_not_keep_it_running),
+		cmocka_unit_test(others_and_small_sites_are_not_stopped),
+		cmocka_unit_test(a_stopped_pod_goes_on_only_when_nobody_else_may_run_it),
+		cmocka_unit_test(a_fence_is_permitted_only_after_the_start_delay),
+		cmocka_unit_test(no_fence_for_a_node_that_lives_or_was_granted_lately),
+		cmocka_unit_test(a_fence_ends_with_the_claim),
+		cmocka_unit_test(a_lost_pod_is_started_with_a_fence),
+		cmocka_unit_test(a_fence_that_took_too_long_is_not_acted_upon),
+		cmocka_unit_test(in_a_site_of_two_nobody_starts_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
