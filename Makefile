@@ -21,7 +21,7 @@ PYTHON ?= /usr/bin/python3
 B := build/$(VARIANT)
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
 
-PKGS := libcurl json-c sqlite3 libevent_core libmicrohttpd yaml-0.1 libcrypto
+PKGS := libcurl json-c sqlite3 libevent_core libmicrohttpd yaml-0.1 libcrypto libnftables
 LIBS = $(shell pkg-config --libs $(PKGS)) -lmsgpackc -lm
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 
@@ -106,7 +106,7 @@ $(BENCH_BINS): $(B)/bench/%: $(B)/test/bench/%.o $(LIB)
 
 DEB := gcc clang clang-format clang-tidy libclang-rt-14-dev make pkg-config git python3 openssl iproute2 serf prometheus \
 	libmsgpack-dev libcurl4-openssl-dev libjson-c-dev libsqlite3-dev libevent-dev libmicrohttpd-dev \
-	libyaml-dev uthash-dev libssl-dev libcmocka-dev shellcheck nghttp2-proxy
+	libyaml-dev uthash-dev libssl-dev libcmocka-dev shellcheck nghttp2-proxy libnftables-dev nftables
 
 # Install what is missing: as root or with sudo; otherwise say what to run.
 deps:

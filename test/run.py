@@ -83,7 +83,8 @@ def scripts(variant):
 
 def alone(variant):
     """What measures time or loads both cores: one after the other, last."""
-    return [('end to end', [PYTHON, 'test/e2e/run.py', '--binary', 'build/%s/edge-healer' % variant, '--again'], None),
+    return [('netns/test_gate.py', [PYTHON, 'test/netns/test_gate.py'], {'EDGE_HEALER_BIN': 'build/%s/edge-healer' % variant}),
+            ('end to end', [PYTHON, 'test/e2e/run.py', '--binary', 'build/%s/edge-healer' % variant, '--again'], None),
             ('demo', [PYTHON, 'test/demo/demo.py', '--binary', 'build/release/edge-healer'], None)]
 
 

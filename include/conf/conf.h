@@ -16,6 +16,7 @@ struct conf_list { char *items[CONF_LIST_MAX]; size_t count; };
 
 enum conf_mode { CONF_MODE_OBSERVE, CONF_MODE_HEAL };
 enum conf_minority { CONF_MINORITY_PASSIVE, CONF_MINORITY_ACTIVE };
+enum conf_gate { CONF_GATE_AUTO, CONF_GATE_ON, CONF_GATE_OFF };
 enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 
 struct conf {
@@ -37,8 +38,9 @@ struct conf {
 
 	char *kubelet_static_pod_path, *kubelet_cgroup_root, *kubelet_pod_logs, *kubelet_bundle_dir, *kubelet_healthz;
 	char *kubelet_boot_id_file;
+	char *kubelet_kubeconfig;
 	int64_t kubelet_port;
-	int kubelet_gate;
+	int kubelet_gate;		/* enum conf_gate */
 	struct conf_list kubelet_gate_addresses;
 
 	struct conf_list heal_namespaces;

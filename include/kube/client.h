@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/endpoint.h"
 #include "kube/outcome.h"
 #include "loop/op.h"
 
@@ -93,6 +94,8 @@ struct op *kube_probe(struct kube_client *c, int64_t timeout_ms, kube_done_fn do
 void kube_client_drop_connections(struct kube_client *c);
 
 const char *kube_client_server(const struct kube_client *c);		/* URL; borrowed */
+/* The address that answered last: what the server's name stands for. False while nothing has. */
+bool kube_client_peer(const struct kube_client *c, struct endpoint *out_peer);
 /* Requests that wait or are under way. For tests and metrics. */
 size_t kube_client_in_flight(const struct kube_client *c);
 

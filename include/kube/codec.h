@@ -4,6 +4,7 @@
  * else that is missing or mistyped counts as absent. The caller owns *out.
  */
 #pragma once
+#include "base/endpoint.h"
 #include "base/json.h"
 
 struct node;
@@ -13,6 +14,12 @@ struct workload;
 int kube_decode_pod(const json_object *o, struct pod **out_pod);
 int kube_decode_workload(const json_object *o, struct workload **out_workload);	/* apps/v1 ReplicaSet */
 int kube_decode_node(const json_object *o, struct node **out_node);
+
+#define KUBE_ENDPOINTS_MAX 48		/* of API servers, with the addresses of their Service */
+struct kube_endpoints { struct endpoint items[KUBE_ENDPOINTS_MAX]; size_t count; };
+/* Add the TCP endpoints of a Service's cluster IPs, and of a list of EndpointSlices; those beyond the limit are left out. */
+void kube_decode_service(const json_object *service, struct kube_endpoints *out);
+void kube_decode_slices(const json_object *list, struct kube_endpoints *out);
 
 /* What a pod (its `spec`; `status` may be NULL) requests as kube-scheduler counts it: the larger of
  * (containers + sidecars) and of each init container with the sidecars started before it; pod-level requests replace

@@ -35,6 +35,9 @@ void kube_credentials_free(struct kube_credentials *c);		/* NULL-safe */
 void kube_credentials_freep(struct kube_credentials **c);
 
 const char *kube_credentials_server(const struct kube_credentials *c);	/* URL without a trailing slash; borrowed */
+/* The server that a kubeconfig's current context names, whatever its user is: for other people's files. 0 and *out_server
+ * (caller frees), -EINVAL, or -errno of the file (-ENOENT); `err` gets a sentence whenever the result is negative. */
+int kube_kubeconfig_server(const char *path, char **out_server, char *err, size_t err_size);
 /* "in-cluster", "kubeconfig FILE context NAME" or "server only"; borrowed. For the log: names no secret. */
 const char *kube_credentials_source(const struct kube_credentials *c);
 /* Read the files again when they are due (`force`: now). True when anything changed. */

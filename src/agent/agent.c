@@ -134,6 +134,7 @@ void agent_reload(struct agent *a)
 	a->conf = fresh;
 	apply_log(fresh);
 	agent_refresh_heal(a);
+	agent_gate_reload(a);
 	gossip_tags_soon(a);
 	think_soon(a);
 	log_info(LOG_CONF, "reloaded", "mode=%s", fresh->mode == CONF_MODE_OBSERVE ? "observe" : "heal");
@@ -248,6 +249,7 @@ static int start_all(struct agent *a)
 	r = r < 0 ? r : gossip_new(a);
 	if (r < 0)
 		return r;
+	agent_gate_start(a);
 	log_info(LOG_AGENT, "started", "version=%s node=%s mode=%s mirror: nodes=%zu replicasets=%zu pods=%zu copies=%zu",
 		 a->version, a->self, agent_may_act(a) ? "heal" : "observe", map_count(a->view->nodes),
 		 map_count(a->view->workloads), map_count(a->view->pods), map_count(a->copies));
@@ -294,6 +296,7 @@ void agent_free(struct agent *a)
 	if (!a)
 		return;
 	web_free(a->web);
+	agent_gate_free(a);
 	tell_free(a);
 	effects_free(a);
 	node_ops_free(a);

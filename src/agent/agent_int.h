@@ -2,11 +2,14 @@
 #pragma once
 #include "agent/agent.h"
 #include "base/map.h"
+#include "base/endpoint.h"
 #include "heal/heal.h"
 #include "kube/client.h"
+#include "kube/codec.h"
 #include "kube/credentials.h"
 #include "kube/watch.h"
 #include "model/view.h"
+#include "node/gate.h"
 #include "node/machine.h"
 #include "serf/client.h"
 #include "store/store.h"
@@ -31,6 +34,7 @@
 #define HEALER_LOOKS 5			/* the neighbours' healers are tried with every fifth look */
 #define SILENT_MISSES 2			/* a healer that did not answer this often in a row is dead */
 #define CONFIG_QUIET_MS 200		/* a changed configuration is read when nothing wrote for this long */
+#define GATE_BREATH_MS 300000		/* a closed gate opens this often, for one probe */
 #define EVENTS_MAX 256			/* Kubernetes Events that wait for the link */
 #define CLAIMS_MAX 50000			/* more than this are not believed */
 #define CPU_TAG_STEP 50			/* milli-CPU: smaller changes of the tag are not told */
@@ -51,6 +55,20 @@ struct mirror_watch {
 	struct kube_watch *watch;
 	uint32_t generation;
 	bool synced;
+};
+
+/* The gate and the addresses it is for; see gate.c and gate_list.c. */
+struct agent_gate {
+	struct gate *gate;			/* NULL: off, or mode observe */
+	struct kube_endpoints service, slices;	/* of the Service "kubernetes", as last told by the API server */
+	struct kube_endpoints fetched;		/* the service's addresses, until its slices are there too */
+	struct op *fetch;
+	struct endpoint server;			/* what our server's name stood for; port 0 = no name, or unknown */
+	struct endpoint list[GATE_ENDPOINTS_MAX];	/* what would be closed */
+	size_t count;
+	struct mono since;			/* of its state */
+	bool told;				/* in this outage: why it did not close */
+	bool told_name;
 };
 
 struct agent {
@@ -78,6 +96,7 @@ struct agent {
 	struct timer *probe_timer;
 	struct op *probe;
 	struct mono synced_at;
+	struct agent_gate gate;
 
 	struct serf_client *serf;
 	struct peers peers;
@@ -135,6 +154,22 @@ void store_batch_flush(struct agent *a);
 int uplink_new(struct agent *a);
 void uplink_free(struct agent *a);
 void uplink_start(struct agent *a);
+
+/* gate.c */
+void agent_gate_start(struct agent *a);		/* after uplink_new() */
+void agent_gate_free(struct agent *a);		/* opens */
+void agent_gate_reload(struct agent *a);	/* the configuration changed */
+void agent_gate_on_link(struct agent *a);	/* its state changed */
+void agent_gate_on_probe(struct agent *a, bool answered);
+bool agent_gate_is_fine(const struct agent *a, bool *out_degraded, const char **out_note);	/* for /readyz; borrowed */
+json_object *agent_gate_json(const struct agent *a);
+
+/* gate_list.c */
+void gate_list_recall(struct agent *a);		/* what the last run knew */
+void gate_list_fetch(struct agent *a);		/* ask the API server where it is; unless the gate is off */
+void gate_list_note_server(struct agent *a);	/* it answered: which address was that? */
+void gate_list_gather(struct agent *a);		/* a->gate.list anew, from all there is */
+void gate_list_format(const struct endpoint *list, size_t n, struct buf *out);	/* appends "10.0.0.1:6443 [fd00::1]:6443" */
 
 /* gossip.c */
 int gossip_new(struct agent *a);

@@ -273,6 +273,7 @@ static void on_synced(void *arg, const char *version)
 	store_batch_flush(a);
 	if (!mono_is_set(a->synced_at))
 		a->synced_at = loop_now(a->loop);
+	gate_list_fetch(a);
 	agent_refresh_heal(a);		/* our Node may name another site now */
 	local_is_online(a);
 	log_info(LOG_KUBE, "mirror in sync", "nodes=%zu replicasets=%zu pods=%zu", map_count(a->view->nodes),

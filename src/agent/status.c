@@ -44,10 +44,10 @@ static void respond_json(struct web_response *rs, json_object *o)
 struct check {
 	const char *name;
 	bool ok, degraded;		/* degraded: told, but still ready */
-	char note[160];
+	char note[200];
 };
 
-enum { CHECKS = 5 };
+enum { CHECKS = 6 };
 
 static void check_set(struct check *c, const char *name, bool ok, const char *note)
 {
@@ -58,7 +58,8 @@ static void check_set(struct check *c, const char *name, bool ok, const char *no
 static size_t checks_collect(const struct agent *a, struct check out[CHECKS])
 {
 	const struct node *self = view_node(a->view, a->self);
-	const char *fault = store_fault(a->store);
+	const char *fault = store_fault(a->store), *note;
+	bool ok, degraded;
 	bool fresh = mono_is_set(a->peers.as_of) &&
 		     mono_since_ms(loop_now(a->loop), a->peers.as_of) < a->conf->serf_peer_ttl_ms;
 
@@ -72,6 +73,9 @@ static size_t checks_collect(const struct agent *a, struct check out[CHECKS])
 	check_set(&out[3], "node", self != NULL, self ? "known" : "our own Node is not in the mirror: cannot bid");
 	check_set(&out[4], "link", true, a->link.state == LINK_ONLINE ? "online" : a->link.reason);
 	out[4].degraded = a->link.state != LINK_ONLINE;	/* working offline is what we are for */
+	ok = agent_gate_is_fine(a, &degraded, &note);
+	check_set(&out[5], "gate", ok, note);
+	out[5].degraded = degraded;
 	return CHECKS;
 }
 
@@ -233,7 +237,7 @@ static json_object *lease_json(const struct agent *a)
 static void on_status(void *arg, const struct web_request *rq, struct web_response *rs)
 {
 	const struct agent *a = arg;
-	json_object *o = json_new_object(), *suspects = json_new_array(), *losses = json_new_array();
+	json_object *o = json_new_object(), *suspects = json_new_array(), *losses = json_new_array(), *gate;
 
 	(void)rq;
 	json_set_str(o, "node", a->self);
@@ -241,6 +245,10 @@ static void on_status(void *arg, const struct web_request *rq, struct web_respon
 	json_set_str(o, "mode", agent_may_act(a) ? "heal" : "observe");
 	set_time(o, "started", a->started);
 	json_set(o, "link", link_json(a));
+	gate = agent_gate_json(a);
+	if (a->gate.gate && gate_is_closed(a->gate.gate))
+		set_mono(a, gate, "since", a->gate.since);
+	json_set(o, "gate", gate);
 	json_set(o, "mirror", mirror_json(a));
 	json_set(o, "checks", checks_json(a));
 	json_set_bool(o, "majority", heal_has_majority(a->heal, &a->peers));

@@ -31,6 +31,7 @@ static void on_link_changed(struct agent *a, enum link_state before)
 		kube_watch_kick(a->watches[WATCH_NODES].watch);
 	}
 	local_look_soon(a);
+	agent_gate_on_link(a);
 	gossip_tags_soon(a);
 	tell_send_events(a);
 	think_soon(a);
@@ -59,14 +60,18 @@ static void on_contact(void *arg, bool answered, const char *reason)
 static void on_probed(void *arg, const struct kube_answer *answer)
 {
 	struct agent *a = arg;
-	bool quiet;
+	bool quiet, answered = answer->outcome != KUBE_E_UNREACHABLE && answer->outcome != KUBE_E_SERVER;
 
 	a->probe = NULL;
+	if (answered)
+		agent_gate_on_probe(a, true);
 	/* Unreachable was fed by on_contact already; a 5xx is an answer that says "not ready". */
 	if (answer->outcome == KUBE_E_SERVER)
 		link_feed(a, false, "the API server answers 5xx");
 	else if (answer->outcome != KUBE_E_UNREACHABLE && a->link.state == LINK_OFFLINE)
 		link_feed(a, true, NULL);
+	if (!answered)
+		agent_gate_on_probe(a, false);
 	quiet = a->link.state == LINK_ONLINE;
 	timer_start_ms(a->probe_timer,
 		       loop_jitter_ms(a->loop, quiet ? PROBE_QUIET * a->conf->kube_probe_ms : a->conf->kube_probe_ms));
@@ -90,7 +95,8 @@ static void on_probe_due(void *arg)
 int uplink_new(struct agent *a)
 {
 	struct kube_credentials_conf cc = { .kubeconfig = a->conf->kube_kubeconfig, .server = a->conf->kube_server };
-	struct kube_client_conf conf = { .loop = a->loop, .on_contact = on_contact, .arg = a };
+	struct kube_client_conf conf = { .loop = a->loop, .on_contact = on_contact, .arg = a,
+					 .packet_mark = GATE_MARK };
 	char err[CREDENTIALS_ERROR_SIZE];
 	int r = kube_credentials_load(&cc, &a->credentials, err, sizeof(err));
 

@@ -75,6 +75,22 @@ static void add_link(const struct page *p, const json_object *s)
 	buf_addc(p->out, '\n');
 }
 
+static void add_gate(const struct page *p, const json_object *s)
+{
+	const char *state = json_get_str(s, "gate.state"), *note = json_get_str(s, "gate.note");
+	char since[AGE_TEXT_SIZE];
+
+	if (!state)
+		return;
+	age_of(s, "gate.since", p->now, since);
+	add_label(p, "Gate:");
+	add_painted(p, str_eq(state, "closed") || str_eq(state, "unable") ? DOUBTFUL : PLAIN, state);
+	buf_addf(p->out, "%s%s", *since ? " for " : "", since);
+	buf_adds(p->out, str_is_empty(note) ? "" : ": ");
+	add_clean(p->out, str_or(note, ""));
+	buf_addc(p->out, '\n');
+}
+
 static void add_mirror(const struct page *p, const json_object *s)
 {
 	bool in_sync = json_get_bool(s, "mirror.inSync", false);
@@ -194,6 +210,7 @@ static void build_page(const struct cli_options *o, const json_object *s, struct
 
 	add_head(&p, s);
 	add_link(&p, s);
+	add_gate(&p, s);
 	add_mirror(&p, s);
 	add_power(&p, s);
 	add_checks(&p, s);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/endpoint.h"
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -150,6 +151,8 @@ static void read_env(struct conf *c, const char *const *env, struct buf *errors)
 /* Checks across keys, and of texts with a form. */
 static void check(const struct conf *c, struct buf *errors)
 {
+	struct endpoint e;
+
 	if (str_is_empty(c->node))
 		buf_adds(errors, "node: required: set NODE_NAME (spec.nodeName by the downward API) or the key node\n");
 	if (log_check_levels(c->log_level) < 0)
@@ -162,6 +165,10 @@ static void check(const struct conf *c, struct buf *errors)
 		buf_adds(errors, "serf.peer_ttl: must be longer than serf.poll, or no answer is ever fresh\n");
 	if (str_is_empty(c->store_path))
 		buf_adds(errors, "store.path: required\n");
+	for (size_t i = 0; i < c->kubelet_gate_addresses.count; i++)
+		if (endpoint_parse(c->kubelet_gate_addresses.items[i], &e) < 0)
+			buf_addf(errors, "kubelet.gate_addresses: \"%s\": write 10.0.0.1:6443 or [fd00::1]:6443\n",
+				 c->kubelet_gate_addresses.items[i]);
 }
 
 int conf_load(const char *path, const char *const *env, struct conf **out_conf, struct buf *errors, struct buf *warnings)

@@ -57,8 +57,10 @@ const struct conf_key conf_keys[] = {
 	LATER("kubelet.healthz", kubelet_healthz, "http://127.0.0.1:10248/healthz", "kubelet's own health endpoint"),
 	TEXT("kubelet.boot_id_file", kubelet_boot_id_file, "/proc/sys/kernel/random/boot_id", "file whose text changes with every boot"),
 	INT("kubelet.port", kubelet_port, "10250", 1, 65535, "kubelet's port, tried by witnesses"),
-	ENUM("kubelet.gate", kubelet_gate, "auto", gate_names, true, "make kubelet's API calls fail fast while offline"),
-	LIST("kubelet.gate_addresses", kubelet_gate_addresses, "", true, "further API server addresses for the gate"),
+	ENUM("kubelet.gate", kubelet_gate, "auto", gate_names, false,
+	     "make kubelet's API calls fail fast while offline; auto: where we may, on: an error where we may not"),
+	LIST("kubelet.gate_addresses", kubelet_gate_addresses, "", false, "further API server addresses (IP:port) for the gate"),
+	TEXT("kubelet.kubeconfig", kubelet_kubeconfig, "", "kubelet's kubeconfig, for the gate; empty = the usual places"),
 
 	LIST("heal.namespaces", heal_namespaces, "*,!kube-system", false, "globs; '!' excludes; the last match decides"),
 	LATER("heal.selector", heal_selector, "", "label selector of workloads to heal"),

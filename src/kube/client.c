@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/endpoint.h"
 #include "base/json.h"
 #include "base/list.h"
 #include "base/mem.h"
@@ -34,6 +35,7 @@ struct kube_client {
 	void *contact_arg;
 	struct list queued, others;	/* struct request */
 	size_t slots_used;
+	struct endpoint peer;		/* what answered last; port 0 = nothing yet */
 	struct request *reporting;	/* on_contact is on the stack for it; NULL when it was cancelled there */
 };
 
@@ -293,6 +295,7 @@ static void on_end(void *arg, const struct transfer_end *end)
 
 	assert(q->magic == REQUEST_MAGIC);
 	q->transfer = NULL;
+	(void)endpoint_of(end->peer_ip, end->peer_port, &q->client->peer);	/* unknown: the one before stays */
 	conclude(q, end);
 }
 
@@ -463,6 +466,14 @@ void kube_client_drop_connections(struct kube_client *c)
 const char *kube_client_server(const struct kube_client *c)
 {
 	return kube_credentials_server(c->credentials);
+}
+
+bool kube_client_peer(const struct kube_client *c, struct endpoint *out_peer)
+{
+	if (!c->peer.port)
+		return false;
+	*out_peer = c->peer;
+	return true;
 }
 
 struct loop *kube_client_loop(const struct kube_client *c)

@@ -9,8 +9,11 @@
 #include <stdio.h>
 #include <yaml.h>
 
+#include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "kube/credentials.h"
 #include "kube/kube_int.h"
 
 struct source {
@@ -148,7 +151,7 @@ static int take_user(struct source *s, const char *name, struct kubeconfig *k)
 	return 0;
 }
 
-static int take_context(struct source *s, const char *context, struct kubeconfig *k)
+static int take_context(struct source *s, const char *context, bool server_only, struct kubeconfig *k)
 {
 	yaml_node_t *root = yaml_document_get_root_node(&s->doc), *c;
 	const char *cluster, *user;
@@ -169,32 +172,62 @@ static int take_context(struct source *s, const char *context, struct kubeconfig
 		return refuse(s, "contexts[\"%s\"].context.cluster is missing", context);
 	if (take_cluster(s, cluster, k) < 0)
 		return -EINVAL;
+	if (server_only)
+		return 0;
 	return user ? take_user(s, user, k) : 0;	/* no user: anonymous, as kubectl does */
 }
 
-int kubeconfig_parse(const char *text, size_t n, const char *context, struct kubeconfig *out, char *err, size_t err_size)
+static int parse(struct source *s, const struct buf *text, const char *context, bool server_only, struct kubeconfig *out)
 {
-	struct source s = { .err = err, .err_size = err_size };
 	struct kubeconfig k = { 0 };
 	yaml_parser_t parser;
 	int r;
 
 	if (!yaml_parser_initialize(&parser))
-		return refuse(&s, "no memory for the YAML parser");
-	yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);
-	if (!yaml_parser_load(&parser, &s.doc)) {
-		r = refuse(&s, "line %zu: %s", parser.problem_mark.line + 1, str_or(parser.problem, "no YAML"));
+		return refuse(s, "no memory for the YAML parser");
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text->data, text->len);
+	if (!yaml_parser_load(&parser, &s->doc)) {
+		r = refuse(s, "line %zu: %s", parser.problem_mark.line + 1, str_or(parser.problem, "no YAML"));
 		yaml_parser_delete(&parser);
 		return r;
 	}
-	r = take_context(&s, context, &k);
-	yaml_document_delete(&s.doc);
+	r = take_context(s, context, server_only, &k);
+	yaml_document_delete(&s->doc);
 	yaml_parser_delete(&parser);
 	if (r < 0)
 		kubeconfig_fini(&k);
 	else
 		*out = k;
 	return r;
+}
+
+int kubeconfig_parse(const char *text, size_t n, const char *context, struct kubeconfig *out, char *err, size_t err_size)
+{
+	struct source s = { .err = err, .err_size = err_size };
+	struct buf b = { .data = (char *)(uintptr_t)text, .len = n };
+
+	return parse(&s, &b, context, false, out);
+}
+
+int kube_kubeconfig_server(const char *path, char **out_server, char *err, size_t err_size)
+{
+	struct source s = { .err = err, .err_size = err_size };
+	cleanup(buf_fini) struct buf text = BUF_INIT;
+	struct kubeconfig k = { 0 };
+	int r = file_read(path, KUBECONFIG_MAX, &text);
+
+	if (r < 0) {
+		(void)refuse(&s, "%s", err_str(r));
+		return r;
+	}
+	r = parse(&s, &text, NULL, true, &k);
+	if (text.data)
+		explicit_bzero(text.data, text.len);	/* it may hold a key */
+	if (r < 0)
+		return r;
+	*out_server = take(k.server);
+	kubeconfig_fini(&k);
+	return 0;
 }
 
 void kubeconfig_fini(struct kubeconfig *k)

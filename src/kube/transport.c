@@ -400,14 +400,19 @@ static void transfer_finish(struct transfer *x, CURLcode code, bool dropped)
 {
 	struct transfer_end end = { .complete = code == CURLE_OK && !dropped, .dropped = dropped };
 	struct transfer_params fn = x->fn;
-	char error[CURL_ERROR_SIZE];
-	long status = 0, version = 0;
+	char error[CURL_ERROR_SIZE], peer[INET6_ADDRSTRLEN + 1] = "", *ip = NULL;
+	long status = 0, version = 0, port = 0;
 	curl_off_t retry_after = 0;
 
 	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
 	(void)curl_easy_getinfo(x->easy, CURLINFO_HTTP_VERSION, &version);
 	(void)curl_easy_getinfo(x->easy, CURLINFO_RETRY_AFTER, &retry_after);
 	(void)str_copy(error, sizeof(error), dropped ? "connection dropped" : connect_text(x, code));
+	if (x->opened && curl_easy_getinfo(x->easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip)
+		(void)str_copy(peer, sizeof(peer), ip);
+	(void)curl_easy_getinfo(x->easy, CURLINFO_PRIMARY_PORT, &port);
+	end.peer_ip = peer;
+	end.peer_port = (uint16_t)port;
 	end.status = x->opened ? (int)status : 0;
 	end.http_version = version == CURL_HTTP_VERSION_2_0 ? 20 : version == CURL_HTTP_VERSION_1_1 ? 11 : 0;
 	end.retry_after_ms = (int64_t)(retry_after < 86400 ? retry_after : 86400) * MS_PER_S;

@@ -28,6 +28,8 @@ struct transfer_end {
 	const char *error;		/* for a person; "" if complete */
 	int64_t retry_after_ms;
 	int http_version;		/* 11, 20; 0 = unknown */
+	const char *peer_ip;		/* what answered; "" = unknown, or nothing did */
+	uint16_t peer_port;
 };
 
 struct transfer_params {

@@ -22,6 +22,7 @@ def status(**changes):
     s = {
         "node": "edge-1", "version": "1.2.3", "mode": "heal", "started": ago(3 * 3600 + 1),
         "link": {"state": "offline", "reason": "no answer for 3s", "since": ago(1230), "server": "https://10.0.0.1:6443"},
+        "gate": {"state": "closed", "since": ago(1230), "note": "3 addresses of the API server known", "addresses": []},
         "mirror": {"nodes": 3, "replicaSets": 2, "pods": 8, "inSync": False, "confirmed": ago(1230)},
         "checks": [{"name": "store", "ok": True, "note": "takes writes"},
                    {"name": "serf", "ok": False, "note": "no fresh answer of the serf agent: not acting"}],
@@ -97,6 +98,7 @@ def test_status():
     got = run("status")
     expect(got, 0, ["Node:       edge-1\n", "Version:    1.2.3, up 3h\n", "Mode:       heal\n",
                     "Link:       offline for 20m: no answer for 3s (https://10.0.0.1:6443)\n",
+                    "Gate:       closed for 20m: 3 addresses of the API server known\n",
                     "Mirror:     3 nodes, 2 ReplicaSets, 8 pods; last confirmed 20m ago\n", "Majority:   yes\n",
                     "Breaker:    closed\n", "Copies:     1 on this node\n", "  ok      store   takes writes\n",
                     "  FAILED  serf    no fresh answer", "NODE     STATE       NOTE\n  edge-3   confirmed   2 of 2 witnesses\n",

@@ -261,6 +261,18 @@ static void test_pending_keys_warn(void **state)
 	assert_null(strstr(warnings.data, "mode"));
 }
 
+static void test_gate_addresses(void **state)
+{
+	(void)state;
+	assert_int_equal(load("kubelet:\n  gate: on\n  gate_addresses: ['10.0.0.1:6443', '[fd00::1]:6443']\n", node_env), 0);
+	assert_int_equal(conf->kubelet_gate, CONF_GATE_ON);
+	assert_int_equal(conf->kubelet_gate_addresses.count, 2);
+	assert_true(warnings.len == 0);
+	assert_int_equal(load("kubelet:\n  gate_addresses: ['10.0.0.1', 'api:6443']\n", node_env), -EINVAL);
+	assert_non_null(strstr(errors.data, "kubelet.gate_addresses: \"10.0.0.1\": write"));
+	assert_non_null(strstr(errors.data, "kubelet.gate_addresses: \"api:6443\": write"));
+}
+
 static void test_print_loads_again(void **state)
 {
 	cleanup(buf_fini) struct buf once = BUF_INIT, twice = BUF_INIT;
@@ -329,6 +341,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_file_limit, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_environment, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_pending_keys_warn, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_gate_addresses, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_print_loads_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_reference, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_defaults_are_valid, setup, teardown),

@@ -83,7 +83,10 @@ static void connections_are_kept_but_probes_make_their_own(void **state)
 {
 	struct rig *r = *state;
 	struct got g = { 0 };
+	struct endpoint peer;
+	char ip[ENDPOINT_TEXT_SIZE];
 
+	assert_false(kube_client_peer(r->kube.client, &peer));
 	http_rig_add(r->http, &(struct rig_step){ .body = "ok", .forever = true });
 	for (int i = 0; i < 3; i++) {
 		g = rig_get(&r->kube, "/x", 0);
@@ -98,6 +101,9 @@ static void connections_are_kept_but_probes_make_their_own(void **state)
 		got_fini(&g);
 	}
 	assert_int_equal(http_rig_connections(r->http), 3);
+	assert_true(kube_client_peer(r->kube.client, &peer));
+	endpoint_ip(&peer, ip);
+	assert_string_equal(ip, "127.0.0.1");
 	assert_non_null(strstr(http_rig_request(r->http, 4), "GET /readyz "));
 	g = rig_get(&r->kube, "/x", 0);
 	assert_int_equal(http_rig_connections(r->http), 3);

@@ -133,6 +133,31 @@ static void requests_are_counted_as_the_scheduler_does(void **state)
 	check_request("{\"containers\":[" C("nonsense", "-5") ",null,7,\"x\"]}", NULL, 0, 0);
 }
 
+static void endpoints_of_the_api_server(void **state)
+{
+	cleanup(json_putp) json_object *service =
+	    parse("{\"spec\":{\"clusterIP\":\"10.96.0.1\",\"clusterIPs\":[\"10.96.0.1\",\"fd00::1\"],\"ports\":[{\"port\":443},"
+		  "{\"port\":53,\"protocol\":\"UDP\"},{\"port\":0},{\"port\":70000},7]}}");
+	cleanup(json_putp) json_object *slices =
+	    parse("{\"items\":[{\"ports\":[{\"port\":6443,\"protocol\":\"TCP\"}],\"endpoints\":[{\"addresses\":[\"192.0.2.1\"]},"
+		  "{\"addresses\":[\"192.0.2.2\",\"192.0.2.1\",\"api.example.com\",5]},null]},{\"addressType\":\"FQDN\"},"
+		  "{\"ports\":[{\"port\":6443}],\"endpoints\":[{\"addresses\":[\"fd00::2\"]}]}]}");
+	static const char *const want[] = { "10.96.0.1:443", "[fd00::1]:443", "192.0.2.1:6443", "192.0.2.2:6443", "[fd00::2]:6443" };
+	struct kube_endpoints e = { .count = 0 };
+	char text[ENDPOINT_TEXT_SIZE];
+
+	(void)state;
+	kube_decode_service(service, &e);
+	kube_decode_slices(slices, &e);
+	kube_decode_service(NULL, &e);
+	kube_decode_slices(NULL, &e);
+	assert_int_equal(e.count, ARRAY_LEN(want));
+	for (size_t i = 0; i < e.count; i++) {
+		endpoint_format(&e.items[i], text);
+		assert_string_equal(text, want[i]);
+	}
+}
+
 static void a_resize_counts_the_larger_side(void **state)
 {
 	static const char status[] =
@@ -386,6 +411,7 @@ int main(void)
 		cmocka_unit_test(policies_come_from_the_replicaset_or_its_template),
 		cmocka_unit_test(a_tainted_node),
 		cmocka_unit_test(objects_without_identity_are_refused),
+		cmocka_unit_test(endpoints_of_the_api_server),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, fini);

@@ -52,6 +52,25 @@ static struct kube_credentials *load_good(const char *text)
 	return c;
 }
 
+/* Kubelet's: its user may log in as we never would (EKS starts a helper), its files may not be ours to read. */
+static void the_server_of_somebody_elses_kubeconfig(void **state)
+{
+	cleanup(freep) char *path = rig_write(dir, "kubelet.conf", CONFIG(SERVER ", certificate-authority: nowhere",
+									  "exec: {command: aws}"));
+	cleanup(freep) char *bad = rig_write(dir, "bad.conf", "current-context: x\n"), *none = str_format("%s/none", dir);
+	cleanup(freep) char *server = NULL;
+	char err[512] = "";
+
+	(void)state;
+	assert_int_equal(kube_kubeconfig_server(path, &server, err, sizeof(err)), 0);
+	assert_string_equal(server, "https://h:6443");
+	assert_int_equal(kube_kubeconfig_server(bad, &server, err, sizeof(err)), -EINVAL);
+	assert_non_null(strstr(err, "no context"));
+	err[0] = '\0';
+	assert_int_equal(kube_kubeconfig_server(none, &server, err, sizeof(err)), -ENOENT);
+	assert_true(err[0] != '\0');
+}
+
 static void embedded_credentials_are_decoded(void **state)
 {
 	struct kube_credentials *c =
@@ -292,7 +311,7 @@ int main(void)
 		T(embedded_credentials_are_decoded), T(files_are_looked_for_beside_the_kubeconfig),
 		T(json_and_other_contexts_are_read_too), T(bad_kubeconfigs_say_what_is_wrong), T(loopback_may_be_plain),
 		T(huge_files_are_refused), T(a_pod_uses_its_service_account), T(the_environment_names_one_kubeconfig),
-		T(rotated_files_are_read_again), cmocka_unit_test(base64_is_strict),
+		T(rotated_files_are_read_again), T(the_server_of_somebody_elses_kubeconfig), cmocka_unit_test(base64_is_strict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
