@@ -91,6 +91,8 @@ static bool knows_api(const struct heal *h, const struct peer *p, struct mono no
 		w->tag_known = true;
 		w->tag = p->api;
 	}
+	if (w->tag != p->api)
+		w->at = (struct mono){ 0 };	/* gossip has caught up: the word is over */
 	return w->tag == p->api ? w->api : p->api;
 }
 

@@ -298,6 +298,114 @@ static void offline_and_tilted_nothing_is_handed_over(void **state)
 	rig_fini(&g);
 }
 
+/* ---- policies ---- */
+
+/* The original is back on n5 and Ready; it became so before or after our copy ran. */
+static void both_run(struct rig *g, enum keep_policy keep, bool original_is_older)
+{
+	struct pod *p = story(g, 1);
+	struct copy *c = map_get(g->copies, p->uid);
+
+	view_workload(g->view, "rs-web")->keep = keep;
+	rig_status(g, "n5", PEER_ALIVE);
+	c->running.ns = 2000;
+	p->ready_since.ns = original_is_older ? 1500 : 3000;
+	rig_after(g, HEAL_SETTLE_MS + 1000);
+}
+
+static void which_of_two_healthy_ones_stays(void **state)
+{
+	static const struct { enum keep_policy keep; bool older; enum action_kind kind; } rows[] = {
+		{ KEEP_BEST, true, ACTION_DROP }, { KEEP_BEST, false, ACTION_DROP },
+		{ KEEP_ORIGINAL, true, ACTION_DROP }, { KEEP_ORIGINAL, false, ACTION_DROP },
+		{ KEEP_REPLACEMENT, true, ACTION_EVICT }, { KEEP_REPLACEMENT, false, ACTION_EVICT },
+		{ KEEP_LONGEST, true, ACTION_DROP }, { KEEP_LONGEST, false, ACTION_EVICT },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct rig g;
+
+		both_run(&g, rows[i].keep, rows[i].older);
+		if (rig_count(&g, rows[i].kind) != 1)
+			fail_msg("row %zu: not one %s", i, action_name(rows[i].kind));
+		assert_int_equal(rig_count(&g, ACTION_DROP) + rig_count(&g, ACTION_EVICT), 1);
+		rig_fini(&g);
+	}
+}
+
+static void the_copy_stays_until_what_replaces_the_original_is_ready(void **state)
+{
+	struct rig g;
+	struct pod *fresh;
+
+	(void)state;
+	both_run(&g, KEEP_REPLACEMENT, true);
+	view_remove_pod(g.view, "uid-web-1");			/* evicted */
+	fresh = rig_pod(&g, "web-2", "web", "n4");
+	fresh->ready = false;
+	expect_nothing_for(&g, 20000);
+	fresh->ready = true;
+	rig_after(&g, 1000);
+	expect_only(&g, ACTION_DROP, "own pods Ready");
+	rig_fini(&g);
+}
+
+static void keep_original_gives_its_node_time(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	(void)story(&g, 1);
+	view_workload(g.view, "rs-web")->keep = KEEP_ORIGINAL;
+	rig_node(&g, "n5")->ready = false;
+	for (int64_t ms = 0; ms < g.conf.gone_grace_ms - 1000; ms += 1000) {
+		rig_after(&g, 1000);
+		assert_int_equal(rig_count(&g, ACTION_REPLACE), 0);
+	}
+	rig_after(&g, 2000);
+	assert_int_equal(rig_count(&g, ACTION_REPLACE), 1);
+	rig_fini(&g);
+}
+
+static void a_newer_template_wins_at_once(void **state)
+{
+	struct rig g;
+	struct workload *newer;
+
+	(void)state;
+	(void)story(&g, 1);
+	view_workload(g.view, "rs-web")->replicas = 0;
+	view_workload(g.view, "rs-web")->deployment = intern("web");
+	newer = rig_rs(&g, "web-v2", 1);
+	newer->deployment = intern("web");
+	expect_nothing_for(&g, 3000);				/* it has no Ready pod yet */
+	newer->ready_replicas = 1;
+	rig_after(&g, 500);
+	expect_only(&g, ACTION_DROP, "newer ReplicaSet");
+	rig_fini(&g);
+}
+
+static void at_most_once_breaks_before_it_makes(void **state)
+{
+	for (int i = 0; i < 3; i++) {
+		struct rig g;
+
+		(void)state;
+		(void)story(&g, 1);
+		view_workload(g.view, "rs-web")->policy = POLICY_AT_MOST_ONCE;
+		rig_node(&g, "n5")->ready = false;
+		if (i == 1)
+			rig_status(&g, "n5", PEER_ALIVE);
+		if (i == 2)
+			rig_pod(&g, "web-2", "web", "n4")->ready = false;
+		rig_after(&g, 1000);
+		assert_int_equal(rig_count(&g, ACTION_DROP), i > 0);	/* bound is enough: it need not be Ready */
+		assert_int_equal(rig_count(&g, ACTION_REPLACE), 0);
+		rig_fini(&g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,6 +423,11 @@ int main(void)
 		cmocka_unit_test(a_copy_that_does_not_start_is_withdrawn),
 		cmocka_unit_test(the_loser_of_a_claim_withdraws),
 		cmocka_unit_test(offline_and_tilted_nothing_is_handed_over),
+		cmocka_unit_test(which_of_two_healthy_ones_stays),
+		cmocka_unit_test(the_copy_stays_until_what_replaces_the_original_is_ready),
+		cmocka_unit_test(keep_original_gives_its_node_time),
+		cmocka_unit_test(a_newer_template_wins_at_once),
+		cmocka_unit_test(at_most_once_breaks_before_it_makes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -238,6 +238,116 @@ static void stale_membership_decides_nothing_but_wakes_us(void **state)
 	rig_fini(&g);
 }
 
+/* ---- who may act ---- */
+
+static void in_a_site_of_two_the_gateway_decides(void **state)
+{
+	for (int gateway = -1; gateway <= 1; gateway++) {
+		struct rig g;
+
+		(void)state;
+		rig_init(&g, 2);
+		g.f.gateway = gateway;
+		rig_status(&g, "n2", PEER_FAILED);
+		rig_tick(&g);
+		heal_on_probe(g.heal, "n2", false, g.now);
+		for (int i = 0; i < 50; i++)
+			rig_after(&g, 100);
+		assert_int_equal(rig_suspect(&g, "n2") == SUSPECT_LOST, gateway > 0);
+		rig_fini(&g);
+	}
+}
+
+static void a_minority_acts_only_if_told_to(void **state)
+{
+	for (int active = 0; active < 2; active++) {
+		struct rig g;
+
+		(void)state;
+		rig_init(&g, 3);
+		g.conf.minority_active = active;
+		g.conf.max_lost_percent = 100;
+		rig_reconf(&g);
+		rig_status(&g, "n2", PEER_FAILED);
+		rig_status(&g, "n3", PEER_FAILED);
+		rig_tick(&g);
+		heal_on_probe(g.heal, "n2", false, g.now);
+		heal_on_probe(g.heal, "n3", false, g.now);
+		for (int i = 0; i < 50; i++)
+			rig_after(&g, 100);
+		assert_int_equal(rig_suspect(&g, "n2") == SUSPECT_LOST, active);
+		assert_false(heal_has_majority(g.heal, &g.peers));
+		rig_fini(&g);
+	}
+}
+
+/* Two of five have failed and one verdict is spoken: that is beyond 30 % already. */
+static void the_breaker_sees_failures_before_their_verdicts(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	g.conf.max_lost_percent = 30;
+	rig_reconf(&g);
+	rig_only_me(&g);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n5");
+	rig_status(&g, "n4", PEER_FAILED);
+	rig_lose(&g, "n5");
+	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_LOST);
+	assert_true(heal_breaker_is_open(g.heal));
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+	heal_on_probe(g.heal, "n4", true, g.now);		/* its ports answer: gossip alone lost it */
+	rig_after(&g, g.conf.node_grace_ms);
+	assert_false(heal_breaker_is_open(g.heal));
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 1);
+	rig_fini(&g);
+}
+
+static bool restores_when(struct rig *g)
+{
+	rig_only_me(g);
+	rig_rs(g, "web", 1);
+	rig_pod(g, "web-1", "web", "n5");
+	rig_lose(g, "n5");
+	rig_after(g, 10);
+	return rig_loss(g, "uid-web-1", &(struct loss_view){ 0 });
+}
+
+static void a_dead_healer_does_not_know_the_api_server(void **state)
+{
+	for (int silent = 0; silent < 2; silent++) {
+		struct rig g;
+
+		(void)state;
+		rig_init(&g, 5);
+		rig_peer(&g, "n2")->api = true;
+		rig_peer(&g, "n2")->silent = silent;
+		assert_true(restores_when(&g));			/* it has just said that its link is offline */
+		rig_after(&g, HEAL_VOICE_MS);
+		assert_int_equal(rig_loss(&g, "uid-web-1", &(struct loss_view){ 0 }), silent);
+		rig_fini(&g);
+	}
+}
+
+static void a_word_counts_until_the_tag_moves(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_peer(&g, "n2")->api = true;				/* its tag is late: it said that its link is offline */
+	assert_true(restores_when(&g));
+	rig_peer(&g, "n2")->api = false;
+	rig_after(&g, 10);
+	assert_true(rig_loss(&g, "uid-web-1", &(struct loss_view){ 0 }));
+	rig_peer(&g, "n2")->api = true;				/* moved: now it is online */
+	rig_after(&g, 10);
+	assert_false(rig_loss(&g, "uid-web-1", &(struct loss_view){ 0 }));
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +362,11 @@ int main(void)
 		cmocka_unit_test(a_minority_declares_nothing_and_keeps_nothing),
 		cmocka_unit_test(majority_counts_members_of_the_site_that_have_not_left),
 		cmocka_unit_test(stale_membership_decides_nothing_but_wakes_us),
+		cmocka_unit_test(in_a_site_of_two_the_gateway_decides),
+		cmocka_unit_test(a_minority_acts_only_if_told_to),
+		cmocka_unit_test(the_breaker_sees_failures_before_their_verdicts),
+		cmocka_unit_test(a_dead_healer_does_not_know_the_api_server),
+		cmocka_unit_test(a_word_counts_until_the_tag_moves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
