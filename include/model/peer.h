@@ -21,7 +21,7 @@ struct peer {
 	struct resources free;		/* tags cpu, mem, pods */
 	bool has_capacity;		/* the tags were there and valid: without them it cannot bid */
 	bool api;			/* its own link is online, says its tag */
-	bool silent;			/* its healer does not answer, whatever gossip says: it neither bids nor knows the API server */
+	bool silent;			/* its healer is dead, whatever gossip says: no bid, no link */
 	int protocol;			/* tag v; 0 = none */
 };
 

@@ -11,8 +11,8 @@ bool cgroup_pod_is_populated(const char *root, const char *uid);
 /* The pod has a cgroup at all. */
 bool cgroup_pod_exists(const char *root, const char *uid);
 
-/* Hold all processes of the pod still, or let them go on: cgroup.freeze under version 2; under version 1 the freezer controller's folder
- * beside `root`. Children that appear later are held too. 0, -ENOENT (no such pod, or no freezer) or -errno. */
+/* Hold all processes of the pod still, or let them go on: cgroup.freeze under version 2; under version 1 the freezer
+ * controller's folder beside `root`. Children that appear later are held too. 0, -ENOENT (no such pod, or no freezer) or -errno. */
 int cgroup_pod_freeze(const char *root, const char *uid, bool frozen);
 
 /* Visit the uid of every pod that has a process. 0 or -errno: nothing there could be read. */

@@ -244,7 +244,10 @@ static bool answer_fence(struct agent *a, const void *payload, size_t n, struct 
 	return true;
 }
 
-static const struct { const char *query; bool (*answer)(struct agent *a, const void *payload, size_t n, struct buf *out); } answers[] = {
+static const struct {
+	const char *query;
+	bool (*answer)(struct agent *a, const void *payload, size_t n, struct buf *out);	/* false: malformed */
+} answers[] = {
 	{ WIRE_MINE_QUERY, answer_mine },
 	{ WIRE_GRANT_QUERY, answer_grant },
 	{ WIRE_FENCE_QUERY, answer_fence },

@@ -119,7 +119,8 @@ static void on_deleted(void *arg, const struct kube_answer *answer)
 
 	e->op = NULL;
 	if (answer->outcome == KUBE_OK) {
-		tell(a, &t, "reason=\"%s\"", evicted ? "policy keeps what replaces it" : "its node is lost: the ReplicaSet replaces it");
+		tell(a, &t, "reason=\"%s\"",
+		     evicted ? "policy keeps what replaces it" : "its node is lost: the ReplicaSet replaces it");
 	} else if (evicted && answer->outcome == KUBE_E_TOO_MANY) {
 		log_info(LOG_HEAL, "eviction waits", "pod=%s/%s message=\"%s\"", e->ns, e->name, answer->message);
 	} else if (answer->outcome != KUBE_E_NOT_FOUND && answer->outcome != KUBE_E_CONFLICT) {

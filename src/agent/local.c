@@ -2,8 +2,8 @@
  *
  * Looked at every LOCAL_LOOK_MS while the link is not online (and while pods are frozen), never when all is well.
  *
- * Holding a pod still: its uid goes to the store first, then its cgroup is frozen, and frozen again at each look, for kubelet may restart
- * its containers. Letting it go is the reverse. So a pod that was frozen is known after kill -9 at any point.
+ * Holding a pod still: its uid goes to the store first, then its cgroup is frozen, and frozen again at each look, for kubelet
+ * may restart its containers. Letting it go is the reverse. So a pod that was frozen is known after kill -9 at any point.
  *
  * A boot without the API server is a cold boot until the mirror has been in sync: only then the boot id is stored.
  */
@@ -122,8 +122,8 @@ static void tell_held(struct agent *a, const struct action *act, const char *eve
 			  .pod = p ? p->name : act->pod_uid, .uid = act->pod_uid, .node = a->self };
 
 	tell(a, &t, "reason=\"%s\" lease_ended_ms_ago=%lld stop_after_ms=%lld start_delay_ms=%lld", act->reason,
-	     mono_is_set(until) ? (long long)mono_since_ms(loop_now(a->loop), until) : -1LL, (long long)a->conf->heal_stop_after_ms,
-	     (long long)local_start_delay_ms(a));
+	     mono_is_set(until) ? (long long)mono_since_ms(loop_now(a->loop), until) : -1LL,
+	     (long long)a->conf->heal_stop_after_ms, (long long)local_start_delay_ms(a));
 }
 
 void local_stop(struct agent *a, const struct action *act)
@@ -296,6 +296,16 @@ static void look_at_healers(struct agent *a)
 	}
 }
 
+/* Nobody counts as silent any more. */
+static void silences_clear(struct agent *a)
+{
+	list_for_each(s, &a->silences, struct silence, link)
+		s->misses = 0;
+	local_mark_silent(a);
+	list_for_each_safe(s, &a->silences, struct silence, link)
+		silence_free(s);
+}
+
 /* ---- looking ---- */
 
 static void on_look(void *arg)
@@ -310,9 +320,7 @@ static void on_look(void *arg)
 	} else if (a->running) {
 		uids_free(a->running);
 		a->running = NULL;
-		list_for_each_safe(s, &a->silences, struct silence, link)
-			silence_free(s);
-		local_mark_silent(a);
+		silences_clear(a);
 	}
 	look_at_gateway(a);
 	hold_still(a);

@@ -5,13 +5,13 @@
  *   'E' 'H' version=1 type=1 | name length u8, node name | mirror u64 | at u64 (seconds) | epoch u32 | rank u8 | state u8 |
  *   count u8 | count × first 8 bytes of a pod's uid
  *
- * Gossip carries about two such events per 200 ms and peer (its packets hold 1,400 bytes), so a message is kept small: claims that
- * share epoch, rank and state travel together, and half a random UUID names a pod among those of one cluster.
+ * Gossip carries about two such events per 200 ms and peer (its packets hold 1,400 bytes), so a message is kept small: claims
+ * that share epoch, rank and state travel together, and half a random UUID names a pod among those of one cluster.
  *
  * Answers to queries (responses are bounded by serf's 1,024 bytes):
  *
  *   "eh-witness" (payload: the node's name)  type=2 | flags u8: 1 = sees it, 2 = its own link is online
- *   "eh-mine" (payload: who asks)            type=3 | mirror u64 | count u8 | count × 8 bytes: pods bound to it that nobody else holds
+ *   "eh-mine" (payload: who asks)            type=3 | mirror u64 | count u8 | count × 8 bytes: pods that are still its own
  *   "eh-grant" (payload: who asks)           type=3 | mirror u64 | count u8 | count × 8 bytes: its pods that are fenced
  *   "eh-fence" (payload: type=4 | length u8, pod uid | length u8, node | length u8, who asks)    type=5 | flags u8: 1 = yes
  *

@@ -25,7 +25,7 @@ int fault_arm(const char *spec)
 	int64_t times = 1;
 
 	armed = FAULT_COUNT;
-	if (str_is_empty(spec))
+	if (!spec || !*spec)
 		return 0;
 	if (spec[n] == ':' && num_parse_i64(spec + n + 1, 1, INT32_MAX, &times) < 0)
 		return -EINVAL;

@@ -1,7 +1,8 @@
 /* home.c — pods of this very node that should run here and do not
  *
- * Cold boot: after a boot without the API server kubelet starts none of the node's pods. The peers are asked which of them are still
- * ours: who has a mirror at least as fresh as ours and does not name a pod knows that it was replaced or is held elsewhere.
+ * Cold boot: after a boot without the API server kubelet starts none of the node's pods. The peers are asked which of them
+ * are still ours: who has a mirror at least as fresh as ours and does not name a pod knows that it was replaced or is held
+ * elsewhere.
  *
  *   WAIT ──a peer is there──> ASKING ──enough answered──> KNOWN: what all name and what does not run is lost
  *     └──nobody for HEAL_ALONE_MS──────────────────────────> KNOWN

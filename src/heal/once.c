@@ -1,20 +1,21 @@
 /* once.c — at most once: nobody starts such a pod before its node has stopped it
  *
- * No clocks are compared, only durations. Who may run at-most-once pods holds a lease: it asks its peers for a grant every quarter of
- * stop_after; with a majority of the site's last known members (itself included) the lease lasts stop_after from the moment of
- * asking. When it has run out the pods here are frozen.
+ * No clocks are compared, only durations. Who may run at-most-once pods holds a lease: it asks its peers for a grant every
+ * quarter of stop_after; with a majority of the site's last known members (itself included) the lease lasts stop_after from
+ * the moment of asking. When it has run out the pods here are frozen.
  *
  *   holder   asks at A ──────────────── frozen by A + stop_after
  *   granter    hears it at G ≥ A ──────────────────────── permits a fence from G + start delay
  *
- * Who wants to start a lost pod needs a fence from a majority without the lost node: each peer permits it only when its last grant to
- * that node is older than the start delay, and to one asker only. Two majorities share a member, so the pod's node has stopped,
- * and there is one asker. A node that comes back asks for its lease and is told which of its pods are fenced: those stay frozen until
- * the claim on them has ended.
+ * Who wants to start a lost pod needs a fence from a majority without the lost node: each peer permits it only when its last
+ * grant to that node is older than the start delay, and to one asker only. Two majorities share a member, so the pod's node
+ * has stopped, and there is one asker. A node that comes back asks for its lease and is told which of its pods are fenced:
+ * those stay frozen until the claim on them has ended.
  *
  * What we granted before our own start is not known: until a start delay has passed we permit nothing.
  *
- * Unresolved: a node whose healer is dead while its pods run and that is cut off then. kubelet restarts a dead healer, also offline.
+ * Unresolved: a node whose healer is dead while its pods run and that is cut off then. kubelet restarts a dead healer, also
+ * offline.
  */
 #include <stdlib.h>
 
@@ -364,15 +365,17 @@ bool heal_asked_fence(struct heal *h, const struct peers *peers, const struct fe
 	return true;
 }
 
-/* A fence goes when its holder lives and claims the pod no more. A pod that is gone from the cluster keeps its fence: its old node may
- * not know that yet. */
+/* A fence goes when its holder lives and claims the pod no more. A pod that is gone from the cluster keeps its fence: its old
+ * node may not know that yet. */
 static void fences_tick(struct heal *h, const struct tick *t, const struct heal_facts *f)
 {
 	map_for_each(struct fence, fence, h->once->fences) {
 		const struct claim *c = claims_live(h->claims, fence->pod_uid);
+		bool holder_lives = fence->holder == h->conf.self || is_alive(f->peers, fence->holder);
+		bool held = c && str_eq(c->node, fence->holder);
 
-		if (mono_since_ms(t->now, fence->at) < HEAL_FENCE_HOLD_MS || !view_pod(f->view, fence->pod_uid) ||
-		    !(is_alive(f->peers, fence->holder) || fence->holder == h->conf.self) || (c && intern(c->node) == fence->holder))
+		if (mono_since_ms(t->now, fence->at) < HEAL_FENCE_HOLD_MS || !view_pod(f->view, fence->pod_uid) || !holder_lives ||
+		    held)
 			continue;
 		(void)map_remove(h->once->fences, fence->pod_uid);
 		free(fence);
@@ -411,8 +414,8 @@ static void fence_ask(struct heal *h, const struct pod *p, const char *node, con
 	(void)str_copy(act->pod_uid, sizeof(act->pod_uid), p->uid);
 }
 
-/* May the pod of `node` start elsewhere, here or by the cluster? Asks the peers as needed. The node itself needs no fence for its own
- * pods. */
+/* May the pod of `node` start elsewhere, here or by the cluster? Asks the peers as needed. The node itself needs no fence for
+ * its own pods. */
 bool once_may_start(struct heal *h, const struct pod *p, const char *node, const struct tick *t, const struct heal_facts *f,
 		    struct plan *plan)
 {

@@ -5,11 +5,12 @@
  *   3. what nobody schedules is bound as any Pending pod is (loss.c)
  *   4. when the node is back the taint goes
  *
- * Never for a node that a port, a peer or its own Lease proves to be alive: its Lease has been read before anything is done, and is read
- * again while it is lost. One healer acts at a time: the first by name of those online at once, the next ones if nothing happens.
+ * Never for a node that a port, a peer or its own Lease proves to be alive: its Lease has been read before anything is done,
+ * and is read again while it is lost. One healer acts at a time: the first by name of those online at once, the next ones if
+ * nothing happens.
  *
- * Unresolved: a node cut off from its peers but not from the API server renews its Lease every 10 s; a loss is declared about 6 s after the
- * cut. In between its Lease proves nothing yet, and its pods may be replaced although they ran.
+ * Unresolved: a node cut off from its peers but not from the API server renews its Lease every 10 s; a loss is declared about
+ * 6 s after the cut. In between its Lease proves nothing yet, and its pods may be replaced although they ran.
  */
 #include <stdio.h>
 
@@ -41,7 +42,7 @@ static bool may_replace(const struct heal *h, const struct heal_facts *f, const 
 {
 	const struct workload *w = p->owner ? view_workload(f->view, p->owner) : NULL;
 
-	return lost_pod_counts(h, f, p) && policy_of(h, w) != POLICY_NEVER &&
+	return w && lost_pod_counts(h, f, p) && policy_of(h, w) != POLICY_NEVER &&
 	       (!p->has_claims || w->policy == POLICY_AT_LEAST_ONCE);
 }
 

@@ -10,16 +10,17 @@
  *     its ReplicaSet has all its own pods Ready       → drop   (also: scaled down)
  *     nobody else runs it and its node is still lost  → delete the lost API pod, so that the ReplicaSet makes its own; keep ours
  *
- * Policy: best and keep_original keep a Ready original; keep_original also leaves a lost one its place for gone_grace before it is
- * replaced. keep_replacement has a Ready original evicted (as its disruption budgets allow), so that what replaces it takes over from
- * the copy. longest keeps whichever has run longer: an original that became Ready after our copy ran is evicted.
+ * Policy: best and keep_original keep a Ready original; keep_original also leaves a lost one its place for gone_grace before
+ * it is replaced. keep_replacement has a Ready original evicted (as its disruption budgets allow), so that what replaces it
+ * takes over from the copy. longest keeps whichever has run longer: an original that became Ready after our copy ran is
+ * evicted.
  *
  * Make before break: nothing is dropped because something better is promised, only because it is Ready. A "Ready" that may be
  * older than the outage (the API server shows the last status of a dead kubelet) is not believed: the pod must have become
  * Ready after we took over, or its node must have looked healthy for HEAL_SETTLE_MS.
  *
- * At most once is the other way round, break before make: a copy ends as soon as its own node is back or the cluster has bound another
- * pod of its ReplicaSet, and nothing is replaced while it runs.
+ * At most once is the other way round, break before make: a copy ends as soon as its own node is back or the cluster has
+ * bound another pod of its ReplicaSet, and nothing is replaced while it runs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,9 +74,11 @@ static int own_ready(const struct heal_facts *f, const struct workload *w, const
 static void original_end(struct heal *h, const struct copy *c, const struct pod *p, const struct tick *t, struct plan *plan,
 			 bool healthy)
 {
+	enum action_kind kind = healthy ? ACTION_EVICT : ACTION_REPLACE;
+	const char *reason = healthy ? "policy keeps what replaces it" : "node is lost: let its ReplicaSet replace it";
+
 	if (mark_take(h, c->pod_uid, HEAL_REPLACE_RETRY_MS, t->now, plan))
-		copy_action(plan, healthy ? ACTION_EVICT : ACTION_REPLACE, c,
-			    healthy ? "policy keeps what replaces it" : "node is lost: let its ReplicaSet replace it")->node = p->node;
+		copy_action(plan, kind, c, reason)->node = p->node;
 }
 
 /* The ReplicaSet is gone or wants no pods. A stale mirror looks the same: the grace begins with a synced one. */
@@ -115,7 +118,8 @@ static bool newer_is_ready(const struct heal_facts *f, const struct workload *w)
 	return false;
 }
 
-static void copy_unwanted(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+static void copy_unwanted(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f,
+			  struct plan *plan)
 {
 	const struct workload *w = view_workload(f->view, c->workload_uid);
 
@@ -160,7 +164,8 @@ static bool cluster_runs_another(const struct heal *h, const struct heal_facts *
 	return n >= w->replicas;
 }
 
-static void once_reconcile(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+static void once_reconcile(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f,
+			   struct plan *plan)
 {
 	const struct workload *w = view_workload(f->view, c->workload_uid);
 	const struct pod *p = view_pod(f->view, c->pod_uid);

@@ -123,7 +123,7 @@ static void on_dialed(void *arg, bool reachable)
 static void on_packet(void *arg, int events)
 {
 	struct probe *p = arg;
-	struct sockaddr_in from;
+	struct sockaddr_in from = { 0 };
 	char packet[PACKET_MAX];
 
 	(void)events;
@@ -141,11 +141,14 @@ static void on_packet(void *arg, int events)
 
 static uint16_t checksum(const void *data, size_t n)
 {
-	const uint16_t *p = data;
 	uint32_t sum = 0;
 
-	for (; n > 1; n -= 2)
-		sum += *p++;
+	for (size_t i = 0; i + 1 < n; i += 2) {
+		uint16_t word;
+
+		memcpy(&word, (const char *)data + i, sizeof(word));
+		sum += word;
+	}
 	sum = (sum >> 16) + (sum & 0xffff);
 	return (uint16_t)~(sum + (sum >> 16));
 }
@@ -153,8 +156,11 @@ static uint16_t checksum(const void *data, size_t n)
 static void ping(struct probe *p)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = p->addr };
-	struct icmphdr echo = { .type = ICMP_ECHO, .un.echo.id = htons(ECHO_ID) };
+	struct icmphdr echo;
 
+	memset(&echo, 0, sizeof(echo));
+	echo.type = ICMP_ECHO;
+	echo.un.echo.id = htons(ECHO_ID);
 	echo.checksum = checksum(&echo, sizeof(echo));
 	p->fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_ICMP);
 	if (p->fd < 0)
@@ -174,7 +180,8 @@ struct op *gateway_probe(struct loop *loop, int64_t timeout_ms, void (*done)(voi
 		return NULL;
 	p = mem_new(struct probe);
 	*p = (struct probe){ .op.cancel = probe_cancel, .loop = loop, .fd = -1, .done = done, .arg = arg };
-	p->dial = dial_start(loop, &(struct dial_params){ addr, usual_ports, ARRAY_LEN(usual_ports), timeout_ms, true }, on_dialed, p);
+	p->dial = dial_start(loop, &(struct dial_params){ addr, usual_ports, ARRAY_LEN(usual_ports), timeout_ms, true }, on_dialed,
+			     p);
 	if (inet_pton(AF_INET, addr, &p->addr) == 1)
 		ping(p);
 	return &p->op;
