@@ -3,7 +3,7 @@
  * Happy path of a batch (all pods that one plan gives to this node):
  *   1. dotfiles of all manifests; one durable transaction: intent, claim and copy row of each (state claimed)
  *   2. the claims are told
- *   3. fsync and rename of each manifest; one fsync of the folder (state starting)
+ *   3. the files of its ConfigMaps and Secrets (bundles.c); fsync and rename of each manifest; one fsync of the folder (state starting)
  *   4. their pod cgroups are looked at every PROOF_MS until populated (state running)
  *   5. later: the file is removed (state dropping) and the row goes when the pod's cgroup is gone
  *
@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "kube/codec.h"
+#include "node/bundle.h"
 #include "node/cgroup.h"
 #include "node/manifest.h"
 #include "node/render.h"
@@ -77,6 +78,7 @@ static void copy_forget(struct agent *a, struct copy *c)
 {
 	if (store_batch_begin(a) == 0 && store_delete_copy(a->store, c->pod_uid) < 0)
 		a->store_failed = true;
+	bundles_remove(a, c);
 	(void)map_remove(a->copies, c->pod_uid);
 	copy_free(c);
 	copies_count(a);
@@ -213,7 +215,8 @@ static void on_proof_due(void *arg)
 
 struct restore {
 	struct copy *c;
-	json_object *pod;		/* rendered */
+	json_object *pod;		/* rendered; may hold values of Secrets */
+	struct bundle bundle;		/* its files */
 	struct intent intent;
 	int result;
 	char reason[REASON_SIZE];
@@ -234,7 +237,9 @@ static int restore_render(struct agent *a, struct restore *r, struct map *docs, 
 	const struct workload *w = view_workload(a->view, p->owner);
 	json_object *tmpl = template_of(a, docs, p->owner);
 	cleanup(json_putp) json_object *pod = NULL;
-	struct render_params params = { .node = a->self, .original_uid = p->uid, .epoch = act->epoch };
+	struct render_params params = { .node = a->self, .original_uid = p->uid, .epoch = act->epoch,
+					.lookup = objects_lookup, .lookup_arg = a, .bundle_dir = a->conf->kubelet_bundle_dir,
+					.bundle = &r->bundle };
 	struct copy *c = r->c;
 	char file[MANIFEST_NAME_SIZE], uid[UUID_TEXT_SIZE];
 
@@ -377,8 +382,10 @@ static size_t batch_render(struct agent *a, struct restore *items, const struct 
 			     "reason=\"%s\"", it->reason);
 			heal_on_restore_failed(a->heal, p->uid, loop_now(a->loop));
 		}
+		bundle_fini(&it->bundle);
 		copy_free(it->c);
 	}
+	objects_forget_docs(a);
 	docs_free(docs);
 	return kept;
 }
@@ -399,9 +406,14 @@ static int batch_run(struct agent *a, struct restore *items, size_t n)
 		return r;
 	}
 	batch_claim(a, items, n);
-	(void)manifest_publish(dir, files, n);
 	for (size_t i = 0; i < n; i++)
+		if (files[i].result == 0)
+			files[i].result = bundles_write(a, items[i].c, &items[i].bundle);
+	(void)manifest_publish(dir, files, n);
+	for (size_t i = 0; i < n; i++) {
 		items[i].result = files[i].result;
+		json_wipe_text(files[i].text);
+	}
 	batch_finish(a, items, n);
 	return 0;
 }
@@ -418,7 +430,8 @@ void copies_restore(struct agent *a, const struct action *const *acts, size_t n)
 			heal_on_restore_failed(a->heal, items[i].c->pod_uid, loop_now(a->loop));
 			copy_free(items[i].c);
 		}
-		json_putp(&items[i].pod);
+		bundle_fini(&items[i].bundle);
+		json_wipe_putp(&items[i].pod);
 	}
 	if (r < 0) {
 		a->store_failed = true;

@@ -18,6 +18,8 @@ const struct cli_verb cli_verbs[] = {
 	{ "members", "", "the nodes as gossip shows them, and what they bid with", cli_members, CLIENT_HELP },
 	{ "pods", "[--node NODE] [--namespace NS]", "mirrored pods, and whether they can be restored offline", cli_pods,
 	  CLIENT_HELP "      --node NODE    only on this node\n  -n, --namespace NS only in this namespace\n" },
+	{ "readiness", "[--namespace NS]", "what this node could restore while the API server is away, or why not", cli_readiness,
+	  CLIENT_HELP "  -n, --namespace NS only in this namespace\n" },
 	{ "claims", "", "who restores what; the copies on this node", cli_claims, CLIENT_HELP },
 	{ "history", "[POD|NODE] [--limit N]", "what happened, newest first", cli_history,
 	  CLIENT_HELP "      --limit N      at most N rows (default 100)\n" },

@@ -272,7 +272,7 @@ class Node:
             'store': {'path': self.path('data', 'desired.db')},
             'http': {'listen': '%s:%d' % (self.ip, HTTP_PORT)},
             'kubelet': {'static_pod_path': self.path('manifests'), 'cgroup_root': self.path('cgroup'),
-                        'pod_logs': self.path('logs'), 'port': KUBELET_PORT},
+                        'pod_logs': self.path('logs'), 'port': KUBELET_PORT, 'bundle_dir': self.path('bundles')},
             'heal': {'namespaces': self.cluster.namespaces},
             'reconcile': {},
         }
