@@ -182,6 +182,7 @@ static void tell_verdict(struct agent *a, const struct workload *w, const struct
 	told_save(a, t);
 	if (!changed || (first && v->ready))
 		return;
+	store_batch_flush(a);		/* what is told is remembered: kill -9 in between must not tell it twice */
 	tell(a, &(struct tale){ .event = v->ready ? "offline ready" : "not offline ready",
 				.kube_reason = v->ready ? "OfflineReady" : "NotOfflineReady", .warning = !v->ready,
 				.ns = w->ns, .workload = w->name, .uid = w->uid, .node = a->self },
