@@ -197,6 +197,7 @@ int readiness_load(struct agent *a);
 void readiness_free(struct agent *a);
 void readiness_soon(struct agent *a);		/* something it depends on may have changed */
 void readiness_forget(struct agent *a, const char *workload_uid);
+json_object *readiness_counts(const struct agent *a);	/* for /v1/status; the caller owns it */
 void readiness_show(void *arg, const struct web_request *rq, struct web_response *rs);	/* GET /v1/readiness */
 
 /* tell.c: log line + history row + Kubernetes Event, together */

@@ -270,6 +270,21 @@ void readiness_show(void *arg, const struct web_request *rq, struct web_response
 	json_putp(&list);
 }
 
+json_object *readiness_counts(const struct agent *a)
+{
+	int64_t ready = 0, all = 0;
+	json_object *o = json_new_object();
+
+	map_for_each(struct workload, w, a->view->workloads)
+		if (objects_wants(a, w)) {
+			all++;
+			ready += judge(a, w).ready;
+		}
+	json_set_i64(o, "ready", ready);
+	json_set_i64(o, "notReady", all - ready);
+	return o;
+}
+
 /* Names of the API are RFC 1123 and need no escape. */
 static void render_series(void *arg, struct buf *out)
 {

@@ -238,6 +238,7 @@ static void on_status(void *arg, const struct web_request *rq, struct web_respon
 	json_set_bool(o, "breakerOpen", heal_breaker_is_open(a->heal));
 	json_set_bool(o, "tilted", mono_is_set(a->tilted_until) && !mono_reached(loop_now(a->loop), a->tilted_until));
 	json_set_i64(o, "copies", (int64_t)map_count(a->copies));
+	json_set(o, "readiness", readiness_counts(a));
 	heal_each_suspect(a->heal, add_suspect, suspects);
 	heal_each_loss(a->heal, add_loss, &(struct loss_ctx){ a, losses });
 	json_set(o, "suspects", suspects);

@@ -138,12 +138,13 @@ def test_copies_take_their_configuration_along_and_nothing_leaks(c):
     check_healthy(c)
 
 
-@stage(nodes=2)
+@stage(nodes=2, config={'metrics.offline_ready': 'true'})
 def test_missing_and_deleted_objects_are_told_by_readiness(c):
     shop(c, 2)
     wait_ready_offline(c)
     n = c.nodes[0]
-    assert n.http('/metrics').count('edge_healer_offline_ready{') == 0
+    series = 'edge_healer_offline_ready{namespace="%s",workload="%s"}' % (c.ns, readiness(n)['workload'])
+    assert n.metric(series) == 1
     code, _ = c.api.call('DELETE', '/api/v1/namespaces/%s/secrets/tls' % c.ns)
     assert code == 200
     wait_for(lambda: not readiness(n)['ready'], 10, 'not ready without its Secret')
@@ -151,6 +152,7 @@ def test_missing_and_deleted_objects_are_told_by_readiness(c):
     out = subprocess.run([c.binary, 'readiness', '-s', n.url()], capture_output=True, text=True)
     assert out.returncode == 0 and 'Secret tls is missing' in out.stdout, out
     wait_for(lambda: n.metric('edge_healer_workloads_not_ready') == 1, 15, 'counted')
+    assert n.metric(series) == 0 and n.http('/v1/status')['readiness'] == {'ready': 0, 'notReady': 1}
 
     def events(reason):
         return [e for e in c.api.get('/api/v1/namespaces/%s/events' % c.ns)['items'] if e['reason'] == reason and

@@ -31,7 +31,7 @@ msgpack|src/serf/encode.c src/serf/doc.c
 curl/|src/kube/transport.c src/cli/client.c
 sqlite3|src/store/store_int.h
 microhttpd|src/web/server.c
-yaml.h|src/kube/kubeconfig.c src/conf/yaml.c
+yaml.h|src/kube/kubeconfig.c src/conf/yaml.c src/conf/document.c
 '
 failed=0
 checked=0
