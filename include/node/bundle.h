@@ -1,9 +1,9 @@
 /* node/bundle.h — ConfigMaps and Secrets of a copy as files
  *
- * A bundle is what one pod's configMap, secret and projected volumes hold: rendered in memory (render.h), then written below
- * <bundle dir>/<static uid>/<volume>/…, which the pod mounts by hostPath. The outer folder is 0700, so that only root and the pod's
- * own mounts reach the files; folders and files below it have the modes kubelet would give them, so that a container that does not
- * run as root can read them.
+ * A bundle is what one pod's configMap, secret and projected volumes hold: rendered in memory (render.h), then written
+ * below <bundle dir>/<static uid>/<volume>/…, which the pod mounts by hostPath. The outer folder is 0700, so that only
+ * root and the pod's own mounts reach the files; folders and files below it have the modes kubelet would give them, so
+ * that a container that does not run as root can read them.
  *
  * A folder is ours when its name is a UUID and it holds the marker: nothing else is ever removed.
  */
@@ -34,8 +34,8 @@ struct bundle {
 };
 void bundle_fini(struct bundle *b);		/* leaves an empty bundle */
 
-/* Write all and sync it to disk; a folder of ours of that name is replaced. Nothing to write: nothing is made. 0 or -errno; on failure
- * nothing of it is left. */
+/* Write all and sync it to disk; a folder of ours of that name is replaced. Nothing to write: nothing is made. 0 or
+ * -errno; on failure nothing of it is left. */
 int bundle_write(const char *dir, const char *uid, const struct bundle *b);
 /* Remove a folder of ours. 0 (also when it was not there), -EPERM (not ours) or -errno. */
 int bundle_remove(const char *dir, const char *uid);

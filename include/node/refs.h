@@ -7,8 +7,8 @@
 #include "base/json.h"
 #include "model/ref.h"
 
-#define REFS_MAX 256			/* of one template; what is beyond is not visited: its render says that it is not mirrored */
+#define REFS_MAX 256		/* of one template; what is beyond is not mirrored, and its render says so */
 
-/* Visit each reference of a pod or template (an object with `spec`), in the order of the spec, repeated as it is written there.
- * Texts are borrowed from `pod` and `ns`. Returns how many were visited. */
+/* Visit each reference of a pod or template (an object with `spec`), in the order of the spec, repeated as it is
+ * written there. Texts are borrowed from `pod` and `ns`. Returns how many were visited. */
 size_t refs_each(const json_object *pod, const char *ns, void (*fn)(void *arg, const struct ref *r), void *arg);

@@ -1,7 +1,7 @@
 /* node/render.h — a Pod (or a ReplicaSet's template) as a self-contained static pod, or the reason why not
  *
- * What kubelet accepts as a static pod is in test/data/static-pods.json (a real kubelet 1.36) and, for references to API
- * objects, in Kubernetes' feature PreventStaticPodAPIReferences (since 1.34).
+ * What kubelet accepts as a static pod is in test/data/static-pods.json (a real kubelet 1.36) and, for references to
+ * API objects, in Kubernetes' feature PreventStaticPodAPIReferences (since 1.34).
  */
 #pragma once
 #include <stddef.h>
@@ -17,7 +17,8 @@ struct bundle;
 
 /* What is known of a ConfigMap or Secret. UNKNOWN: it may exist or not, *out_why says why that is not known. */
 enum render_lookup { LOOKUP_FOUND, LOOKUP_MISSING, LOOKUP_UNKNOWN };
-typedef enum render_lookup (*render_lookup_fn)(void *arg, const struct ref *r, const json_object **out_object, const char **out_why);
+typedef enum render_lookup (*render_lookup_fn)(void *arg, const struct ref *r, const json_object **out_object,
+					       const char **out_why);
 
 struct render_params {
 	const char *node;		/* where it will run: part of the pod's final name */
@@ -34,13 +35,14 @@ struct render_params {
 	struct bundle *bundle;		/* the files to write are added here; NULL = none are wanted */
 };
 
-/* Render. 0 and *out_pod (owned by the caller), or RENDER_E_REFUSED and `reason`. The input is not changed. With a lookup the pod may
- * hold the values of Secrets: json_wipe_putp() it. On refusal params->bundle may be filled in part. */
+/* Render. 0 and *out_pod (owned by the caller), or RENDER_E_REFUSED and `reason`. The input is not changed. With a
+ * lookup the pod may hold the values of Secrets: json_wipe_putp() it. On refusal params->bundle may be filled in part.
+ * */
 int render_static_pod(const json_object *pod, const struct render_params *params, json_object **out_pod,
 		      char reason[REASON_SIZE]);
 
-/* Only the question whether a template (spec.template of a ReplicaSet) can be rendered: 0 or RENDER_E_REFUSED. Of the params only ns
- * and lookup are used; NULL = neither. */
+/* Only the question whether a template (spec.template of a ReplicaSet) can be rendered: 0 or RENDER_E_REFUSED. Of the
+ * params only ns and lookup are used; NULL = neither. */
 int render_check_template(const json_object *tmpl, const struct render_params *params, char reason[REASON_SIZE]);
 
 /* The Pod that a ReplicaSet's template describes, named `name`; owned by the caller. */

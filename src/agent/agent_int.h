@@ -100,8 +100,9 @@ struct agent {
 	struct objects *objects;		/* ConfigMaps, Secrets, and what templates need */
 	struct images *images;			/* of this node */
 	struct readiness *readiness;
-	const char *node_fault;			/* why nothing could be restored here offline; NULL = nothing known. Static text; whoever
-						 * sets it calls readiness_soon() */
+	/* Why nothing could be restored here offline, whatever the workload; NULL = nothing known. Static text; whoever sets it
+	 * calls readiness_soon(). */
+	const char *node_fault;
 
 	struct web *web;
 	char *http_token;
@@ -168,7 +169,7 @@ void objects_free(struct agent *a);
 void objects_start(struct agent *a);		/* the link is there and the mirror in sync */
 void objects_stop(struct agent *a);
 void objects_soon(struct agent *a);
-void objects_note(struct agent *a, struct workload *w, const json_object *tmpl);	/* sets w->refusal */
+void objects_note(struct agent *a, struct workload *w, const json_object *rs);	/* sets w->refusal */
 void objects_forget(struct agent *a, const char *workload_uid);
 /* For render_params; what it finds is kept until objects_forget_docs(), which wipes it. `arg` is the agent. */
 enum render_lookup objects_lookup(void *arg, const struct ref *ref, const json_object **out_object, const char **out_why);

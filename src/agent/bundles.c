@@ -1,7 +1,8 @@
 /* bundles.c — the files of our copies' ConfigMaps and Secrets, from before the manifest until the copy is gone
  *
- * A bundle is no effect until the manifest that mounts it appears: it is written after the intent and before the rename, and goes when
- * the copy's row does (its pod is gone then). After a crash what has no row is removed at the next start, if it is provably ours.
+ * A bundle is no effect until the manifest that mounts it appears: it is written after the intent and before the
+ * rename, and goes when the copy's row does (its pod is gone then). After a crash what has no row is removed at the
+ * next start, if it is provably ours.
  */
 #include <errno.h>
 

@@ -3,7 +3,7 @@
  * Happy path of a batch (all pods that one plan gives to this node):
  *   1. dotfiles of all manifests; one durable transaction: intent, claim and copy row of each (state claimed)
  *   2. the claims are told
- *   3. the files of its ConfigMaps and Secrets (bundles.c); fsync and rename of each manifest; one fsync of the folder (state starting)
+ *   3. the files of ConfigMaps and Secrets (bundles.c); fsync and rename of each manifest; one fsync of the folder (state starting)
  *   4. their pod cgroups are looked at every PROOF_MS until populated (state running)
  *   5. later: the file is removed (state dropping) and the row goes when the pod's cgroup is gone
  *

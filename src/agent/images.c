@@ -1,8 +1,8 @@
 /* images.c — the images that this node has, as its own Node object lists them
  *
- * kubelet lists the largest ones only (nodeStatusMaxImages, 50 by default): from a full list it does not follow that an image is not
- * there, and the reason says so. The list is kept in the store, since the mirrored Node is kept without it. A node that lists none
- * tells nothing, and nothing is concluded from it.
+ * kubelet lists the largest ones only (nodeStatusMaxImages, 50 by default): from a full list it does not follow that
+ * an image is not there, and the reason says so. The list is kept in the store, since the mirrored Node is kept
+ * without it. A node that lists none tells nothing, and nothing is concluded from it.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -133,7 +133,7 @@ static void put_workload(struct agent *a, const json_object *o, uint32_t generat
 		known->generation = generation;
 		return;
 	}
-	objects_note(a, w, json_get(o, "spec.template"));
+	objects_note(a, w, o);
 	if (persist && store_batch_begin(a) == 0) {
 		json_object *doc = json_copy(o);
 

@@ -1,19 +1,20 @@
 /* objects.c — the ConfigMaps and Secrets that mirrored templates refer to, each with a watch of its own
  *
- * No namespace is listed whole: what is not referred to is never asked for, and the API server can be told to allow no more.
+ * No namespace is listed whole: what is not referred to is never asked for, and the API server can be told to allow no
+ * more.
  *
  *   1. a ReplicaSet is mirrored: what its template needs is noted, and whether it can be rendered is judged (objects_note)
  *   2. a moment later the wanted set is made anew: the references of ReplicaSets that want pods, at most OBJECTS_MAX
- *   3. once the three big watches are in sync a watch is opened for each (fieldSelector metadata.name); one that is no longer wanted
- *      is closed and its row deleted
+ *   3. once the three big watches are in sync a watch is opened for each (fieldSelector metadata.name); one that is no longer
+ *      wanted is closed and its row deleted
  *   4. an object comes, changes or goes: its row is written (Secrets sealed), the templates that use it are judged again
  *
- * A deleted object stays in the mirror as "gone": that it does not exist is knowledge too. An immutable one needs no watch after it
- * was seen; with the next link it is looked at again. Only the state of an object is kept in memory; its document is read from the
- * store when something is rendered, and wiped afterwards (objects_forget_docs).
+ * A deleted object stays in the mirror as "gone": that it does not exist is knowledge too. An immutable one needs no
+ * watch after it was seen; with the next link it is looked at again. Only the state of an object is kept in memory;
+ * its document is read from the store when something is rendered, and wiped afterwards (objects_forget_docs).
  *
- * What can fail: no answer (RBAC, link) → the object stays as it was, or unknown with the reason; a row that does not open → unknown,
- * fetched again; the store does not take it → store_failed, everything is synced anew when it does.
+ * What can fail: no answer (RBAC, link) → the object stays as it was, or unknown with the reason; a row that does not
+ * open → unknown, fetched again; the store does not take it → store_failed, everything is synced anew when it does.
  */
 #include "objects.h"
 
@@ -35,7 +36,7 @@ struct objects {
 	bool online, told_beyond;
 };
 
-/* The fields of an object that we keep; the rest (annotations above all: last-applied-configuration) may hold a Secret in the clear. */
+/* The fields that we keep; the rest (above all the annotation last-applied-configuration) may hold a Secret in the clear. */
 static const char *const kept_fields[] = { "data", "binaryData", "immutable" };
 
 /* ---- one object ---- */
@@ -259,19 +260,27 @@ static void collect_images(struct needs *n, const json_object *containers)
 	}
 }
 
-static void judge(struct agent *a, struct workload *w, const json_object *tmpl)
+static void judge(struct agent *a, struct needs *n, struct workload *w, const json_object *tmpl)
 {
 	const struct render_params p = { .ns = w->ns, .lookup = objects_lookup, .lookup_arg = a };
 	char reason[REASON_SIZE];
 
-	w->refusal = render_check_template(tmpl, &p, reason) == 0 ? NULL : intern(reason);
+	n->refusal = render_check_template(tmpl, &p, reason) == 0 ? NULL : intern(reason);
+	w->refusal = n->refusal;
 }
 
-void objects_note(struct agent *a, struct workload *w, const json_object *tmpl)
+void objects_note(struct agent *a, struct workload *w, const json_object *rs)
 {
-	const json_object *spec = json_get_key(tmpl, "spec");
-	struct needs *n = mem_new(struct needs), *old;
+	const json_object *tmpl = json_get(rs, "spec.template"), *spec = json_get_key(tmpl, "spec");
+	struct needs *old = map_get(a->objects->needs, w->uid), *n;
+	int64_t generation = json_get_i64(rs, "metadata.generation", 0);
 
+	if (old && generation && old->generation == generation) {	/* only its status changed */
+		w->refusal = old->refusal;
+		return;
+	}
+	n = mem_new(struct needs);
+	n->generation = generation;
 	(void)str_copy(n->uid, sizeof(n->uid), w->uid);
 	(void)refs_each(tmpl, w->ns, collect_ref, &(struct collect){ a, n });
 	collect_images(n, json_get_key(spec, "initContainers"));
@@ -282,7 +291,7 @@ void objects_note(struct agent *a, struct workload *w, const json_object *tmpl)
 	if (old)
 		needs_free(old);
 	(void)map_put(a->objects->needs, n->uid, n);
-	judge(a, w, tmpl);
+	judge(a, n, w, tmpl);
 	objects_soon(a);
 }
 
@@ -317,7 +326,7 @@ static void judge_again(struct agent *a, struct needs *n)
 	n->dirty = false;
 	if (!doc || json_parse(doc, strlen(doc), &rs) < 0)
 		return;			/* not in the store: it comes again with the next sync */
-	judge(a, w, json_get(rs, "spec.template"));
+	judge(a, n, w, json_get(rs, "spec.template"));
 	if (w->refusal != before)
 		think_soon(a);
 }
@@ -347,7 +356,8 @@ static void want(struct agent *a)
 	}
 	metric_set(METRIC_OBJECTS_BEYOND, 0, (double)beyond);
 	if (beyond && !a->objects->told_beyond)
-		log_warn(LOG_KUBE, "too many ConfigMaps and Secrets", "limit=%d beyond=%zu: readiness tells whose", OBJECTS_MAX, beyond);
+		log_warn(LOG_KUBE, "too many ConfigMaps and Secrets", "limit=%d beyond=%zu: readiness tells whose", OBJECTS_MAX,
+			 beyond);
 	a->objects->told_beyond = beyond > 0;
 }
 

@@ -38,6 +38,8 @@ struct needs {
 	size_t image_count;
 	const struct constraints *constraints;
 	struct resources request;
+	int64_t generation;		/* of the ReplicaSet it was taken from; 0 = not told */
+	const char *refusal;		/* as in struct workload */
 	bool dirty;			/* to be judged again */
 };
 
@@ -45,6 +47,6 @@ const struct needs *objects_needs(const struct agent *a, const char *workload_ui
 /* Does this ReplicaSet count: it wants pods, and heal.namespaces wants it? */
 bool objects_wants(const struct agent *a, const struct workload *w);
 
-/* An image's name as nodes list it: registry, repository and tag or digest written out, so that equal images have equal names
- * ("busybox" → "docker.io/library/busybox:latest"). Interned. */
+/* An image's name as nodes list it: registry, repository and tag or digest written out, so that equal images have
+ * equal names ("busybox" → "docker.io/library/busybox:latest"). Interned. */
 const char *image_name(const char *image);

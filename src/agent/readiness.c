@@ -1,12 +1,13 @@
 /* readiness.c — could this node bring a workload back while the API server is away? Answered before the outage
  *
- * For each ReplicaSet that wants pods in a wanted namespace: yes, or no because … The first reason counts, the ones a person can mend
- * for good first: the node as a whole, the policy, the template (render), its images, where it may run, whether it fits right now,
- * and whether what we hold is still what the cluster has.
+ * For each ReplicaSet that wants pods in a wanted namespace: yes, or no because … The first reason counts, the ones a
+ * person can mend for good first: the node as a whole, the policy, the template (render), its images, where it may
+ * run, whether it fits right now, and whether what we hold is still what the cluster has.
  *
- * It is looked at anew READINESS_QUIET_MS after something it depends on changed, and once when a confirmation of the mirror is overdue;
- * there is no polling. A verdict that differs from the last one told (kept in the store, so that a restart tells nothing) becomes
- * a line, a row and a Kubernetes Event on the ReplicaSet. A first verdict is told only when it is "no".
+ * It is looked at anew READINESS_QUIET_MS after something it depends on changed, and once when a confirmation of the
+ * mirror is overdue; there is no polling. A verdict that differs from the last one told (kept in the store, so that a
+ * restart tells nothing) becomes a line, a row and a Kubernetes Event on the ReplicaSet. A first verdict is told only
+ * when it is "no".
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,7 +113,8 @@ static bool is_fresh(const struct agent *a, const struct needs *n, struct verdic
 	if (a->link.state == LINK_OFFLINE)
 		return true;		/* as fresh as it can be */
 	if (mono_is_set(a->mirror_confirmed) && mono_since_ms(now, a->mirror_confirmed) > READINESS_STALE_MS)
-		return no(v, "stale copy: the API server has not confirmed the mirror for more than %d s", READINESS_STALE_MS / 1000);
+		return no(v, "stale copy: the API server has not confirmed the mirror for more than %d s",
+			  READINESS_STALE_MS / 1000);
 	for (size_t i = 0; i < n->object_count; i++) {
 		const struct object *o = n->objects[i];
 

@@ -1,7 +1,8 @@
 /* secrets.c — the key file, and that nothing of a Secret leaves the process
  *
- * A key file that cannot be used costs the Secrets, not the healing: it is told, readiness says whose copies will be refused, and all
- * else goes on. With other keys at a reload everything that is sealed is sealed anew; a file that cannot be used then changes nothing.
+ * A key file that cannot be used costs the Secrets, not the healing: it is told, readiness says whose copies will be
+ * refused, and all else goes on. With other keys at a reload everything that is sealed is sealed anew; a file that
+ * cannot be used then changes nothing.
  */
 #include <errno.h>
 #include <sys/prctl.h>

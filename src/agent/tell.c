@@ -57,7 +57,8 @@ void tell_send_events(struct agent *a)
 	if (!e || a->event_op || a->link.state != LINK_ONLINE || !agent_may_act(a))
 		return;
 	p = (struct kube_event_params){
-		.api_version = e->workload ? "apps/v1" : "v1", .kind = e->workload ? "ReplicaSet" : e->pod ? "Pod" : "Node", .ns = e->ns,
+		.api_version = e->workload ? "apps/v1" : "v1", .ns = e->ns,
+		.kind = e->workload ? "ReplicaSet" : e->pod ? "Pod" : "Node",
 		.name = e->workload ? e->workload : e->pod ? e->pod : e->node,
 		.uid = e->uid, .type = e->warning ? "Warning" : "Normal", .reason = e->reason, .message = e->message,
 		.instance = a->self, .at = e->at,
@@ -74,8 +75,8 @@ static void queue_event(struct agent *a, const struct tale *t, const char *messa
 		return;
 	}
 	e = mem_new(struct waiting_event);
-	*e = (struct waiting_event){ .ns = str_dup(t->ns), .pod = str_dup(t->pod), .workload = str_dup(t->workload), .uid = str_dup(t->uid), .node = str_dup(t->node),
-				     .message = str_dup(message), .reason = t->kube_reason, .warning = t->warning,
+	*e = (struct waiting_event){ .ns = str_dup(t->ns), .pod = str_dup(t->pod), .uid = str_dup(t->uid), .node = str_dup(t->node),
+				     .workload = str_dup(t->workload), .message = str_dup(message), .reason = t->kube_reason, .warning = t->warning,
 				     .at = loop_wall(a->loop) };
 	list_add_tail(&a->events, &e->link);
 	a->event_count++;
@@ -101,8 +102,8 @@ void tell(struct agent *a, const struct tale *t, const char *fmt, ...)
 	buf_addv(&detail, fmt, ap);
 	va_end(ap);
 	buf_adds(&detail, "");
-	log_info(LOG_HEAL, t->event, "%s%s%s%s%s%s%s%s", t->pod ? "pod=" : name ? "replicaset=" : "", str_or(t->ns, ""), slash, str_or(name, ""),
-		 t->node ? " node=" : "", str_or(t->node, ""), detail.len ? " " : "", detail.data);
+	log_info(LOG_HEAL, t->event, "%s%s%s%s%s%s%s%s", t->pod ? "pod=" : name ? "replicaset=" : "", str_or(t->ns, ""), slash,
+		 str_or(name, ""), t->node ? " node=" : "", str_or(t->node, ""), detail.len ? " " : "", detail.data);
 	write_history(a, t, detail.data);
 	if (t->kube_reason)
 		queue_event(a, t, detail.data);

@@ -23,8 +23,8 @@ const struct cli_verb cli_verbs[] = {
 	{ "claims", "", "who restores what; the copies on this node", cli_claims, CLIENT_HELP },
 	{ "history", "[POD|NODE] [--limit N]", "what happened, newest first", cli_history,
 	  CLIENT_HELP "      --limit N      at most N rows (default 100)\n" },
-	{ "render", "--node NAME [--objects FILE] [--image NAME]... < pod.json", "a Pod as a self-contained static pod, or exit 3 and why not",
-	  cli_render,
+	{ "render", "--node NAME [--objects FILE] [--image NAME]... < pod.json",
+	  "a Pod as a self-contained static pod, or exit 3 and why not", cli_render,
 	  "      --node NAME    where it will run\n"
 	  "      --objects FILE ConfigMaps and Secrets (YAML or JSON) to take values from; what is not in it is missing\n"
 	  "      --bundle-dir DIR   where the files of a copy would be (default /var/lib/edge-healer/bundles)\n"

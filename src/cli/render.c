@@ -1,7 +1,7 @@
 /* render.c — edge-healer render: a Pod on stdin, a static pod on stdout
  *
- * With --objects the ConfigMaps and Secrets of a file are what the API server has: the pod's values come from there, what is not in it
- * is missing. The files that a copy would get are listed on stderr, without their contents.
+ * With --objects the ConfigMaps and Secrets of a file are what the API server has: the pod's values come from there, what is not
+ * in it is missing. The files that a copy would get are listed on stderr, without their contents.
  */
 #include <errno.h>
 #include <stdio.h>

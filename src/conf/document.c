@@ -1,7 +1,7 @@
 /* document.c — libyaml's document tree into JSON
  *
- * The tree keeps an alias as a reference: a short file can stand for a very large value, or for itself. Depth and the number of
- * values made are bounded, and what is beyond is refused.
+ * The tree keeps an alias as a reference: a short file can stand for a very large value, or for itself. Depth and the
+ * number of values made are bounded, and what is beyond is refused.
  */
 #include "conf/document.h"
 

@@ -1,11 +1,12 @@
 /* bundle.c — bundles on disk
  *
- * Happy path of a write: make the folder, the marker, the volumes' folders and their files; sync each file, then the folders from the
- * inside out, then the folder of bundles. Nothing looks at it before the manifest that names it is renamed into place, so there is
- * no temporary name: a half-written bundle is found at the next start by its marker (or it is empty) and removed.
+ * Happy path of a write: make the folder, the marker, the volumes' folders and their files; sync each file, then the
+ * folders from the inside out, then the folder of bundles. Nothing looks at it before the manifest that names it is
+ * renamed into place, so there is no temporary name: a half-written bundle is found at the next start by its marker
+ * (or it is empty) and removed.
  *
- * Everything is opened relative to a folder that is open already and never through a symbolic link: who could plant one here is
- * root anyway, but a mistake must not reach beyond the bundle.
+ * Everything is opened relative to a folder that is open already and never through a symbolic link: who could plant
+ * one here is root anyway, but a mistake must not reach beyond the bundle.
  */
 #include "node/bundle.h"
 
@@ -89,7 +90,9 @@ static int remove_at(int at, const char *uid)
 	if (is_marked(at, uid))
 		return remove_below(at, uid, 0);
 	/* Without a marker only an empty one can be ours: we stopped between the two. */
-	return unlinkat(at, uid, AT_REMOVEDIR) < 0 ? (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR ? -EPERM : -errno) : 0;
+	if (unlinkat(at, uid, AT_REMOVEDIR) == 0)
+		return 0;
+	return errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR ? -EPERM : -errno;
 }
 
 int bundle_remove(const char *dir, const char *uid)
@@ -182,7 +185,8 @@ static int sync_below(int at, const char *name, int depth)
 
 static int write_items(int at, const char *uid, const struct bundle *b)
 {
-	const struct bundle_item marker = { .path = (char *)BUNDLE_MARKER, .mode = 0600, .data = (char *)(uintptr_t)uid, .len = UUID_LEN };
+	const struct bundle_item marker = { .path = (char *)(uintptr_t)BUNDLE_MARKER, .mode = 0600,
+					    .data = (char *)(uintptr_t)uid, .len = UUID_LEN };
 	cleanup(fd_closep) int fd = open_dir(at, uid);
 	int r = fd < 0 ? fd : write_file(fd, &marker, 0);
 

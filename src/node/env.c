@@ -4,14 +4,14 @@
  *   1. envFrom in the order of its list, each key with the prefix; a later source replaces a key of an earlier one
  *   2. env in the order of its list; each may use what came before it, also from envFrom, as $(NAME)
  *   3. only env[].value is expanded; what comes from an object is taken as it is
- * So the literals of envFrom come first and env follows as it is. Their order among each other does not matter, since they expand
- * nothing. A name may then be there twice: the later one wins in kubelet too, and what lies between sees the earlier value, as in the
- * original pod.
+ * So the literals of envFrom come first and env follows as it is. Their order among each other does not matter, since
+ * they expand nothing. A name may then be there twice: the later one wins in kubelet too, and what lies between sees
+ * the earlier value, as in the original pod.
  *
- * Because a literal is expanded by kubelet, each `$` of a value that came from an object is doubled: expansion makes one of it
- * again, and what looked like $(NAME) stays text. An optional key or object that is not there leaves its variable out. A key that
- * is no variable name ([-._a-zA-Z][-._a-zA-Z0-9]*, neither "." nor beginning with "..") is skipped: before 1.30 kubelet skipped it
- * too, and until 1.34 a static pod with such a name is refused whole.
+ * Because a literal is expanded by kubelet, each `$` of a value that came from an object is doubled: expansion makes
+ * one of it again, and what looked like $(NAME) stays text. An optional key or object that is not there leaves its
+ * variable out. A key that is no variable name ([-._a-zA-Z][-._a-zA-Z0-9]*, neither "." nor beginning with "..") is
+ * skipped: before 1.30 kubelet skipped it too, and until 1.34 a static pod with such a name is refused whole.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -29,15 +29,25 @@ static bool is_env_name(const char *s)
 	return true;
 }
 
+/* Continuation bytes behind the first one; -1: no character begins like this. */
+static int utf8_tail(unsigned char first)
+{
+	if (first < 0x80)
+		return 0;
+	if (first < 0xc2 || first > 0xf4)
+		return -1;
+	return first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+}
+
 /* Well-formed UTF-8 without NUL: anything else cannot be a variable (nor JSON text). */
 static bool is_text(const struct value *v)
 {
 	const unsigned char *p = v->data, *end = p + v->len;
 
 	while (p < end) {
-		size_t n = *p < 0x80 ? 0 : *p >= 0xc2 && *p < 0xe0 ? 1 : *p >= 0xe0 && *p < 0xf0 ? 2 : *p >= 0xf0 && *p < 0xf5 ? 3 : 9;
+		int n = utf8_tail(*p);
 
-		if (!*p || n > (size_t)(end - p - 1))
+		if (!*p || n < 0 || n > end - p - 1)
 			return false;
 		if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
 		    (*p == 0xf4 && p[1] > 0x8f))
@@ -182,7 +192,8 @@ int env_render(const struct resolver *rs, json_object *container, const char *wh
 	for (size_t i = 0; !r && i < json_len(env); i++) {
 		char at[352];
 
-		(void)snprintf(at, sizeof(at), "%s.env[%zu] (%.255s)", where, i, str_or(json_get_str(json_at(env, i), "name"), "?"));
+		(void)snprintf(at, sizeof(at), "%s.env[%zu] (%.255s)", where, i,
+			       str_or(json_get_str(json_at(env, i), "name"), "?"));
 		r = add_one(rs, json_at(env, i), at, out);
 	}
 	if (r) {

@@ -33,6 +33,6 @@ int resolver_value(const struct resolver *rs, const struct ref *ref, const json_
 int env_render(const struct resolver *rs, json_object *container, const char *where);
 
 /* ---- volumes.c ---- */
-/* Turn the volumes of a spec that come from ConfigMaps and Secrets into hostPath volumes below <bundle_dir>/<uid>, in place, and add
- * their files to params->bundle, if there is one. 0 or RENDER_E_REFUSED. */
+/* Turn the volumes of a spec that come from ConfigMaps and Secrets into hostPath volumes below <bundle_dir>/<uid>, in
+ * place, and add their files to params->bundle, if there is one. 0 or RENDER_E_REFUSED. */
 int volumes_render(const struct resolver *rs, json_object *spec, const char *uid);

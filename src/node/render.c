@@ -1,9 +1,10 @@
 /* render.c — making a pod self-contained
  *
- * Three passes: first everything that would need the API server is looked for and refused with its field, then what a static pod may
- * not carry or does not need is dropped from a copy, then what it takes from ConfigMaps and Secrets becomes literals (env.c) and
- * files (volumes.c). A projected token that only admission added (volume kube-api-access-*) is dropped with its mounts, unless the
- * annotation edge-healer.io/needs-token says that the container really uses it.
+ * Three passes: first everything that would need the API server is looked for and refused with its field, then what a
+ * static pod may not carry or does not need is dropped from a copy, then what it takes from ConfigMaps and Secrets
+ * becomes literals (env.c) and files (volumes.c). A projected token that only admission added (volume
+ * kube-api-access-*) is dropped with its mounts, unless the annotation edge-healer.io/needs-token says that the
+ * container really uses it.
  */
 #include "node/render.h"
 

@@ -1,7 +1,7 @@
 /* resolve.c — from a reference to bytes
  *
- * An optional object that is known not to exist counts as empty; one of which we know nothing (not mirrored yet, unreadable) is
- * refused, optional or not: a copy that silently lacks its configuration is worse than none.
+ * An optional object that is known not to exist counts as empty; one of which we know nothing (not mirrored yet,
+ * unreadable) is refused, optional or not: a copy that silently lacks its configuration is worse than none.
  */
 #include <errno.h>
 #include <stdio.h>

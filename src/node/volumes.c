@@ -1,13 +1,13 @@
 /* volumes.c — volumes from ConfigMaps and Secrets as folders of files
  *
- * The rules are those of kubelet (pkg/volume/configmap, secret, projected): without `items` every key becomes a file of its name,
- * with them only those, at their paths; a key that is not there is an error unless the source is optional; a missing optional
- * object is an empty folder; items[].mode before defaultMode before 0644; in a projected volume a later source replaces an earlier
- * one's file. Such volumes are mounted read-only, whatever the mount says. With an fsGroup the files are given to that group and it
- * may read them.
+ * The rules are those of kubelet (pkg/volume/configmap, secret, projected): without `items` every key becomes a file
+ * of its name, with them only those, at their paths; a key that is not there is an error unless the source is
+ * optional; a missing optional object is an empty folder; items[].mode before defaultMode before 0644; in a projected
+ * volume a later source replaces an earlier one's file. Such volumes are mounted read-only, whatever the mount says.
+ * With an fsGroup the files are given to that group and it may read them.
  *
- * A projected volume of nothing but downwardAPI stays as it is: kubelet fills it without the API server. Mixed with other sources
- * it is refused: we cannot write what only kubelet knows.
+ * A projected volume of nothing but downwardAPI stays as it is: kubelet fills it without the API server. Mixed with
+ * other sources it is refused: we cannot write what only kubelet knows.
  */
 #include <stdio.h>
 
@@ -133,7 +133,9 @@ static int add_items(const struct resolver *rs, const struct source *s, const js
 
 static int add_keys(const struct resolver *rs, const struct source *s, const json_object *o)
 {
-	static const char *const maps[2][2] = { [REF_CONFIG_MAP] = { "data", "binaryData" }, [REF_SECRET] = { "data", "stringData" } };
+	static const char *const maps[2][2] = {
+		[REF_CONFIG_MAP] = { "data", "binaryData" }, [REF_SECRET] = { "data", "stringData" },
+	};
 	int r = 0;
 
 	for (size_t i = 0; i < 2; i++) {

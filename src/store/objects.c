@@ -1,8 +1,8 @@
 /* objects.c — ConfigMaps as text, Secrets sealed; what readiness said last
  *
- * Both are rows of one table; a Secret's row names the key that sealed it. A row that does not open (its key is gone from the file, or
- * it was changed) is reported as such and never returned: for the caller it is absent. Re-sealing reads all such rows and
- * writes them in one transaction, so that after it only the first key is needed.
+ * Both are rows of one table; a Secret's row names the key that sealed it. A row that does not open (its key is gone
+ * from the file, or it was changed) is reported as such and never returned: for the caller it is absent. Re-sealing
+ * reads all such rows and writes them in one transaction, so that after it only the first key is needed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -64,7 +64,14 @@ static int open_row(struct store *s, const struct object_row *row, const char *k
 	char context[REF_KEY_SIZE];
 
 	ref_key(&row->ref, context);
-	return s->seal ? seal_unseal(s->seal, key, context, row->doc, row->len, out_plain) : SEAL_E_NO_KEY;
+	switch (s->seal ? seal_unseal(s->seal, key, context, row->doc, row->len, out_plain) : SEAL_E_NO_KEY) {
+	case 0:
+		return 0;
+	case SEAL_E_NO_KEY:
+		return STORE_E_NO_KEY;
+	default:
+		return STORE_E_FORGED;
+	}
 }
 
 static void on_object(void *arg, sqlite3_stmt *st)
@@ -81,10 +88,7 @@ static void on_object(void *arg, sqlite3_stmt *st)
 	if (!row.gone && row.ref.kind == REF_SECRET) {
 		if (ctx->skip_key && str_eq(key, ctx->skip_key))
 			return;
-		row.state = open_row(ctx->s, &row, str_or(key, ""), &plain) == 0 ? 0
-			    : ctx->s->seal && key && !seal_has_key(ctx->s->seal, key) ? STORE_E_NO_KEY
-			    : ctx->s->seal					      ? STORE_E_FORGED
-										      : STORE_E_NO_KEY;
+		row.state = open_row(ctx->s, &row, str_or(key, ""), &plain);
 		row.doc = row.state ? NULL : plain.data;
 		row.len = row.state ? 0 : plain.len;
 	}

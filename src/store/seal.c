@@ -1,7 +1,7 @@
 /* seal.c — AES-256-GCM by libcrypto's EVP interface
  *
- * A new key file is written under another name and linked into place: it is there whole or not at all, and when two start at once the
- * first one's stays. Keys live in memory of their own that is wiped when it is given back.
+ * A new key file is written under another name and linked into place: it is there whole or not at all, and when two
+ * start at once the first one's stays. Keys live in memory of their own that is wiped when it is given back.
  */
 #include "store/seal.h"
 
@@ -180,11 +180,6 @@ void seal_freep(struct seal **s)
 	seal_free(*s);
 }
 
-bool seal_has_key(const struct seal *s, const char *id)
-{
-	return key_find(s, id) != NULL;
-}
-
 const char *seal_first_id(const struct seal *s)
 {
 	return s->keys[0].id;
@@ -205,7 +200,8 @@ static void ctx_freep(EVP_CIPHER_CTX **c)
 /* Authenticate the context and the key's id; the lengths cannot be shifted, since an id has no NUL and ends with one. */
 static bool add_context(EVP_CIPHER_CTX *c, bool seal, const char *id, const char *context)
 {
-	int (*update)(EVP_CIPHER_CTX *, unsigned char *, int *, const unsigned char *, int) = seal ? EVP_EncryptUpdate : EVP_DecryptUpdate;
+	int (*update)(EVP_CIPHER_CTX *, unsigned char *, int *, const unsigned char *, int) =
+		seal ? EVP_EncryptUpdate : EVP_DecryptUpdate;
 	int n;
 
 	return update(c, NULL, &n, (const unsigned char *)id, (int)strlen(id) + 1) == 1 &&

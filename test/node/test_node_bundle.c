@@ -33,7 +33,7 @@ static const struct {
     {"ConfigMap/shop/c", "{'data':{'a':'one','b':'$(a) $$ $','1bad':'x','dot.name':'d'},'binaryData':{'bin':'AAEC'}}"},
     {"ConfigMap/shop/d", "{'data':{'a':'two'}}"},
     {"ConfigMap/shop/evil", "{'data':{'..':'x'}}"},
-    {"Secret/shop/s", "{'data':{'p':'JHt9JChhKQ==','nul':'YQBi','latin':'6Q==','bad':'*'}}"},
+    {"Secret/shop/s", "{'data':{'p':'JHt9JChhKQ==','nul':'YQBi','latin':'6Q==','tail':'/4CAgICAgICAgICAgIA=','snow':'4piD','half':'4pg=','bad':'*'}}"},
     {"Secret/shop/q", "{'data':{'p':'cXE=','r':'cnI='}}"},
 };
 
@@ -119,6 +119,9 @@ static void test_env(void **state)
 	     "spec.containers[0].env[0] (A): Secret later is not mirrored: no answer yet"},
 	    {",'env':[{'name':'A'," SEC("s", "nul", "") "}]", "spec.containers[0].env[0] (A): key nul of Secret s is no text"},
 	    {",'env':[{'name':'A'," SEC("s", "latin", "") "}]", "spec.containers[0].env[0] (A): key latin of Secret s is no text"},
+	    {",'env':[{'name':'A'," SEC("s", "tail", "") "}]", "spec.containers[0].env[0] (A): key tail of Secret s is no text"},
+	    {",'env':[{'name':'A'," SEC("s", "half", "") "}]", "spec.containers[0].env[0] (A): key half of Secret s is no text"},
+	    {",'env':[{'name':'A'," SEC("s", "snow", "") "}]", "[{'name':'A','value':'\xe2\x98\x83'}]"},
 	    {",'env':[{'name':'A'," SEC("s", "bad", "") "}]", "spec.containers[0].env[0] (A): key bad of Secret s is no base64"},
 	    {",'env':[{'name':'A','valueFrom':{'fieldRef':{'fieldPath':'metadata.name'}}}]",
 	     "[{'name':'A','valueFrom':{'fieldRef':{'fieldPath':'metadata.name'}}}]"},
