@@ -76,8 +76,8 @@ static void queue_event(struct agent *a, const struct tale *t, const char *messa
 	}
 	e = mem_new(struct waiting_event);
 	*e = (struct waiting_event){ .ns = str_dup(t->ns), .pod = str_dup(t->pod), .uid = str_dup(t->uid), .node = str_dup(t->node),
-				     .workload = str_dup(t->workload), .message = str_dup(message), .reason = t->kube_reason, .warning = t->warning,
-				     .at = loop_wall(a->loop) };
+				     .workload = str_dup(t->workload), .message = str_dup(message), .reason = t->kube_reason,
+				     .warning = t->warning, .at = loop_wall(a->loop) };
 	list_add_tail(&a->events, &e->link);
 	a->event_count++;
 	tell_send_events(a);

@@ -33,7 +33,8 @@ static const struct {
     {"ConfigMap/shop/c", "{'data':{'a':'one','b':'$(a) $$ $','1bad':'x','dot.name':'d'},'binaryData':{'bin':'AAEC'}}"},
     {"ConfigMap/shop/d", "{'data':{'a':'two'}}"},
     {"ConfigMap/shop/evil", "{'data':{'..':'x'}}"},
-    {"Secret/shop/s", "{'data':{'p':'JHt9JChhKQ==','nul':'YQBi','latin':'6Q==','tail':'/4CAgICAgICAgICAgIA=','snow':'4piD','half':'4pg=','bad':'*'}}"},
+    {"Secret/shop/s",
+     "{'data':{'p':'JHt9JChhKQ==','nul':'YQBi','latin':'6Q==','tail':'/4CAgICAgICAgICAgIA=','snow':'4piD','half':'4pg=','bad':'*'}}"},
     {"Secret/shop/q", "{'data':{'p':'cXE=','r':'cnI='}}"},
 };
 
