@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import stat
 import subprocess
+import uuid
 
 from stage import check_healthy, stage, wait_for
 
@@ -50,6 +51,17 @@ def bundles(n):
         return sorted(os.listdir(n.path('bundles')))
     except FileNotFoundError:
         return []
+
+
+def plant_bundle(n, marker):
+    name = str(uuid.uuid4())
+    os.makedirs(n.path('bundles', name, 'v'))
+    with open(n.path('bundles', name, 'v', 'file'), 'w') as f:
+        f.write('left behind')
+    if marker:
+        with open(n.path('bundles', name, '.edge-healer-bundle'), 'w') as f:
+            f.write(name)
+    return name
 
 
 def change_secret(c, name, **values):
@@ -162,8 +174,10 @@ def test_missing_and_deleted_objects_are_told_by_readiness(c):
     wait_for(lambda: readiness(n)['ready'], 10, 'ready again')
     wait_for(lambda: len(events('OfflineReady')) == 1, 15, 'an Event on the ReplicaSet')
     n.parts['healer'].kill()
+    marked, foreign = plant_bundle(n, marker=True), plant_bundle(n, marker=False)
     n.start_healer()
     c.wait_whole()
+    assert bundles(n) == [foreign], 'what no copy owns is removed if it is provably ours: %s, %s' % (marked, bundles(n))
     wait_for(lambda: n.metric('edge_healer_workloads_ready') == 1, 20, 'looked at after the start')
     assert len(events('NotOfflineReady')) == 1 and len(events('OfflineReady')) == 1, 'a start tells nothing'
 
