@@ -34,6 +34,7 @@ bool json_is_str(const json_object *o);
 
 /* Building. The setters own what they are given. */
 json_object *json_new_object(void);
+json_object *json_ref(const json_object *o);		/* one more owner of the same value; NULL → NULL */
 json_object *json_new_array(void);
 json_object *json_copy(const json_object *o);		/* deep; NULL → NULL */
 void json_set(json_object *o, const char *key, json_object *value);
@@ -48,6 +49,12 @@ void json_remove_at(json_object *array, size_t i);
 const char *json_text(const json_object *o);		/* compact; borrowed until the object changes */
 const char *json_text_pretty(const json_object *o);
 const char *json_str(const json_object *o);		/* of a string value, else NULL */
+
+/* Overwrite every text below `o` (not the keys): what the parser kept of a Secret. Its value is void afterwards. NULL-safe. */
+void json_wipe(json_object *o);
+/* Overwrite what json_text() returned. */
+void json_wipe_text(const char *text);
+void json_wipe_putp(json_object **o);	/* cleanup(): json_wipe() and json_putp() */
 
 /* Iterate an object's fields in order:
  *	struct json_iter it = json_iter(o);

@@ -24,6 +24,9 @@ void *mem_try(size_t n, size_t size);
 /* Grow `p` to n * size bytes; never NULL (aborts). */
 void *mem_resize(void *p, size_t n, size_t size);
 
+/* Wipe `size` bytes, then free. NULL-safe. For what must not be found in memory afterwards. */
+void secret_free(void *p, size_t size);
+
 void freep(void *p);			/* cleanup(freep) for anything that free() frees */
 void fd_closep(int *fd);		/* cleanup(fd_closep); ignores negatives */
 

@@ -25,4 +25,6 @@ static inline void metric_inc(enum metric_id id) { metric_add(id, 0, 1); }
 /* Text exposition: Prometheus 0.0.4, or OpenMetrics 1.0 (with # EOF and unsuffixed counter names). Includes process_* and
  * edge_healer_build_info. */
 void metric_render(struct buf *out, bool openmetrics, const char *version);
+/* Series with labels that no closed list holds: `fn` appends them, with their HELP and TYPE, at each rendering. NULL: none. */
+void metric_set_more(void (*fn)(void *arg, struct buf *out), void *arg);
 void metric_fini(void);

@@ -37,6 +37,7 @@ struct buf {
 };
 #define BUF_INIT { NULL, 0, 0 }
 void buf_fini(struct buf *b);
+void buf_wipe(struct buf *b);				/* buf_fini() of what nobody may find in memory */
 void buf_clear(struct buf *b);				/* keeps the memory */
 void buf_add(struct buf *b, const void *data, size_t n);
 void buf_adds(struct buf *b, const char *s);

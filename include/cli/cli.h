@@ -49,6 +49,7 @@ int cli_agent(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_members(int argc, char **argv);
 int cli_pods(int argc, char **argv);
+int cli_readiness(int argc, char **argv);
 int cli_claims(int argc, char **argv);
 int cli_history(int argc, char **argv);
 int cli_render(int argc, char **argv);

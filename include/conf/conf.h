@@ -35,6 +35,7 @@ struct conf {
 
 	char *store_path, *store_key_file;
 	char *http_listen, *http_token_file;
+	int metrics_offline_ready;	/* 0 or 1 */
 
 	char *kubelet_static_pod_path, *kubelet_cgroup_root, *kubelet_pod_logs, *kubelet_bundle_dir, *kubelet_healthz;
 	char *kubelet_boot_id_file;

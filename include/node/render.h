@@ -1,16 +1,24 @@
 /* node/render.h — a Pod (or a ReplicaSet's template) as a self-contained static pod, or the reason why not
  *
- * What kubelet accepts as a static pod is in test/data/static-pods.json (a real kubelet 1.36) and, for references to API
- * objects, in Kubernetes' feature PreventStaticPodAPIReferences (since 1.34).
+ * What kubelet accepts as a static pod is in test/data/static-pods.json (a real kubelet 1.36) and, for references to
+ * API objects, in Kubernetes' feature PreventStaticPodAPIReferences (since 1.34).
  */
 #pragma once
 #include <stddef.h>
 #include "base/json.h"
 #include "base/uuid.h"
 #include "model/plan.h"
+#include "model/ref.h"
 #include "model/resource.h"
 
 enum { RENDER_E_REFUSED = 1 };		/* cannot be made self-contained: `reason` says what and where */
+
+struct bundle;
+
+/* What is known of a ConfigMap or Secret. UNKNOWN: it may exist or not, *out_why says why that is not known. */
+enum render_lookup { LOOKUP_FOUND, LOOKUP_MISSING, LOOKUP_UNKNOWN };
+typedef enum render_lookup (*render_lookup_fn)(void *arg, const struct ref *r, const json_object **out_object,
+					       const char **out_why);
 
 struct render_params {
 	const char *node;		/* where it will run: part of the pod's final name */
@@ -19,14 +27,23 @@ struct render_params {
 	const struct resources *capacity;	/* NULL = do not compare requests with it */
 	const char *const *images;	/* present on the node; NULL = not known, not checked */
 	size_t image_count;
+
+	const char *ns;			/* where a template without metadata.namespace lives; NULL = "default" */
+	render_lookup_fn lookup;	/* NULL = whoever needs a ConfigMap or Secret is refused; what it finds is borrowed */
+	void *lookup_arg;
+	const char *bundle_dir;		/* on the host; with lookup */
+	struct bundle *bundle;		/* the files to write are added here; NULL = none are wanted */
 };
 
-/* Render. 0 and *out_pod (owned by the caller), or RENDER_E_REFUSED and `reason`. The input is not changed. */
+/* Render. 0 and *out_pod (owned by the caller), or RENDER_E_REFUSED and `reason`. The input is not changed. With a
+ * lookup the pod may hold the values of Secrets: json_wipe_putp() it. On refusal params->bundle may be filled in part.
+ * */
 int render_static_pod(const json_object *pod, const struct render_params *params, json_object **out_pod,
 		      char reason[REASON_SIZE]);
 
-/* Only the question whether a template (spec.template of a ReplicaSet) can be rendered: 0 or RENDER_E_REFUSED. */
-int render_check_template(const json_object *tmpl, char reason[REASON_SIZE]);
+/* Only the question whether a template (spec.template of a ReplicaSet) can be rendered: 0 or RENDER_E_REFUSED. Of the
+ * params only ns and lookup are used; NULL = neither. */
+int render_check_template(const json_object *tmpl, const struct render_params *params, char reason[REASON_SIZE]);
 
 /* The Pod that a ReplicaSet's template describes, named `name`; owned by the caller. */
 json_object *render_pod_of_template(const json_object *tmpl, const char *ns, const char *name, const char *uid);

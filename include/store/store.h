@@ -18,6 +18,7 @@
 #include "model/copy.h"
 #include "model/plan.h"
 #include "model/pod.h"
+#include "model/ref.h"
 
 struct store;
 
@@ -47,6 +48,36 @@ int store_put_pod(struct store *s, const struct pod *p);
 int store_delete_pod(struct store *s, const char *uid);
 /* Ownership of the pod moves to fn; `constraints` is the text it was shared under, or NULL: the caller sets p->constraints. */
 int store_each_pod(struct store *s, void (*fn)(void *arg, struct pod *p, const char *constraints), void *arg);
+
+/* ---- ConfigMaps and Secrets ---- */
+
+struct seal;
+enum { STORE_E_NO_KEY = 1, STORE_E_FORGED };	/* why a sealed row does not open */
+
+struct object_row {
+	struct ref ref;
+	int64_t version;		/* resourceVersion */
+	bool gone;			/* known not to exist; no document */
+	const void *doc;		/* JSON text, not terminated; of a Secret in the clear: wipe what you copy of it */
+	size_t len;
+	int state;			/* 0, or why a Secret could not be opened: then there is no document */
+};
+typedef void (*store_object_fn)(void *arg, const struct object_row *row);	/* the row is borrowed */
+
+/* The keys for Secrets; moves in, the former ones are freed. NULL: no Secret can be written or read. */
+void store_set_seal(struct store *s, struct seal *seal);
+bool store_has_seal(const struct store *s);
+int store_put_object(struct store *s, const struct object_row *row);	/* a Secret without keys: -ENOKEY */
+int store_delete_object(struct store *s, const struct ref *ref);
+int store_get_object(struct store *s, const struct ref *ref, store_object_fn fn, void *arg);	/* fn runs once, or not at all */
+int store_each_object(struct store *s, store_object_fn fn, void *arg);
+/* Seal anew what another than the first key sealed, in one durable transaction of its own. */
+int store_reseal(struct store *s, int *out_sealed, int *out_unreadable);
+
+/* ---- the last told readiness of ReplicaSets, by uid ---- */
+int store_put_readiness(struct store *s, const char *uid, bool ready, const char *reason);
+int store_delete_readiness(struct store *s, const char *uid);
+int store_each_readiness(struct store *s, void (*fn)(void *arg, const char *uid, bool ready, const char *reason), void *arg);
 
 /* ---- claims and copies ---- */
 int store_put_claim(struct store *s, const struct claim *c);

@@ -58,6 +58,13 @@ void agent_refresh_heal(struct agent *a)
 	heal_set_conf(a->heal, &h);
 }
 
+bool agent_wants_namespace(const struct agent *a, const char *ns)
+{
+	struct heal_conf h = heal_conf_of(a);
+
+	return heal_wants_namespace(&h, ns);
+}
+
 static void apply_log(const struct conf *c)
 {
 	log_setup(LOG_LEVEL_INFO, c->log_format == CONF_LOG_JSON ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
@@ -135,6 +142,8 @@ void agent_reload(struct agent *a)
 	apply_log(fresh);
 	agent_refresh_heal(a);
 	agent_gate_reload(a);
+	secrets_open(a);
+	(void)objects_load(a);
 	gossip_tags_soon(a);
 	think_soon(a);
 	log_info(LOG_CONF, "reloaded", "mode=%s", fresh->mode == CONF_MODE_OBSERVE ? "observe" : "heal");
@@ -240,10 +249,17 @@ static int start_all(struct agent *a)
 	a->think_timer = timer_new(a->loop, "think", on_think_due, a);
 	a->idle_timer = timer_new(a->loop, "idle", on_idle, a);
 	(void)local_new(a);
-	r = mirror_load(a);
+	objects_new(a);
+	secrets_open(a);
+	images_load(a);
+	r = readiness_load(a);
+	r = r < 0 ? r : objects_load(a);
+	r = r < 0 ? r : mirror_load(a);
 	h = heal_conf_of(a);
 	a->heal = heal_new(&h);
 	r = r < 0 ? r : copies_load(a);
+	if (r == 0)
+		bundles_load(a);
 	r = r < 0 ? r : start_web(a);
 	r = r < 0 ? r : uplink_new(a);
 	r = r < 0 ? r : gossip_new(a);
@@ -281,6 +297,7 @@ int agent_new(const struct agent_params *params, struct conf *conf, struct agent
 	list_init(&a->node_ops);
 	list_init(&a->silences);
 	apply_log(conf);
+	secrets_harden();
 	r = start_all(a);
 	if (r < 0) {
 		a->conf = NULL;		/* stays the caller's */
@@ -307,6 +324,9 @@ void agent_free(struct agent *a)
 	io_free(a->config_io);
 	timer_free(a->config_timer);
 	fd_closep(&a->config_fd);
+	objects_free(a);
+	readiness_free(a);
+	images_free(a);
 	if (a->view)
 		mirror_free(a);
 	uplink_free(a);

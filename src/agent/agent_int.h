@@ -10,6 +10,7 @@
 #include "kube/watch.h"
 #include "model/view.h"
 #include "node/gate.h"
+#include "node/render.h"
 #include "node/machine.h"
 #include "serf/client.h"
 #include "store/store.h"
@@ -133,6 +134,13 @@ struct agent {
 	int event_count;
 	struct op *event_op;
 
+	struct objects *objects;		/* ConfigMaps, Secrets, and what templates need */
+	struct images *images;			/* of this node */
+	struct readiness *readiness;
+	/* Why nothing could be restored here offline, whatever the workload; NULL = nothing known. Static text; whoever sets it
+	 * calls readiness_soon(). */
+	const char *node_fault;
+
 	struct web *web;
 	char *http_token;
 	struct timer *idle_timer;
@@ -215,6 +223,7 @@ void local_free_all(struct agent *a);
 void think_soon(struct agent *a);		/* in the next round of the loop */
 void think_now(struct agent *a);
 void think_note_clock(struct agent *a);
+bool agent_wants_namespace(const struct agent *a, const char *ns);	/* heal.namespaces */
 bool agent_may_act(const struct agent *a);	/* false in mode observe */
 void agent_refresh_heal(struct agent *a);	/* hand the configuration (and the site our Node names) to heal/ */
 
@@ -231,12 +240,52 @@ void copies_restore(struct agent *a, const struct action *const *acts, size_t n)
 void copy_end(struct agent *a, const struct action *act);	/* ACTION_WITHDRAW, ACTION_DROP */
 void copies_count(const struct agent *a);
 
+/* objects.c: the ConfigMaps and Secrets that templates refer to */
+void objects_new(struct agent *a);
+int objects_load(struct agent *a);		/* what the store holds; again after other keys were read */
+void objects_free(struct agent *a);
+void objects_start(struct agent *a);		/* the link is there and the mirror in sync */
+void objects_stop(struct agent *a);
+void objects_soon(struct agent *a);
+void objects_note(struct agent *a, struct workload *w, const json_object *rs);	/* sets w->refusal */
+void objects_forget(struct agent *a, const char *workload_uid);
+/* For render_params; what it finds is kept until objects_forget_docs(), which wipes it. `arg` is the agent. */
+enum render_lookup objects_lookup(void *arg, const struct ref *ref, const json_object **out_object, const char **out_why);
+void objects_forget_docs(struct agent *a);
+void objects_count(const struct agent *a, size_t *out_config_maps, size_t *out_secrets);
+
+/* secrets.c */
+void secrets_open(struct agent *a);		/* read the key file; logs what is wrong with it */
+void secrets_harden(void);			/* no core dumps */
+
+/* bundles.c: the files of copies */
+struct bundle;
+int bundles_write(struct agent *a, const struct copy *c, const struct bundle *b);	/* 0 or -errno, logged */
+void bundles_remove(struct agent *a, const struct copy *c);
+void bundles_load(struct agent *a);		/* after the copies: remove what belongs to none */
+
+/* images.c: what this node has */
+enum image_presence { IMAGE_THERE, IMAGE_ABSENT, IMAGE_NOT_LISTED };
+void images_load(struct agent *a);
+void images_free(struct agent *a);
+void images_note_node(struct agent *a, const json_object *node);	/* our own Node object */
+enum image_presence images_has(const struct agent *a, const char *name);	/* of image_name() */
+
+/* readiness.c */
+int readiness_load(struct agent *a);
+void readiness_free(struct agent *a);
+void readiness_soon(struct agent *a);		/* something it depends on may have changed */
+void readiness_forget(struct agent *a, const char *workload_uid);
+json_object *readiness_counts(const struct agent *a);	/* for /v1/status; the caller owns it */
+void readiness_show(void *arg, const struct web_request *rq, struct web_response *rs);	/* GET /v1/readiness */
+
 /* tell.c: log line + history row + Kubernetes Event, together */
 struct tale {
 	const char *event;		/* stable word: "restored", "refused", … */
 	const char *kube_reason;	/* CamelCase reason of a Kubernetes Event; NULL = none */
 	bool warning;
 	const char *ns, *pod, *uid, *node;	/* may be NULL */
+	const char *workload;		/* instead of a pod: the ReplicaSet it is about */
 };
 void tell(struct agent *a, const struct tale *t, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void tell_send_events(struct agent *a);

@@ -3,7 +3,7 @@
  * Happy path of a batch (all pods that one plan gives to this node):
  *   1. dotfiles of all manifests; one durable transaction: intent, claim and copy row of each (state claimed)
  *   2. the claims are told
- *   3. fsync and rename of each manifest; one fsync of the folder (state starting)
+ *   3. the files of ConfigMaps and Secrets (bundles.c); fsync and rename of each manifest; one fsync of the folder (state starting)
  *   4. their pod cgroups are looked at every PROOF_MS until populated (state running)
  *   5. later: the file is removed (state dropping) and the row goes when the pod's cgroup is gone
  *
@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "kube/codec.h"
+#include "node/bundle.h"
 #include "node/cgroup.h"
 #include "node/manifest.h"
 #include "node/render.h"
@@ -80,6 +81,7 @@ static void copy_forget(struct agent *a, struct copy *c)
 	fault_pass(FAULT_DROP_GONE);
 	if (store_batch_begin(a) == 0 && store_delete_copy(a->store, c->pod_uid) < 0)
 		a->store_failed = true;
+	bundles_remove(a, c);
 	(void)map_remove(a->copies, c->pod_uid);
 	copy_free(c);
 	copies_count(a);
@@ -279,7 +281,8 @@ static void on_proof_due(void *arg)
 
 struct restore {
 	struct copy *c;
-	json_object *pod;		/* rendered */
+	json_object *pod;		/* rendered; may hold values of Secrets */
+	struct bundle bundle;		/* its files */
 	struct intent intent;
 	int result;
 	char reason[REASON_SIZE];
@@ -300,7 +303,9 @@ static int restore_render(struct agent *a, struct restore *r, struct map *docs, 
 	const struct workload *w = view_workload(a->view, p->owner);
 	json_object *tmpl = template_of(a, docs, p->owner);
 	cleanup(json_putp) json_object *pod = NULL;
-	struct render_params params = { .node = a->self, .original_uid = p->uid, .epoch = act->epoch };
+	struct render_params params = { .node = a->self, .original_uid = p->uid, .epoch = act->epoch,
+					.lookup = objects_lookup, .lookup_arg = a, .bundle_dir = a->conf->kubelet_bundle_dir,
+					.bundle = &r->bundle };
 	struct copy *c = r->c;
 	char file[MANIFEST_NAME_SIZE], uid[UUID_TEXT_SIZE];
 
@@ -443,8 +448,10 @@ static size_t batch_render(struct agent *a, struct restore *items, const struct 
 			     "reason=\"%s\"", it->reason);
 			heal_on_restore_failed(a->heal, p->uid, loop_now(a->loop));
 		}
+		bundle_fini(&it->bundle);
 		copy_free(it->c);
 	}
+	objects_forget_docs(a);
 	docs_free(docs);
 	return kept;
 }
@@ -468,11 +475,17 @@ static int batch_run(struct agent *a, struct restore *items, size_t n)
 	}
 	fault_pass(FAULT_RESTORE_TELL);
 	batch_claim(a, items, n);
+	fault_pass(FAULT_RESTORE_BUNDLE);
+	for (size_t i = 0; i < n; i++)
+		if (files[i].result == 0)
+			files[i].result = bundles_write(a, items[i].c, &items[i].bundle);
 	fault_pass(FAULT_RESTORE_PUBLISH);
 	(void)manifest_publish(dir, files, n);
 	fault_pass(FAULT_RESTORE_CLOSE);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		items[i].result = files[i].result;
+		json_wipe_text(files[i].text);
+	}
 	batch_finish(a, items, n);
 	return 0;
 }
@@ -489,7 +502,8 @@ void copies_restore(struct agent *a, const struct action *const *acts, size_t n)
 			heal_on_restore_failed(a->heal, items[i].c->pod_uid, loop_now(a->loop));
 			copy_free(items[i].c);
 		}
-		json_putp(&items[i].pod);
+		bundle_fini(&items[i].bundle);
+		json_wipe_putp(&items[i].pod);
 	}
 	if (r < 0) {
 		a->store_failed = true;

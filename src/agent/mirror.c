@@ -16,7 +16,6 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "kube/codec.h"
-#include "node/render.h"
 
 static const char *const watch_paths[] = {
 	[WATCH_NODES] = "/api/v1/nodes",
@@ -105,6 +104,8 @@ static void put_node(struct agent *a, const json_object *o, uint32_t generation,
 		known->generation = generation;
 		return;
 	}
+	if (n->name == a->self)
+		images_note_node(a, o);
 	if (persist && store_batch_begin(a) == 0) {
 		json_object *doc = json_copy(o);
 
@@ -114,14 +115,6 @@ static void put_node(struct agent *a, const json_object *o, uint32_t generation,
 		json_putp(&doc);
 	}
 	view_put_node(a->view, take(n));
-}
-
-static void judge_template(struct workload *w, const json_object *o)
-{
-	char reason[REASON_SIZE];
-
-	if (render_check_template(json_get(o, "spec.template"), reason) != 0)
-		w->refusal = intern(reason);
 }
 
 static void put_workload(struct agent *a, const json_object *o, uint32_t generation, bool persist)
@@ -140,7 +133,7 @@ static void put_workload(struct agent *a, const json_object *o, uint32_t generat
 		known->generation = generation;
 		return;
 	}
-	judge_template(w, o);
+	objects_note(a, w, o);
 	if (persist && store_batch_begin(a) == 0) {
 		json_object *doc = json_copy(o);
 
@@ -185,6 +178,7 @@ static void remove_workload(struct agent *a, const char *uid)
 {
 	if (store_batch_begin(a) == 0)
 		wrote(a, store_delete_doc(a->store, STORE_WORKLOAD, uid));
+	objects_forget(a, uid);
 	view_remove_workload(a->view, uid);
 }
 
@@ -254,6 +248,7 @@ static void on_object(void *arg, enum kube_change change, json_object *o)
 		return;
 	think_soon(a);
 	gossip_tags_soon(a);
+	readiness_soon(a);
 }
 
 static void on_synced(void *arg, const char *version)
@@ -276,6 +271,8 @@ static void on_synced(void *arg, const char *version)
 	gate_list_fetch(a);
 	agent_refresh_heal(a);		/* our Node may name another site now */
 	local_is_online(a);
+	objects_start(a);
+	readiness_soon(a);
 	log_info(LOG_KUBE, "mirror in sync", "nodes=%zu replicasets=%zu pods=%zu", map_count(a->view->nodes),
 		 map_count(a->view->workloads), map_count(a->view->pods));
 	think_soon(a);
@@ -321,6 +318,7 @@ static void watch_new(struct agent *a, enum watch_kind kind)
 
 void mirror_start(struct agent *a)
 {
+	objects_stop(a);
 	for (int i = 0; i < WATCH_COUNT; i++) {
 		if (!a->watches[i].watch)
 			watch_new(a, (enum watch_kind)i);
@@ -333,6 +331,7 @@ void mirror_start(struct agent *a)
 
 void mirror_stop(struct agent *a)
 {
+	objects_stop(a);
 	for (int i = 0; i < WATCH_COUNT; i++)
 		if (a->watches[i].watch)
 			kube_watch_stop(a->watches[i].watch);

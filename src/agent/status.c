@@ -115,10 +115,14 @@ static void on_metrics(void *arg, const struct web_request *rq, struct web_respo
 {
 	const struct agent *a = arg;
 	bool open = rq->accept && strstr(rq->accept, "application/openmetrics-text");
+	size_t config_maps, secrets;
 
 	metric_set(METRIC_MIRROR_OBJECTS, 0, (double)map_count(a->view->pods));
 	metric_set(METRIC_MIRROR_OBJECTS, 1, (double)map_count(a->view->workloads));
 	metric_set(METRIC_MIRROR_OBJECTS, 2, (double)map_count(a->view->nodes));
+	objects_count(a, &config_maps, &secrets);
+	metric_set(METRIC_MIRROR_OBJECTS, 3, (double)config_maps);
+	metric_set(METRIC_MIRROR_OBJECTS, 4, (double)secrets);
 	metric_set(METRIC_MIRROR_AGE, 0, mono_is_set(a->mirror_confirmed)
 						 ? (double)mono_since_ms(loop_now(a->loop), a->mirror_confirmed) / 1e3
 						 : -1);
@@ -257,6 +261,7 @@ static void on_status(void *arg, const struct web_request *rq, struct web_respon
 	json_set_i64(o, "copies", (int64_t)map_count(a->copies));
 	json_set_bool(o, "coldBoot", a->cold_boot);
 	json_set(o, "lease", lease_json(a));
+	json_set(o, "readiness", readiness_counts(a));
 	heal_each_suspect(a->heal, add_suspect, suspects);
 	heal_each_loss(a->heal, add_loss, &(struct loss_ctx){ a, losses });
 	json_set(o, "suspects", suspects);
@@ -433,6 +438,7 @@ const struct web_route agent_routes[] = {
 	{ "GET", "/v1/members", on_members, "the nodes as gossip shows them" },
 	{ "GET", "/v1/pods", on_pods, "mirrored pods; ?node= ?namespace=" },
 	{ "GET", "/v1/claims", on_claims, "who restores what; our copies" },
+	{ "GET", "/v1/readiness", readiness_show, "what could be restored here offline, or why not; ?namespace=" },
 	{ "GET", "/v1/history", on_history, "what happened; ?limit= ?for=POD|NODE" },
 	{ "POST", "/v1/serf-event", on_serf_event, "a hint: look at the members now" },
 };

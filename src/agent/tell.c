@@ -14,7 +14,7 @@
 
 struct waiting_event {
 	struct list link;
-	char *ns, *pod, *uid, *node, *message;
+	char *ns, *pod, *workload, *uid, *node, *message;
 	const char *reason;
 	bool warning;
 	struct wall at;
@@ -25,6 +25,7 @@ static void waiting_free(struct waiting_event *e)
 	list_remove(&e->link);
 	free(e->ns);
 	free(e->pod);
+	free(e->workload);
 	free(e->uid);
 	free(e->node);
 	free(e->message);
@@ -56,7 +57,9 @@ void tell_send_events(struct agent *a)
 	if (!e || a->event_op || a->link.state != LINK_ONLINE || !agent_may_act(a))
 		return;
 	p = (struct kube_event_params){
-		.api_version = "v1", .kind = e->pod ? "Pod" : "Node", .ns = e->ns, .name = e->pod ? e->pod : e->node,
+		.api_version = e->workload ? "apps/v1" : "v1", .ns = e->ns,
+		.kind = e->workload ? "ReplicaSet" : e->pod ? "Pod" : "Node",
+		.name = e->workload ? e->workload : e->pod ? e->pod : e->node,
 		.uid = e->uid, .type = e->warning ? "Warning" : "Normal", .reason = e->reason, .message = e->message,
 		.instance = a->self, .at = e->at,
 	};
@@ -73,8 +76,8 @@ static void queue_event(struct agent *a, const struct tale *t, const char *messa
 	}
 	e = mem_new(struct waiting_event);
 	*e = (struct waiting_event){ .ns = str_dup(t->ns), .pod = str_dup(t->pod), .uid = str_dup(t->uid), .node = str_dup(t->node),
-				     .message = str_dup(message), .reason = t->kube_reason, .warning = t->warning,
-				     .at = loop_wall(a->loop) };
+				     .workload = str_dup(t->workload), .message = str_dup(message), .reason = t->kube_reason,
+				     .warning = t->warning, .at = loop_wall(a->loop) };
 	list_add_tail(&a->events, &e->link);
 	a->event_count++;
 	tell_send_events(a);
@@ -82,8 +85,8 @@ static void queue_event(struct agent *a, const struct tale *t, const char *messa
 
 static void write_history(struct agent *a, const struct tale *t, const char *detail)
 {
-	struct history_row row = { .at = loop_wall(a->loop), .event = t->event, .ns = t->ns, .pod = t->pod, .node = t->node,
-				   .detail = detail };
+	struct history_row row = { .at = loop_wall(a->loop), .event = t->event, .ns = t->ns, .pod = t->pod ? t->pod : t->workload,
+				   .node = t->node, .detail = detail };
 
 	if (store_batch_begin(a) == 0 && store_add_history(a->store, &row) < 0)
 		a->store_failed = true;
@@ -92,15 +95,15 @@ static void write_history(struct agent *a, const struct tale *t, const char *det
 void tell(struct agent *a, const struct tale *t, const char *fmt, ...)
 {
 	cleanup(buf_fini) struct buf detail = BUF_INIT;
-	const char *slash = t->ns && t->pod ? "/" : "";
+	const char *name = t->pod ? t->pod : t->workload, *slash = t->ns && name ? "/" : "";
 	va_list ap;
 
 	va_start(ap, fmt);
 	buf_addv(&detail, fmt, ap);
 	va_end(ap);
 	buf_adds(&detail, "");
-	log_info(LOG_HEAL, t->event, "%s%s%s%s%s%s%s%s", t->pod ? "pod=" : "", str_or(t->ns, ""), slash, str_or(t->pod, ""),
-		 t->node ? " node=" : "", str_or(t->node, ""), detail.len ? " " : "", detail.data);
+	log_info(LOG_HEAL, t->event, "%s%s%s%s%s%s%s%s", t->pod ? "pod=" : name ? "replicaset=" : "", str_or(t->ns, ""), slash,
+		 str_or(name, ""), t->node ? " node=" : "", str_or(t->node, ""), detail.len ? " " : "", detail.data);
 	write_history(a, t, detail.data);
 	if (t->kube_reason)
 		queue_event(a, t, detail.data);

@@ -12,6 +12,12 @@ void buf_fini(struct buf *b)
 	*b = (struct buf)BUF_INIT;
 }
 
+void buf_wipe(struct buf *b)
+{
+	secret_free(b->data, b->cap);
+	*b = (struct buf)BUF_INIT;
+}
+
 void buf_clear(struct buf *b)
 {
 	b->len = 0;

@@ -13,8 +13,11 @@ void json_putp(json_object **o)
 
 static void tokener_freep(json_tokener **t)
 {
-	if (*t)
-		json_tokener_free(*t);
+	if (!*t)
+		return;
+	if ((*t)->pb && (*t)->pb->size > 0)	/* its last texts: they may be a Secret's */
+		explicit_bzero((*t)->pb->buf, (size_t)(*t)->pb->size);
+	json_tokener_free(*t);
 }
 
 int json_parse(const char *text, size_t n, json_object **out_value)
@@ -219,4 +222,33 @@ bool json_iter_next(struct json_iter *it)
 	it->key = lh_entry_k(e);
 	it->value = lh_entry_v(e);
 	return true;
+}
+
+json_object *json_ref(const json_object *o)
+{
+	return o ? json_object_get((json_object *)o) : NULL;
+}
+
+/* Depth is bounded by the parser (JSON_DEPTH_MAX), or by what we built ourselves. */
+void json_wipe(json_object *o)
+{
+	struct json_iter it = json_iter(o);
+
+	if (json_is_str(o))
+		explicit_bzero((char *)(uintptr_t)json_object_get_string(o), (size_t)json_object_get_string_len(o));
+	for (size_t i = 0; i < json_len(o); i++)
+		json_wipe(json_at(o, i));
+	while (json_iter_next(&it))
+		json_wipe(it.value);
+}
+
+void json_wipe_text(const char *text)
+{
+	explicit_bzero((char *)(uintptr_t)text, strlen(text));
+}
+
+void json_wipe_putp(json_object **o)
+{
+	json_wipe(*o);
+	json_putp(o);
 }

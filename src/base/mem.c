@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <unistd.h>
+#include <string.h>
 
 static void *mem_checked(void *p, size_t n, size_t size)
 {
@@ -37,4 +38,12 @@ void fd_closep(int *fd)
 {
 	if (*fd >= 0)
 		(void)close(*fd);
+}
+
+void secret_free(void *p, size_t size)
+{
+	if (!p)
+		return;
+	explicit_bzero(p, size);
+	free(p);
 }

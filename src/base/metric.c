@@ -198,10 +198,20 @@ static void add_process(struct buf *b, bool openmetrics)
 	add_memory(b, openmetrics);
 }
 
+static struct { void (*fn)(void *arg, struct buf *out); void *arg; } more;
+
+void metric_set_more(void (*fn)(void *arg, struct buf *out), void *arg)
+{
+	more.fn = fn;
+	more.arg = arg;
+}
+
 void metric_render(struct buf *out, bool openmetrics, const char *version)
 {
 	for (int i = 0; i < METRIC_COUNT; i++)
 		add_row(out, (enum metric_id)i, openmetrics);
+	if (more.fn)
+		more.fn(more.arg, out);
 	add_process(out, openmetrics);
 	add_head(out, "edge_healer_build_info", "gauge", "1, with the version as a label", openmetrics);
 	buf_addf(out, "edge_healer_build_info{version=\"%s\"} 1\n", version);

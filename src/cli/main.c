@@ -18,12 +18,16 @@ const struct cli_verb cli_verbs[] = {
 	{ "members", "", "the nodes as gossip shows them, and what they bid with", cli_members, CLIENT_HELP },
 	{ "pods", "[--node NODE] [--namespace NS]", "mirrored pods, and whether they can be restored offline", cli_pods,
 	  CLIENT_HELP "      --node NODE    only on this node\n  -n, --namespace NS only in this namespace\n" },
+	{ "readiness", "[--namespace NS]", "what this node could restore while the API server is away, or why not", cli_readiness,
+	  CLIENT_HELP "  -n, --namespace NS only in this namespace\n" },
 	{ "claims", "", "who restores what; the copies on this node", cli_claims, CLIENT_HELP },
 	{ "history", "[POD|NODE] [--limit N]", "what happened, newest first", cli_history,
 	  CLIENT_HELP "      --limit N      at most N rows (default 100)\n" },
-	{ "render", "--node NAME [--image NAME]... < pod.json", "a Pod as a self-contained static pod, or exit 3 and why not",
-	  cli_render,
+	{ "render", "--node NAME [--objects FILE] [--image NAME]... < pod.json",
+	  "a Pod as a self-contained static pod, or exit 3 and why not", cli_render,
 	  "      --node NAME    where it will run\n"
+	  "      --objects FILE ConfigMaps and Secrets (YAML or JSON) to take values from; what is not in it is missing\n"
+	  "      --bundle-dir DIR   where the files of a copy would be (default /var/lib/edge-healer/bundles)\n"
 	  "      --image NAME   an image that is on the node (repeatable; none given: not checked)\n"
 	  "      --cpu QUANTITY, --memory QUANTITY   what the node has (default: this machine)\n"
 	  "      --epoch N      of the claim (default 1)\n" },

@@ -1,19 +1,29 @@
-/* render.c — edge-healer render: a Pod on stdin, a static pod on stdout */
+/* render.c — edge-healer render: a Pod on stdin, a static pod on stdout
+ *
+ * With --objects the ConfigMaps and Secrets of a file are what the API server has: the pod's values come from there, what is not
+ * in it is missing. The files that a copy would get are listed on stderr, without their contents.
+ */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "conf/document.h"
+#include "node/bundle.h"
 #include "node/machine.h"
 #include "node/manifest.h"
 #include "node/render.h"
 
-enum { IMAGES_MAX = 256 };
+#define BUNDLE_DIR_DEFAULT "/var/lib/edge-healer/bundles"
+
+enum { IMAGES_MAX = 256, OBJECTS_FILE_MAX = 64 * 1024 * 1024 };
 
 struct options {
-	const char *node;
+	const char *node, *objects, *bundle_dir;
 	const char *images[IMAGES_MAX];
 	size_t image_count;
 	struct resources capacity;
@@ -32,6 +42,10 @@ static int set_option(struct options *o, const char *name, const char *value)
 		o->node = value;
 	else if (str_eq(name, "--image") && o->image_count < IMAGES_MAX)
 		o->images[o->image_count++] = value;
+	else if (str_eq(name, "--objects"))
+		o->objects = value;
+	else if (str_eq(name, "--bundle-dir"))
+		o->bundle_dir = value;
 	else if (str_eq(name, "--cpu"))
 		return quantity_parse_milli(value, &o->capacity.cpu_milli) < 0 ? usage("--cpu: no quantity") : CLI_OK;
 	else if (str_eq(name, "--memory"))
@@ -74,13 +88,88 @@ static int read_stdin(struct buf *out)
 	return 0;
 }
 
+/* ---- objects from a file ---- */
+
+static bool is_object(const json_object *o, const struct ref *r)
+{
+	return str_eq(json_get_str(o, "kind"), ref_kind_name(r->kind)) && str_eq(json_get_str(o, "metadata.name"), r->name) &&
+	       str_eq(str_or(json_get_str(o, "metadata.namespace"), r->ns), r->ns);
+}
+
+/* The documents, and the items of those that are lists. */
+static enum render_lookup lookup(void *arg, const struct ref *r, const json_object **out_object, const char **out_why)
+{
+	const json_object *docs = arg;
+
+	(void)out_why;
+	for (size_t i = 0; i < json_len(docs); i++) {
+		const json_object *doc = json_at(docs, i), *items = json_is_array(doc) ? doc : json_get(doc, "items");
+
+		if (is_object(doc, r)) {
+			*out_object = doc;
+			return LOOKUP_FOUND;
+		}
+		for (size_t k = 0; k < json_len(items); k++)
+			if (is_object(json_at(items, k), r)) {
+				*out_object = json_at(items, k);
+				return LOOKUP_FOUND;
+			}
+	}
+	return LOOKUP_MISSING;
+}
+
+static int read_objects(const char *path, json_object **out_docs)
+{
+	cleanup(buf_wipe) struct buf text = BUF_INIT;
+	cleanup(buf_fini) struct buf why = BUF_INIT;
+	int r = file_read(path, OBJECTS_FILE_MAX, &text);
+
+	if (r < 0) {
+		fprintf(stderr, "edge-healer render: --objects %s: %s\n", path, strerror(-r));
+		return CLI_FAILED;
+	}
+	if (document_read(text.data ? text.data : "", text.len, out_docs, &why) < 0) {
+		fprintf(stderr, "edge-healer render: --objects %s: %s\n", path, str_or(why.data, "cannot be read"));
+		return CLI_FAILED;
+	}
+	return CLI_OK;
+}
+
+static void list_files(const struct bundle *b)
+{
+	for (size_t i = 0; i < b->count; i++)
+		fprintf(stderr, "%04o %8zu %s%s\n", (unsigned)b->items[i].mode, b->items[i].len, b->items[i].path,
+			b->items[i].is_dir ? "/" : "");
+}
+
+static int render(const struct options *o, const json_object *pod)
+{
+	cleanup(json_wipe_putp) json_object *docs = NULL, *out = NULL;
+	cleanup(bundle_fini) struct bundle bundle = { 0 };
+	struct render_params params = { .node = o->node, .epoch = (uint32_t)o->epoch, .capacity = &o->capacity,
+					.images = o->image_count ? o->images : NULL, .image_count = o->image_count,
+					.bundle_dir = str_or(o->bundle_dir, BUNDLE_DIR_DEFAULT), .bundle = &bundle };
+	char reason[REASON_SIZE];
+	int r = o->objects ? read_objects(o->objects, &docs) : CLI_OK;
+
+	if (r)
+		return r;
+	params.lookup = docs ? lookup : NULL;
+	params.lookup_arg = docs;
+	if (render_static_pod(pod, &params, &out, reason) != 0) {
+		fprintf(stderr, "%s\n", reason);
+		return CLI_REFUSED;
+	}
+	printf("%s\n", json_text_pretty(out));
+	list_files(&bundle);
+	return CLI_OK;
+}
+
 int cli_render(int argc, char **argv)
 {
 	struct options o = { .capacity = machine_capacity(), .epoch = 1 };
-	cleanup(json_putp) json_object *pod = NULL, *out = NULL;
+	cleanup(json_putp) json_object *pod = NULL;
 	cleanup(buf_fini) struct buf text = BUF_INIT;
-	struct render_params params;
-	char reason[REASON_SIZE];
 	int r = parse(argc, argv, &o);
 
 	if (r)
@@ -89,12 +178,5 @@ int cli_render(int argc, char **argv)
 		fprintf(stderr, "edge-healer render: stdin is not one JSON object of at most %d bytes\n", MANIFEST_MAX);
 		return CLI_FAILED;
 	}
-	params = (struct render_params){ .node = o.node, .epoch = (uint32_t)o.epoch, .capacity = &o.capacity,
-					 .images = o.image_count ? o.images : NULL, .image_count = o.image_count };
-	if (render_static_pod(pod, &params, &out, reason) != 0) {
-		fprintf(stderr, "%s\n", reason);
-		return CLI_REFUSED;
-	}
-	printf("%s\n", json_text_pretty(out));
-	return CLI_OK;
+	return render(&o, pod);
 }

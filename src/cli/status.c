@@ -136,6 +136,14 @@ static void add_power(const struct page *p, const json_object *s)
 	add_line(p, "Breaker:", open ? BAD : PLAIN, open ? "OPEN: a mass loss keeps us from acting" : "closed");
 	if (json_get_bool(s, "tilted", false))
 		add_line(p, "Clock:", DOUBTFUL, "jumped: only observing for a moment");
+	if (json_get(s, "readiness")) {
+		int64_t bad = json_get_i64(s, "readiness.notReady", 0);
+		cleanup(freep) char *text = str_format("%lld workloads could be restored here offline, %lld not%s",
+						       (long long)json_get_i64(s, "readiness.ready", 0), (long long)bad,
+						       bad ? ": see edge-healer readiness" : "");
+
+		add_line(p, "Readiness:", bad ? DOUBTFUL : PLAIN, text);
+	}
 	add_label(p, "Copies:");
 	buf_addf(p->out, "%lld on this node\n", (long long)json_get_i64(s, "copies", 0));
 }

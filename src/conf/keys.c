@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "conf_int.h"
 
+static const char *const bool_names[] = { "false", "true", NULL };
 static const char *const mode_names[] = { "observe", "heal", NULL };
 static const char *const format_names[] = { "text", "json", NULL };
 static const char *const policy_names[] = { "at-least-once", "at-most-once", "never", NULL };
@@ -45,15 +46,18 @@ const struct conf_key conf_keys[] = {
 	INT("kube.page", kube_page, "500", 1, 10000, "objects per page of a list"),
 
 	TEXT("store.path", store_path, "/data/desired.db", "the SQLite file (CACHE_PATH)"),
-	LATER("store.key_file", store_key_file, "", "key that encrypts Secrets at rest"),
+	TEXT("store.key_file", store_key_file, "", "keys that encrypt Secrets at rest, made if missing; empty = <store.path>.key"),
 	TEXT("http.listen", http_listen, "0.0.0.0:8000", "address of /metrics, /healthz and /v1 (METRICS_PORT sets the port)"),
+	ENUM("metrics.offline_ready", metrics_offline_ready, "false", bool_names, false,
+	     "a series edge_healer_offline_ready for each workload, at most 500"),
 	TEXT("http.token_file", http_token_file, "", "bearer token for POST requests that do not come from loopback"),
 
 	TEXT("kubelet.static_pod_path", kubelet_static_pod_path, "/etc/kubernetes/manifests", "kubelet's static-pod folder"),
 	TEXT("kubelet.cgroup_root", kubelet_cgroup_root, "/sys/fs/cgroup",
 	     "folder that holds kubepods or kubepods.slice; under cgroup v1 any one controller's folder"),
 	TEXT("kubelet.pod_logs", kubelet_pod_logs, "/var/log/pods", "kubelet's pod log folder"),
-	LATER("kubelet.bundle_dir", kubelet_bundle_dir, "/var/lib/edge-healer/bundles", "files of ConfigMaps and Secrets"),
+	TEXT("kubelet.bundle_dir", kubelet_bundle_dir, "/var/lib/edge-healer/bundles",
+	     "files of the ConfigMaps and Secrets of copies; the same path on the host"),
 	LATER("kubelet.healthz", kubelet_healthz, "http://127.0.0.1:10248/healthz", "kubelet's own health endpoint"),
 	TEXT("kubelet.boot_id_file", kubelet_boot_id_file, "/proc/sys/kernel/random/boot_id",
 	     "file whose text changes with every boot"),

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -40,35 +41,18 @@ void secret_wipe(char **secret)
 
 int base64_decode(const char *text, char **out, size_t *out_len)
 {
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	cleanup(secret_wipe) char *data = mem_try(strlen(text) / 4 * 3 + 4, 1);
-	size_t len = 0, digits = 0, pads = 0;
-	uint32_t bits = 0;
+	void *data = NULL;
+	size_t len = 0;
+	int r = b64_decode(text, &data, &len);
 
-	if (!data)
-		return -ENOMEM;
-	for (const char *p = text; *p; p++) {
-		const char *at = strchr(alphabet, *p);
-
-		if (strchr(" \t\r\n", *p))
-			continue;
-		if (*p == '=' && digits % 4 >= 2 && digits % 4 + pads < 4) {
-			pads++;
-			continue;
-		}
-		if (!at || pads)
-			return -EINVAL;
-		bits = bits << 6 | (uint32_t)(at - alphabet);
-		if (++digits % 4 != 1)
-			data[len++] = (char)(bits >> (6 - 2 * ((digits - 1) % 4)));
-	}
-	if ((digits + pads) % 4)
-		return -EINVAL;
-	if (memchr(data, '\0', len))
+	if (r < 0)
+		return r;
+	if (memchr(data, '\0', len)) {
+		secret_free(data, len);
 		return -EINVAL;		/* PEM is text, and what is behind the NUL would not be wiped */
-	data[len] = '\0';
+	}
 	*out_len = len;
-	*out = take(data);
+	*out = data;
 	return 0;
 }
 

@@ -83,7 +83,7 @@ void kube_stream_free(struct kube_stream *s)
 {
 	if (!s)
 		return;
-	buf_fini(&s->out);
+	buf_wipe(&s->out);		/* it may have held a Secret */
 	free(s);
 }
 
@@ -94,10 +94,13 @@ void kube_stream_freep(struct kube_stream **s)
 
 static void out_clear(struct kube_stream *s)
 {
-	if (s->out.cap > BUF_KEEP)
-		buf_fini(&s->out);
-	else
+	if (s->out.cap > BUF_KEEP) {
+		buf_wipe(&s->out);
+	} else {
+		if (s->out.data)
+			explicit_bzero(s->out.data, s->out.len);
 		buf_clear(&s->out);
+	}
 }
 
 void kube_stream_reset(struct kube_stream *s, enum kube_stream_mode mode)

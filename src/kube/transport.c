@@ -184,6 +184,7 @@ static size_t on_curl_data(char *data, size_t size, size_t n, void *arg)
 		return 0;
 	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
 	x->fn.on_data(x->fn.arg, (int)status, data, size * n);
+	explicit_bzero(data, size * n);	/* taken; it may have held a Secret, and curl keeps the buffer */
 	return x->state == TRANSFER_CANCELLED ? 0 : size * n;
 }
 

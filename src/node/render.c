@@ -1,9 +1,10 @@
 /* render.c — making a pod self-contained
  *
- * Two passes over a copy of the pod: first everything that would need the API server is looked for and refused with its field,
- * then what a static pod may not carry or does not need is dropped. A projected token that only admission added (volume
- * kube-api-access-*) is dropped with its mounts, unless the annotation edge-healer.io/needs-token says that the container
- * really uses it.
+ * Three passes: first everything that would need the API server is looked for and refused with its field, then what a
+ * static pod may not carry or does not need is dropped from a copy, then what it takes from ConfigMaps and Secrets
+ * becomes literals (env.c) and files (volumes.c). A projected token that only admission added (volume
+ * kube-api-access-*) is dropped with its mounts, unless the annotation edge-healer.io/needs-token says that the
+ * container really uses it.
  */
 #include "node/render.h"
 
@@ -12,13 +13,13 @@
 
 #include "base/str.h"
 #include "model/pod.h"
+#include "node_int.h"
 
 #define TOKEN_VOLUME_PREFIX "kube-api-access-"
 #define POD_NAME_MAX 253		/* RFC 1123 subdomain */
 #define ANNOTATION_LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
 
-static int refuse(char reason[REASON_SIZE], const char *fmt, ...) PRINTF_LIKE(2, 3);
-static int refuse(char reason[REASON_SIZE], const char *fmt, ...)
+int refuse(char reason[REASON_SIZE], const char *fmt, ...)
 {
 	va_list ap;
 
@@ -29,31 +30,6 @@ static int refuse(char reason[REASON_SIZE], const char *fmt, ...)
 }
 
 /* ---- what cannot be made self-contained ---- */
-
-static int check_env(const json_object *container, const char *where, char reason[REASON_SIZE])
-{
-	const json_object *env = json_get(container, "env"), *from = json_get(container, "envFrom");
-
-	for (size_t i = 0; i < json_len(env); i++) {
-		const json_object *e = json_at(env, i), *source = json_get(e, "valueFrom");
-		const char *name = str_or(json_get_str(e, "name"), "?");
-
-		if (json_get(source, "configMapKeyRef"))
-			return refuse(reason, "%s.env[%zu] (%s): needs ConfigMap %s", where, i, name,
-				      str_or(json_get_str(source, "configMapKeyRef.name"), "?"));
-		if (json_get(source, "secretKeyRef"))
-			return refuse(reason, "%s.env[%zu] (%s): needs Secret %s", where, i, name,
-				      str_or(json_get_str(source, "secretKeyRef.name"), "?"));
-	}
-	for (size_t i = 0; i < json_len(from); i++) {
-		const json_object *e = json_at(from, i);
-		bool secret = json_get(e, "secretRef") != NULL;
-
-		return refuse(reason, "%s.envFrom[%zu]: needs %s %s", where, i, secret ? "Secret" : "ConfigMap",
-			      str_or(json_get_str(e, secret ? "secretRef.name" : "configMapRef.name"), "?"));
-	}
-	return 0;
-}
 
 /* RFC 6761: a host below .invalid never exists, so such an image can be neither present nor pulled. */
 static bool image_is_impossible(const char *image)
@@ -84,7 +60,7 @@ static int check_container(const json_object *c, const char *where, const struct
 		return refuse(reason, "%s.image: %s is not on this node and nothing can be pulled offline", where, image);
 	if (json_len(json_get(c, "resources.claims")))
 		return refuse(reason, "%s.resources.claims: resource claims need the API server", where);
-	return check_env(c, where, reason);
+	return 0;
 }
 
 static int check_containers(const json_object *spec, const char *key, const struct render_params *p,
@@ -104,15 +80,14 @@ static int check_containers(const json_object *spec, const char *key, const stru
 	return 0;
 }
 
-/* The volume types that live on the node alone. */
+/* The volume types that live on the node alone, or are made to (volumes.c). */
 static bool volume_is_local(const json_object *v)
 {
-	return json_get(v, "emptyDir") || json_get(v, "hostPath") || json_get(v, "downwardAPI") || json_get(v, "nfs");
+	return json_get(v, "emptyDir") || json_get(v, "hostPath") || json_get(v, "downwardAPI") || json_get(v, "nfs") ||
+	       json_get(v, "configMap") || json_get(v, "secret");
 }
 
 static const struct { const char *key, *what, *name; } refused_volumes[] = {
-	{ "configMap", "ConfigMap", "configMap.name" },
-	{ "secret", "Secret", "secret.secretName" },
 	{ "persistentVolumeClaim", "PersistentVolumeClaim", "persistentVolumeClaim.claimName" },
 	{ "ephemeral", "an ephemeral PersistentVolumeClaim", NULL },
 	{ "csi", "CSI driver", "csi.driver" },
@@ -127,7 +102,7 @@ static int check_projected(const json_object *v, size_t at, char reason[REASON_S
 		struct json_iter it = json_iter(s);
 
 		while (json_iter_next(&it)) {
-			if (str_eq(it.key, "downwardAPI"))
+			if (str_eq(it.key, "downwardAPI") || str_eq(it.key, "configMap") || str_eq(it.key, "secret"))
 				continue;
 			return refuse(reason, "spec.volumes[%zu].projected.sources[%zu]: needs %s %s", at, i, it.key,
 				      str_or(json_get_str(it.value, "name"), ""));
@@ -136,7 +111,7 @@ static int check_projected(const json_object *v, size_t at, char reason[REASON_S
 	return 0;
 }
 
-static bool volume_is_token(const json_object *v)
+bool volume_is_token(const json_object *v)
 {
 	const char *name = json_get_str(v, "name");
 
@@ -325,7 +300,7 @@ static json_object *prepare_meta(const json_object *meta, const struct render_pa
 			json_set(out, kept_meta[i], v);
 	}
 	if (!json_get(out, "namespace"))
-		json_set_str(out, "namespace", "default");
+		json_set_str(out, "namespace", str_or(p->ns, "default"));
 	json_set(out, "annotations", prepare_annotations(meta, uid, p->epoch));
 	if (uid) {
 		render_uid(uid, p->epoch, fresh);
@@ -342,11 +317,48 @@ void render_uid(const char *uid, uint32_t epoch, char out[UUID_TEXT_SIZE])
 	uuid5(uid, name, out);
 }
 
+/* What names the folder of its files: its uid, or (a pod written by hand) one made of its name. */
+static const char *bundle_uid(const json_object *out, const struct render_params *p, char made[UUID_TEXT_SIZE])
+{
+	const char *uid = json_get_str(out, "metadata.uid");
+	cleanup(freep) char *name = NULL;
+
+	if (uid)
+		return uid;
+	name = str_format("%s/%s", json_get_str(out, "metadata.namespace"), json_get_str(out, "metadata.name"));
+	render_uid(name, p->epoch, made);
+	return made;
+}
+
+static int resolve_containers(const struct resolver *rs, json_object *spec, const char *key)
+{
+	json_object *list = json_get_key(spec, key);
+	int r = 0;
+
+	for (size_t i = 0; !r && i < json_len(list); i++) {
+		char where[64];
+
+		(void)snprintf(where, sizeof(where), "spec.%s[%zu]", key, i);
+		r = env_render(rs, json_at(list, i), where);
+	}
+	return r;
+}
+
+/* What the spec takes from ConfigMaps and Secrets becomes part of it, or of the bundle. */
+static int resolve_spec(const struct resolver *rs, json_object *spec, const char *uid)
+{
+	int r = resolve_containers(rs, spec, "initContainers");
+
+	r = r ? r : resolve_containers(rs, spec, "containers");
+	return r ? r : volumes_render(rs, spec, uid);
+}
+
 int render_static_pod(const json_object *pod, const struct render_params *p, json_object **out_pod,
 		      char reason[REASON_SIZE])
 {
 	const json_object *meta = json_get(pod, "metadata"), *spec = json_get(pod, "spec");
 	const char *kind = json_get_str(pod, "kind");
+	char uid[UUID_TEXT_SIZE];
 	json_object *out, *fresh;
 	int r;
 
@@ -366,17 +378,30 @@ int render_static_pod(const json_object *pod, const struct render_params *p, jso
 	json_set_str(out, "kind", "Pod");
 	json_set(out, "metadata", prepare_meta(meta, p));
 	json_set(out, "spec", fresh);
+	r = resolve_spec(&(struct resolver){ p, json_get_str(out, "metadata.namespace"), reason }, fresh, bundle_uid(out, p, uid));
+	if (r) {
+		json_wipe_putp(&out);
+		return r;
+	}
 	*out_pod = out;
 	return 0;
 }
 
-int render_check_template(const json_object *tmpl, char reason[REASON_SIZE])
+int render_check_template(const json_object *tmpl, const struct render_params *params, char reason[REASON_SIZE])
 {
-	const struct render_params p = { 0 };
+	struct render_params p = { .ns = params ? params->ns : NULL, .lookup = params ? params->lookup : NULL,
+				   .lookup_arg = params ? params->lookup_arg : NULL };
+	cleanup(json_wipe_putp) json_object *spec = NULL;
+	int r;
 
 	if (!json_is_object(json_get(tmpl, "spec")))
 		return refuse(reason, "spec.template.spec: required");
-	return check_spec(json_get(tmpl, "metadata"), json_get(tmpl, "spec"), &p, reason);
+	r = check_spec(json_get(tmpl, "metadata"), json_get(tmpl, "spec"), &p, reason);
+	if (r)
+		return r;
+	spec = json_copy(json_get(tmpl, "spec"));
+	prepare_spec(spec);
+	return resolve_spec(&(struct resolver){ &p, str_or(p.ns, "default"), reason }, spec, NULL);
 }
 
 json_object *render_pod_of_template(const json_object *tmpl, const char *ns, const char *name, const char *uid)

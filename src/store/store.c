@@ -47,6 +47,10 @@ static const char *const migrations[] = {
 	"CREATE TABLE peers(name TEXT PRIMARY KEY, addr TEXT, port INTEGER, seen INTEGER) WITHOUT ROWID;"
 	"CREATE TABLE history(id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER, event TEXT, ns TEXT, pod TEXT, node TEXT,"
 	" detail TEXT);",
+	/* 2: doc of a Secret is sealed, key names the key; gone: known not to exist */
+	"CREATE TABLE objects(kind INTEGER, ns TEXT, name TEXT, version INTEGER, gone INTEGER, key TEXT, doc BLOB,"
+	" PRIMARY KEY(kind,ns,name));"
+	"CREATE TABLE readiness(uid TEXT PRIMARY KEY, ready INTEGER, reason TEXT) WITHOUT ROWID;",
 };
 
 static int errno_of(int rc)
@@ -114,12 +118,22 @@ static int prepare(struct store *s, enum store_stmt id, sqlite3_stmt **out)
 	return 0;
 }
 
+static void bind_bytes(sqlite3_stmt *st, int at, const void *data, size_t n)
+{
+	(void)sqlite3_bind_blob64(st, at, data, n, SQLITE_STATIC);
+}
+
 static void bind_all(sqlite3_stmt *st, const char *types, va_list ap)
 {
+	const void *data;
+
 	for (int i = 1; *types; types++, i++) {
 		if (*types == 't')
 			(void)sqlite3_bind_text(st, i, va_arg(ap, const char *), -1, SQLITE_STATIC);
-		else
+		else if (*types == 'b') {
+			data = va_arg(ap, const void *);
+			bind_bytes(st, i, data, va_arg(ap, size_t));
+		} else
 			(void)sqlite3_bind_int64(st, i, va_arg(ap, int64_t));
 	}
 }
@@ -371,6 +385,7 @@ void store_close(struct store *s)
 		return;
 	close_db(s);
 	map_free(s->constraint_ids);
+	store_set_seal(s, NULL);
 	free(s->fault);
 	free(s->path);
 	free(s);

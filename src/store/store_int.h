@@ -37,6 +37,13 @@
 	X(ALL_PEERS, "SELECT name,addr,port FROM peers ORDER BY name") \
 	X(PUT_META, "INSERT OR REPLACE INTO meta(key,value) VALUES(?1,?2)") \
 	X(GET_META, "SELECT value FROM meta WHERE key=?1") \
+	X(PUT_OBJECT, "INSERT OR REPLACE INTO objects(kind,ns,name,version,gone,key,doc) VALUES(?1,?2,?3,?4,?5,?6,?7)") \
+	X(DEL_OBJECT, "DELETE FROM objects WHERE kind=?1 AND ns=?2 AND name=?3") \
+	X(GET_OBJECT, "SELECT kind,ns,name,version,gone,key,doc FROM objects WHERE kind=?1 AND ns=?2 AND name=?3") \
+	X(ALL_OBJECTS, "SELECT kind,ns,name,version,gone,key,doc FROM objects") \
+	X(PUT_READINESS, "INSERT OR REPLACE INTO readiness(uid,ready,reason) VALUES(?1,?2,?3)") \
+	X(DEL_READINESS, "DELETE FROM readiness WHERE uid=?1") \
+	X(ALL_READINESS, "SELECT uid,ready,reason FROM readiness") \
 	X(ADD_HISTORY, "INSERT INTO history(at,event,ns,pod,node,detail) VALUES(?1,?2,?3,?4,?5,?6)") \
 	X(ALL_HISTORY, "SELECT id,at,event,ns,pod,node,detail FROM history " \
 		       "WHERE ?1 IS NULL OR pod=?1 OR node=?1 ORDER BY id DESC LIMIT ?2") \
@@ -53,12 +60,14 @@ struct store {
 	sqlite3 *db;
 	sqlite3_stmt *stmts[STMT_COUNT];	/* prepared at first use */
 	char *path;
+	struct seal *seal;
 	char *fault;
 	bool in_transaction, durable;
 	struct map *constraint_ids;		/* key → struct constraint_id */
 };
 
-/* Run a statement to its end. `types`: t = text or NULL, i = int64_t, one per parameter. */
+/* Run a statement to its end. `types`: t = text or NULL, i = int64_t, b = bytes (const void *, size_t; NULL = NULL), one per
+ * parameter. */
 int store_exec(struct store *s, enum store_stmt id, const char *types, ...);
 /* Run a query; fn sees each row and must only read columns. */
 typedef void (*row_fn)(void *arg, sqlite3_stmt *row);

@@ -168,10 +168,10 @@ def test_history():
 
 
 def test_empty():
-    for verb in ("members", "pods", "claims", "history"):
+    for verb in ("members", "pods", "claims", "history", "readiness"):
         Daemon.answers["/v1/" + verb] = (200, [])
         got = run(verb)
-        expect(got, 0, [], ["no %s found" % verb])
+        expect(got, 0, [], ["no %s found" % ("workloads" if verb == "readiness" else verb)])
         assert got[1] == ""
 
 
@@ -209,7 +209,7 @@ def test_usage():
 
 
 def test_help():
-    for verb in ("agent", "status", "members", "pods", "claims", "history", "render", "check-config", "completion", "version"):
+    for verb in ("agent", "status", "members", "pods", "readiness", "claims", "history", "render", "check-config", "completion", "version"):
         expect(run(verb, "--help"), 0, ["usage: edge-healer " + verb])
     expect(run("--help"), 0, ["status", "history"])
     expect(run("version"), 0, ["edge-healer "])
@@ -247,6 +247,64 @@ def test_render():
     expect(run("render", "--node", "n1", "--epoch", "0"), 2, [], ["--epoch"])
 
 
+OBJECTS = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data:
+  color: red $(HOME)
+  "yes": 'true'
+---
+kind: List
+items:
+- {kind: Secret, metadata: {name: tls, namespace: default}, data: {tls.crt: Y2VydA==}, stringData: {key: s3cret}}
+- {kind: Secret, metadata: {name: tls, namespace: other}, data: {}}
+"""
+
+
+def test_render_with_objects():
+    pod = json.loads(json.dumps(POD))
+    pod["spec"]["containers"][0].update(envFrom=[{"configMapRef": {"name": "settings"}}],
+                                        volumeMounts=[{"name": "v", "mountPath": "/v"}])
+    pod["spec"]["volumes"] = [{"name": "v", "secret": {"secretName": "tls", "defaultMode": 256}}]
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "objects.yaml")
+        for text in (OBJECTS, json.dumps([{"kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"color": "red $(HOME)", "yes": "true"}},
+                                          {"kind": "Secret", "metadata": {"name": "tls"}, "data": {"tls.crt": "Y2VydA==", "key": "czNjcmV0"}}])):
+            with open(path, "w") as f:
+                f.write(text)
+            code, out, err = run("render", "--node", "n1", "--objects", path, "--bundle-dir", "/b", stdin=json.dumps(pod))
+            assert code == 0, err
+            out = json.loads(out)
+            assert out["spec"]["containers"][0]["env"] == [{"name": "color", "value": "red $$(HOME)"}, {"name": "yes", "value": "true"}], out
+            assert out["spec"]["volumes"][0]["hostPath"]["path"] == "/b/%s/v" % out["metadata"]["uid"]
+            assert [line.split() for line in sorted(err.splitlines())] == [
+                ["0400", "4", "v/tls.crt"], ["0400", "6", "v/key"], ["0755", "0", "v/"]], err
+            assert "s3cret" not in err
+        pod["spec"]["volumes"][0]["secret"]["secretName"] = "none"
+        expect(run("render", "--node", "n1", "--objects", path, stdin=json.dumps(pod)), 3, [], ["spec.volumes[0]: Secret none is missing\n"])
+        bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join("%s: &%s [%s]\n" % (b, b, ",".join(["*" + a] * 9)) for a, b in zip("abcdefgh", "bcdefghi"))
+        for text, why in (("a: [", "line "), ("&a [*a]", "nested too deeply"), (bomb, "too much of it"), ("? [x]\n: y", "keys must be text")):
+            with open(path, "w") as f:
+                f.write(text)
+            expect(run("render", "--node", "n1", "--objects", path, stdin=json.dumps(pod)), 1, [], ["--objects " + path, why])
+    expect(run("render", "--node", "n1", "--objects", "/none", stdin=json.dumps(pod)), 1, [], ["No such file"])
+
+
+READINESS = [{"namespace": "shop", "workload": "web-1", "deployment": "web", "replicas": 3, "ready": False, "uid": "u1",
+              "reason": "spec.volumes[0]: Secret tls is missing"},
+             {"namespace": "default", "workload": "api-2", "replicas": 1, "ready": True, "uid": "u2"}]
+
+
+def test_readiness():
+    code, out, _ = run("readiness")
+    assert code == 0 and rows(out)[1] == "default api-2 yes <none>".split(), out
+    assert rows(out)[2][:3] == ["shop", "web-1", "no"] and "Secret tls is missing" in out, out
+    assert "web" in run("readiness", "-o", "wide")[1] and "u1" in run("readiness", "-o", "wide")[1]
+    expect(run("readiness", "-n", "shop", "-o", "json"), 0)
+    assert Daemon.seen[-1] == "/v1/readiness?namespace=shop"
+
+
 def test_check_config():
     with tempfile.TemporaryDirectory() as d:
         path = os.path.join(d, "c.yaml")
@@ -274,7 +332,7 @@ def main():
     failed = 0
     for name, fn in tests:
         Daemon.answers = {"/v1/status": (200, status()), "/v1/members": (200, MEMBERS), "/v1/pods": (200, PODS),
-                          "/v1/claims": (200, CLAIMS), "/v1/history": (200, HISTORY)}
+                          "/v1/claims": (200, CLAIMS), "/v1/history": (200, HISTORY), "/v1/readiness": (200, READINESS)}
         try:
             fn()
         except Exception as e:                                     # noqa: BLE001 — each test stands alone

@@ -54,9 +54,14 @@ def test_what_may_not_be_restored_is_refused_with_the_reason(c):
     pinned('never', policy='never')
     pinned('at-most-once', policy='at-most-once')
     pinned('plain')
-    names = {'with-configmap': 'configmap', 'with-secret': 'secret', 'with-pvc': 'persistentvolumeclaim', 'never': 'policy never'}
+    names = {'with-configmap': 'configmap settings is missing', 'with-secret': 'secret key is missing',
+             'with-pvc': 'persistentvolumeclaim', 'never': 'policy never'}
     for name in list(names) + ['plain', 'at-most-once']:
         c.wait_ready(name, 1)
+    for path in ('configmaps/settings', 'secrets/key'):      # the pods run on without them, a copy could not start
+        assert c.api.call('DELETE', '/api/v1/namespaces/%s/%s' % (c.ns, path))[0] == 200
+    wait_for(lambda: all(sum('is missing' in w.get('reason', '') for w in n.http('/v1/readiness') or []) == 2 for n in c.nodes), 15,
+             'all healers know that they are gone')
     # `plain` may run anywhere: what pinned it to the victim is not in the way of a copy
     c.offline()
     lost = c.lose(victim, 'plain')

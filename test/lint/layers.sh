@@ -25,14 +25,14 @@ may_use() {
 libraries='
 json-c/|src/base/json.c
 uthash|src/base/map.c
-openssl/|src/base/uuid.c
+openssl/|src/base/uuid.c src/store/seal.c
 event2/|src/loop/loop.c
 msgpack|src/serf/encode.c src/serf/doc.c
 curl/|src/kube/transport.c src/cli/client.c
 sqlite3|src/store/store_int.h
 microhttpd|src/web/server.c
 nftables/|src/node/gate.c
-yaml.h|src/kube/kubeconfig.c src/conf/yaml.c
+yaml.h|src/kube/kubeconfig.c src/conf/yaml.c src/conf/document.c
 '
 failed=0
 checked=0

@@ -25,7 +25,7 @@ static const struct {
     {"ephemeral-volume", "spec.volumes[0]: needs an ephemeral PersistentVolumeClaim"},
     {"csi-inline", "spec.volumes[0]: needs CSI driver x.y"},
     {"projected-token", "spec.volumes[0].projected.sources[0]: needs serviceAccountToken"},
-    {"projected-configmap", "spec.volumes[0].projected.sources[0]: needs configMap c"},
+    {"projected-configmap", "spec.volumes[0].projected.sources[0]: needs ConfigMap c"},
     {"projected-downward", NULL},
     {"downward-env", NULL},
     {"emptydir-hostpath", NULL},
@@ -323,10 +323,10 @@ static void test_template(void **state)
 	assert_string_equal(json_get_str(pod, "metadata.uid"), UID_LOST);
 	assert_int_equal(render_static_pod(pod, &params, &out, reason), 0);
 	check_rendered(pod, out);
-	assert_int_equal(render_check_template(tmpl, reason), 0);
-	assert_int_equal(render_check_template(bad, reason), RENDER_E_REFUSED);
+	assert_int_equal(render_check_template(tmpl, NULL, reason), 0);
+	assert_int_equal(render_check_template(bad, NULL, reason), RENDER_E_REFUSED);
 	assert_string_equal(reason, "spec.containers[0].envFrom[0]: needs ConfigMap cm");
-	assert_int_equal(render_check_template(NULL, reason), RENDER_E_REFUSED);
+	assert_int_equal(render_check_template(NULL, NULL, reason), RENDER_E_REFUSED);
 }
 
 int main(void)

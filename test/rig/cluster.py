@@ -279,6 +279,7 @@ class Node:
             'http': {'listen': '%s:%d' % (self.ip, HTTP_PORT)},
             'kubelet': {'static_pod_path': self.path('manifests'), 'cgroup_root': self.path('cgroup'),
                         'pod_logs': self.path('logs'), 'port': KUBELET_PORT, 'boot_id_file': self.path('boot_id'),
+                        'bundle_dir': self.path('bundles'),
                         'gate': 'off'},           # one network namespace for all: their gates would be one
             'heal': {'namespaces': self.cluster.namespaces},
             'reconcile': {},

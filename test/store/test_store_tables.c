@@ -406,7 +406,7 @@ static void test_migrations(void **state)
 	assert_null(other);
 	assert_string_equal(aside, "");
 	assert_true(access(path, F_OK) == 0);
-	run_sql("PRAGMA user_version=1");
+	run_sql("PRAGMA user_version=2");
 	open_store();
 	value = store_get_meta(s, "k");
 	assert_string_equal(value, "v");

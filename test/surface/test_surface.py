@@ -59,7 +59,7 @@ def test_not_ready_without_serf_but_alive(node):
 
 
 def test_v1_answers_json(node):
-    for path, kind in (('status', dict), ('members', list), ('pods', list), ('claims', list), ('history', list)):
+    for path, kind in (('status', dict), ('members', list), ('pods', list), ('claims', list), ('history', list), ('readiness', list)):
         code, headers, text = fetch(node, '/v1/' + path)
         assert code == 200 and headers['Content-Type'] == 'application/json' and isinstance(json.loads(text), kind), path
     assert fetch(node, '/v1/history?limit=x')[0] == 400

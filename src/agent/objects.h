@@ -1,0 +1,52 @@
+/* agent/objects.h — private to agent/: what the templates of mirrored ReplicaSets need, and the ConfigMaps and Secrets among it */
+#pragma once
+#include "agent_int.h"
+#include "node/render.h"
+
+#define OBJECTS_MAX 1000		/* ConfigMaps and Secrets that are mirrored, one watch each */
+#define OBJECTS_SOON_MS 100		/* after a change of templates or objects the set is looked at anew */
+#define OBJECTS_START_BATCH 50		/* watches opened in one such round */
+#define OBJECT_TROUBLE_SIZE 96
+
+enum object_state {
+	OBJECT_UNKNOWN,			/* not asked for, or no answer yet */
+	OBJECT_PRESENT,
+	OBJECT_GONE,			/* it does not exist */
+	OBJECT_UNREADABLE,		/* sealed with a key that we do not have, or damaged */
+};
+
+struct object {
+	struct agent *a;
+	char key[REF_KEY_SIZE];
+	struct ref ref;			/* interned */
+	struct kube_watch *watch;
+	enum object_state state;
+	int64_t version;
+	size_t users;			/* templates that refer to it */
+	bool wanted, beyond;		/* beyond: it is, but there are too many */
+	bool immutable, seen, synced;	/* synced: confirmed since the link came */
+	struct mono asked;		/* since when we wait for that */
+	char trouble[OBJECT_TROUBLE_SIZE];	/* why there is no answer */
+};
+
+/* What one ReplicaSet's template needs of a node; kept while the ReplicaSet is mirrored. */
+struct needs {
+	char uid[UID_SIZE];
+	struct object **objects;
+	size_t object_count;
+	const char **images;		/* interned, as image_name() writes them */
+	size_t image_count;
+	const struct constraints *constraints;
+	struct resources request;
+	int64_t generation;		/* of the ReplicaSet it was taken from; 0 = not told */
+	const char *refusal;		/* as in struct workload */
+	bool dirty;			/* to be judged again */
+};
+
+const struct needs *objects_needs(const struct agent *a, const char *workload_uid);	/* NULL = not known */
+/* Does this ReplicaSet count: it wants pods, and heal.namespaces wants it? */
+bool objects_wants(const struct agent *a, const struct workload *w);
+
+/* An image's name as nodes list it: registry, repository and tag or digest written out, so that equal images have
+ * equal names ("busybox" → "docker.io/library/busybox:latest"). Interned. */
+const char *image_name(const char *image);

@@ -1,0 +1,342 @@
+/* readiness.c — could this node bring a workload back while the API server is away? Answered before the outage
+ *
+ * For each ReplicaSet that wants pods in a wanted namespace: yes, or no because … The first reason counts, the ones a
+ * person can mend for good first: the node as a whole, the policy, the template (render), its images, where it may
+ * run, whether it fits right now, and whether what we hold is still what the cluster has.
+ *
+ * It is looked at anew READINESS_QUIET_MS after something it depends on changed, and once when a confirmation of the
+ * mirror is overdue; there is no polling. A verdict that differs from the last one told (kept in the store, so that a
+ * restart tells nothing) becomes a line, a row and a Kubernetes Event on the ReplicaSet. A first verdict is told only
+ * when it is "no".
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metric.h"
+#include "heal/fit.h"
+#include "objects.h"
+
+#define READINESS_QUIET_MS 5000
+#define READINESS_STALE_MS 300000	/* bookmarks confirm the mirror each minute or so: five missed ones are no hiccup */
+#define READINESS_SETTLE_MS 10000	/* objects that were just asked for get this long before a "no" is told */
+#define READINESS_SERIES_MAX 500	/* of edge_healer_offline_ready */
+#define READINESS_LIST_MAX 20000	/* in one answer */
+
+struct verdict {
+	bool ready, settling;		/* settling: not to be told yet */
+	char reason[REASON_SIZE];
+};
+
+struct told {
+	char uid[UID_SIZE];
+	bool ready;
+	char reason[REASON_SIZE];
+	struct wall since;		/* when it last changed between yes and no; 0 = before this run */
+};
+
+struct readiness {
+	struct map *told;		/* workload uid → struct told */
+	struct timer *timer, *stale_timer;
+};
+
+/* ---- one workload ---- */
+
+static bool no(struct verdict *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static bool no(struct verdict *v, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(v->reason, sizeof(v->reason), fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+/* What heal/ refuses to restore offline, whatever the template. */
+static bool policy_allows(const struct agent *a, const struct workload *w, struct verdict *v)
+{
+	enum heal_policy p = w->policy == POLICY_DEFAULT ? (enum heal_policy)a->conf->heal_policy : w->policy;
+
+	if (p == POLICY_NEVER)
+		return no(v, "policy never");
+	if (p == POLICY_AT_MOST_ONCE)
+		return no(v, "policy at-most-once: the original may still run");
+	return true;
+}
+
+/* A pod of it runs here: whatever the Node lists, its images are here. */
+static bool runs_here(const struct agent *a, const struct workload *w)
+{
+	list_for_each(p, &w->pods, struct pod, by_owner)
+		if (p->node == a->self && p->ready)
+			return true;
+	return false;
+}
+
+static bool images_are_here(const struct agent *a, const struct workload *w, const struct needs *n, struct verdict *v)
+{
+	if (runs_here(a, w))
+		return true;
+	for (size_t i = 0; i < n->image_count; i++) {
+		switch (images_has(a, n->images[i])) {
+		case IMAGE_THERE:
+			break;
+		case IMAGE_ABSENT:
+			return no(v, "image %s is not on this node and nothing can be pulled offline", n->images[i]);
+		case IMAGE_NOT_LISTED:
+			return no(v, "image %.80s is not among those this Node lists; it lists the largest only", n->images[i]);
+		}
+	}
+	return true;
+}
+
+static bool fits_here(const struct agent *a, const struct needs *n, struct verdict *v)
+{
+	const struct node *self = view_node(a->view, a->self);
+	struct resources left = local_free(a);
+	enum fit f;
+
+	if (!self)
+		return no(v, "our own Node is not in the mirror");
+	f = fit_constraints(n->constraints, self, true);
+	f = f == FIT_OK ? fit_ports(n->constraints, self) : f;
+	f = f == FIT_OK ? fit_resources(&n->request, &left) : f;
+	return f == FIT_OK || no(v, "%s", fit_reason(f));
+}
+
+static bool is_fresh(const struct agent *a, const struct needs *n, struct verdict *v)
+{
+	struct mono now = loop_now(a->loop);
+
+	if (a->link.state == LINK_OFFLINE)
+		return true;		/* as fresh as it can be */
+	if (mono_is_set(a->mirror_confirmed) && mono_since_ms(now, a->mirror_confirmed) > READINESS_STALE_MS)
+		return no(v, "stale copy: the API server has not confirmed the mirror for more than %d s",
+			  READINESS_STALE_MS / 1000);
+	for (size_t i = 0; i < n->object_count; i++) {
+		const struct object *o = n->objects[i];
+
+		if (o->watch && !o->synced && mono_since_ms(now, o->asked) > READINESS_STALE_MS)
+			return no(v, "stale copy: %s %.80s has not been confirmed for more than %d s", ref_kind_name(o->ref.kind),
+				  o->ref.name, READINESS_STALE_MS / 1000);
+	}
+	return true;
+}
+
+static bool is_settling(const struct agent *a, const struct needs *n)
+{
+	for (size_t i = 0; i < n->object_count; i++) {
+		const struct object *o = n->objects[i];
+
+		if (o->watch && !o->synced && mono_since_ms(loop_now(a->loop), o->asked) < READINESS_SETTLE_MS)
+			return true;
+	}
+	return false;
+}
+
+static struct verdict judge(const struct agent *a, const struct workload *w)
+{
+	const struct needs *n = objects_needs(a, w->uid);
+	struct verdict v = { .settling = !n || is_settling(a, n) };
+
+	if (!n)
+		(void)no(&v, "its template is not known yet");
+	else if (a->node_fault)
+		(void)no(&v, "%s", a->node_fault);
+	else if (w->refusal && policy_allows(a, w, &v))
+		(void)no(&v, "%s", w->refusal);
+	else if (!v.reason[0])
+		v.ready = policy_allows(a, w, &v) && images_are_here(a, w, n, &v) && fits_here(a, n, &v) && is_fresh(a, n, &v);
+	return v;
+}
+
+/* ---- telling ---- */
+
+static struct told *told_put(struct agent *a, const char *uid)
+{
+	struct told *t = mem_new(struct told);
+
+	(void)str_copy(t->uid, sizeof(t->uid), uid);
+	(void)map_put(a->readiness->told, t->uid, t);
+	return t;
+}
+
+static void told_save(struct agent *a, const struct told *t)
+{
+	if (store_batch_begin(a) == 0 && store_put_readiness(a->store, t->uid, t->ready, t->reason) < 0)
+		a->store_failed = true;
+}
+
+static void tell_verdict(struct agent *a, const struct workload *w, const struct verdict *v)
+{
+	struct told *t = map_get(a->readiness->told, w->uid);
+	bool first = !t, changed = first || t->ready != v->ready;
+
+	if (v->settling || (!changed && str_eq(t->reason, v->reason)))
+		return;
+	t = t ? t : told_put(a, w->uid);
+	t->ready = v->ready;
+	(void)str_copy(t->reason, sizeof(t->reason), v->reason);
+	if (changed)
+		t->since = loop_wall(a->loop);
+	told_save(a, t);
+	if (!changed || (first && v->ready))
+		return;
+	store_batch_flush(a);		/* what is told is remembered: kill -9 in between must not tell it twice */
+	tell(a, &(struct tale){ .event = v->ready ? "offline ready" : "not offline ready",
+				.kube_reason = v->ready ? "OfflineReady" : "NotOfflineReady", .warning = !v->ready,
+				.ns = w->ns, .workload = w->name, .uid = w->uid, .node = a->self },
+	     "%s%s%s", v->ready ? "could be restored here offline" : "reason=\"", v->reason, v->ready ? "" : "\"");
+}
+
+void readiness_forget(struct agent *a, const char *workload_uid)
+{
+	struct told *t = a->readiness ? map_remove(a->readiness->told, workload_uid) : NULL;
+
+	if (!t)
+		return;
+	if (store_batch_begin(a) == 0 && store_delete_readiness(a->store, workload_uid) < 0)
+		a->store_failed = true;
+	free(t);
+}
+
+static void on_due(void *arg)
+{
+	struct agent *a = arg;
+	double ready = 0, not_ready = 0;
+
+	timer_stop(a->readiness->timer);
+	if (a->link.state != LINK_OFFLINE && !mono_is_set(a->synced_at))
+		return;			/* comes again when the mirror is in sync */
+	map_for_each(struct workload, w, a->view->workloads) {
+		struct verdict v;
+
+		if (!objects_wants(a, w)) {
+			readiness_forget(a, w->uid);
+			continue;
+		}
+		v = judge(a, w);
+		ready += v.ready;
+		not_ready += !v.ready;
+		tell_verdict(a, w, &v);
+		if (v.settling)
+			readiness_soon(a);
+	}
+	metric_set(METRIC_WORKLOADS_READY, 0, ready);
+	metric_set(METRIC_WORKLOADS_NOT_READY, 0, not_ready);
+	timer_start_ms(a->readiness->stale_timer, READINESS_STALE_MS + MS_PER_S);
+}
+
+void readiness_soon(struct agent *a)
+{
+	if (a->readiness && !timer_is_running(a->readiness->timer))
+		timer_start_ms(a->readiness->timer, READINESS_QUIET_MS);
+}
+
+/* ---- showing ---- */
+
+static json_object *readiness_json(const struct agent *a, const struct workload *w)
+{
+	const struct told *t = map_get(a->readiness->told, w->uid);
+	struct verdict v = judge(a, w);
+	json_object *o = json_new_object();
+	char since[WALL_TEXT_SIZE];
+
+	json_set_str(o, "namespace", w->ns);
+	json_set_str(o, "workload", w->name);
+	json_set_str(o, "deployment", w->deployment);
+	json_set_i64(o, "replicas", w->replicas);
+	json_set_bool(o, "ready", v.ready);
+	json_set_str(o, "reason", v.ready ? NULL : v.reason);
+	json_set_str(o, "uid", w->uid);
+	if (t && t->since.ns && t->ready == v.ready) {
+		wall_format(t->since, since);
+		json_set_str(o, "since", since);
+	}
+	return o;
+}
+
+void readiness_show(void *arg, const struct web_request *rq, struct web_response *rs)
+{
+	const struct agent *a = arg;
+	const char *ns = web_query(rq, "namespace");
+	json_object *list = json_new_array();
+
+	map_for_each(struct workload, w, a->view->workloads)
+		if (objects_wants(a, w) && (str_is_empty(ns) || str_eq(w->ns, ns)) && json_len(list) < READINESS_LIST_MAX)
+			json_append(list, readiness_json(a, w));
+	buf_adds(&rs->body, json_text(list));
+	buf_addc(&rs->body, '\n');
+	json_putp(&list);
+}
+
+json_object *readiness_counts(const struct agent *a)
+{
+	int64_t ready = 0, all = 0;
+	json_object *o = json_new_object();
+
+	map_for_each(struct workload, w, a->view->workloads)
+		if (objects_wants(a, w)) {
+			all++;
+			ready += judge(a, w).ready;
+		}
+	json_set_i64(o, "ready", ready);
+	json_set_i64(o, "notReady", all - ready);
+	return o;
+}
+
+/* Names of the API are RFC 1123 and need no escape. */
+static void render_series(void *arg, struct buf *out)
+{
+	const struct agent *a = arg;
+	int n = 0;
+
+	if (!a->conf->metrics_offline_ready)
+		return;
+	buf_adds(out, "# HELP edge_healer_offline_ready 1 if this node could restore the workload while the API server is away\n"
+		      "# TYPE edge_healer_offline_ready gauge\n");
+	map_for_each(struct workload, w, a->view->workloads)
+		if (objects_wants(a, w) && n < READINESS_SERIES_MAX) {
+			buf_addf(out, "edge_healer_offline_ready{namespace=\"%s\",workload=\"%s\"} %d\n", w->ns, w->name,
+				 judge(a, w).ready);
+			n++;
+		}
+}
+
+/* ---- start and stop ---- */
+
+static void load_told(void *arg, const char *uid, bool ready, const char *reason)
+{
+	struct told *t = told_put(arg, uid);
+
+	t->ready = ready;
+	(void)str_copy(t->reason, sizeof(t->reason), reason);
+}
+
+int readiness_load(struct agent *a)
+{
+	a->readiness = mem_new(struct readiness);
+	a->readiness->told = map_new();
+	a->readiness->timer = timer_new(a->loop, "readiness", on_due, a);
+	a->readiness->stale_timer = timer_new(a->loop, "stale", on_due, a);
+	metric_set_more(render_series, a);
+	return store_each_readiness(a->store, load_told, a);
+}
+
+void readiness_free(struct agent *a)
+{
+	struct readiness *r = a->readiness;
+
+	if (!r)
+		return;
+	metric_set_more(NULL, NULL);
+	map_for_each(struct told, t, r->told)
+		free(t);
+	map_free(r->told);
+	timer_free(r->timer);
+	timer_free(r->stale_timer);
+	free(r);
+	a->readiness = NULL;
+}
