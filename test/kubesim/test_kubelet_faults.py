@@ -6,7 +6,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from harness import Cluster, TestCase, pod_of
+from harness import Api, Cluster, Process, TestCase, pod_of, workload
 
 PODS = '/api/v1/namespaces/default/pods'
 
@@ -133,3 +133,24 @@ class Faults(TestCase):
         self.eventually(lambda: self.api.call('GET', lease)[0] == 200)
         first = self.api.get(lease)['spec']['renewTime']
         self.eventually(lambda: self.api.get(lease)['spec']['renewTime'] != first, 3)
+
+
+class Persistence(TestCase):
+    def test_a_server_that_ends_comes_back_with_the_same_objects(self):
+        c = Cluster()
+        self.addCleanup(c.close)
+        data = os.path.join(c.dir, 'data')
+        first = Process('apiserver.py', '--listen', '127.0.0.1:0', '--data', data)
+        api = Api(first.first.split()[-1])
+        api.post('/apis/apps/v1/namespaces/default/replicasets', workload('ReplicaSet', 'web', 2))
+        pods = self.eventually(lambda: [p for p in [api.pods()] if len(p) == 2])[0]
+        first.p.terminate()
+        first.p.wait()
+        first.kill()
+        second = Process('apiserver.py', '--listen', '127.0.0.1:0', '--data', data)
+        self.addCleanup(second.kill)
+        api = Api(second.first.split()[-1])
+        time.sleep(0.5)                            # its controllers find nothing to do
+        self.assertEqual({p['metadata']['uid'] for p in api.pods()}, {p['metadata']['uid'] for p in pods})
+        old = api.watch('/api/v1/pods?resourceVersion=%s' % pods[0]['metadata']['resourceVersion'], 1)
+        self.assertEqual(old[0][1]['code'], 410)

@@ -158,6 +158,18 @@ class Node:
             return None
         return json.loads(text) if path.startswith('/v1') else text
 
+    def view(self):
+        """(is its healer online and in sync, the nodes that it sees able to bid)"""
+        healer = self.parts['healer']
+        assert healer.alive(), 'the healer of %s ended: %s' % (self.name, healer.text()[-300:].strip() or 'no output')
+        status, members = self.http('/v1/status'), self.http('/v1/members')
+        ready = bool(status and members and status['link']['state'] == 'online' and status['mirror']['inSync'])
+        return ready, {m['node'] for m in members or [] if m['canBid'] and m['api']}
+
+    def sync_with(self, peer):
+        """The two serf agents exchange all they know."""
+        subprocess.run(self.wrap(['serf', 'join', '-rpc-addr=' + self.rpc, '%s:%d' % (peer.host, SERF_PORT)]), stdout=subprocess.DEVNULL)
+
     def history(self):
         """What the healer did, oldest first; [] while it does not answer."""
         return sorted(self.http('/v1/history?limit=1000') or [], key=lambda row: row['id'])
