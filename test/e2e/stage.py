@@ -15,13 +15,10 @@ import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'rig'))
 from cluster import Cluster, is_ready, levels, longest, wait_for  # noqa: E402,F401
+from suite import Skip  # noqa: E402,F401
 
 ACTIONS = ('won bid', 'manifest written', 'manifest not written', 'restored', 'handed over', 'withdrawn', 'lost pod deleted')
 LEASE_FRESH = 30                             # seconds; a live scheduler renews every 2
-
-
-class Skip(Exception):
-    """What cannot be tested here, and why."""
 
 
 def stage(**options):
