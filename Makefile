@@ -104,7 +104,7 @@ $(BENCH_BINS): $(B)/bench/%: $(B)/test/bench/%.o $(LIB)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-DEB := gcc clang clang-format clang-tidy libclang-rt-14-dev make pkg-config git python3 openssl iproute2 serf prometheus \
+DEB := gcc clang clang-format clang-tidy libclang-rt-14-dev make pkg-config git python3 openssl iproute2 nftables serf prometheus \
 	libmsgpack-dev libcurl4-openssl-dev libjson-c-dev libsqlite3-dev libevent-dev libmicrohttpd-dev \
 	libyaml-dev uthash-dev libssl-dev libcmocka-dev shellcheck nghttp2-proxy
 

@@ -84,6 +84,7 @@ def scripts(variant):
 def alone(variant):
     """What measures time or loads both cores: one after the other, last."""
     return [('end to end', [PYTHON, 'test/e2e/run.py', '--binary', 'build/%s/edge-healer' % variant, '--again'], None),
+            ('netns', [PYTHON, 'test/netns/run.py', '--binary', 'build/%s/edge-healer' % variant, '--again'], None),
             ('demo', [PYTHON, 'test/demo/demo.py', '--binary', 'build/release/edge-healer'], None)]
 
 

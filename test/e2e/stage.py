@@ -34,9 +34,9 @@ def stage(**options):
 
 
 class Stage(Cluster):
-    def __init__(self, binary, kubeconfig, nodes=3, scheduler=True, speed=10, config=None, **more):
+    def __init__(self, binary, kubeconfig, nodes=3, scheduler=True, speed=10, config=None, profile='local', **more):
         run = uuid.uuid4().hex[:6]
-        super().__init__(binary, nodes, kubeconfig=kubeconfig, profile='local', speed=1 if kubeconfig else speed,
+        super().__init__(binary, nodes, kubeconfig=kubeconfig, profile=profile, speed=1 if kubeconfig else speed,
                          scheduler=scheduler, config=dict({'kube.offline_after': '1s'}, **config or {}),
                          names=['eh-%s-%d' % (run, i + 1) for i in range(nodes)], ns='eh-' + run, run_id=run, **more)
         self.namespaces = [self.ns]

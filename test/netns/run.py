@@ -12,6 +12,7 @@ GATE = 'the gate: kubelets hang 30 s in the black hole'
 PENDING = {
     'test_kubelets_do_not_hang_in_the_black_hole': GATE,
     'test_the_control_planes_own_node_dies': GATE,
+    'test_nine_nodes_four_against_five': 'a minority acts while gossip has not yet called the rest failed',
     'test_at_most_once_never_overlaps': 'policy at-most-once',
     'test_cold_boot_offline_each_pod_runs_exactly_once': 'cold boot',
     'test_online_power_loss_is_replaced_within_ten_seconds': 'online node loss',

@@ -30,7 +30,8 @@ def heal(c, first, lost, others, replicas):
             c.mend()
         else:
             c.join()
-            c.wait_together()
+            if first == 'partition':
+                c.wait_together()            # offline, and all in one site again
         c.assert_untouched(others)
         c.assert_crowd(lost, at_most=2)
     c.settle(replicas)
@@ -66,8 +67,7 @@ def test_two_against_three_the_minority_does_nothing(c):
 
 
 @stage(nodes=9)
-def test_four_against_five_and_a_dead_node_the_other_way_round(c):
-    """The larger part of nine loses a node on top: four against four, nobody has a majority, what runs goes on."""
+def test_nine_nodes_four_against_five(c):
     c.run_web(replicas=18)
     some = c.nodes[:4]
     lost, others = split(c, some)
@@ -88,7 +88,6 @@ def one_way(c, sources, targets):
     c.assert_crowd(pods, at_most=2)
     c.assert_passive([victim])
     c.join()
-    c.wait_together()
     c.mend()
     c.settle(10)
     c.assert_crowd(pods, at_most=2)
@@ -107,7 +106,7 @@ def test_at_most_once_never_overlaps(c):
     c.run_web(replicas=10, annotations={'edge-healer.io/policy': 'at-most-once'})
     some = c.nodes[:1]
     lost, others = split(c, some)
-    c.wait_copies(lost, 40)
+    c.wait_copies(lost, 25)
     c.assert_crowd(lost, at_most=1)
     c.assert_passive(some)
     c.join()
