@@ -126,7 +126,7 @@ e2e: all
 
 bench: all
 	@$(MAKE) --no-print-directory $(BENCH_BINS)
-	@$(PYTHON) test/bench/bench.py --binary $(BIN) --out build/bench.json $(ARGS)
+	@$(PYTHON) test/bench/bench.py --binary $(BIN) --out build/bench.json $(if $(RUNS),--runs $(RUNS)) $(ARGS)
 
 asan ubsan: deps-quiet
 	@$(PYTHON) test/run.py --variant $@
@@ -160,7 +160,7 @@ clean:
 help:
 	@sed -n '1,6s/^# \{0,1\}//p' Makefile
 	@printf '%s\n' \
-	  '  make bench      measure; a table and build/bench.json' \
+	  '  make bench      measure; a table and build/bench.json (RUNS=10: of each failover)' \
 	  '  make e2e KUBECONFIG=file   the end-to-end tests against a real control plane (without KUBECONFIG: kubesim)' \
 	  '  make kubesim ARGS="--listen 127.0.0.1:18080 --bare"   the test API server' \
 	  '  make asan | ubsan | fuzz | lint | format | cov        one part of the checks' \
