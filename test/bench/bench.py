@@ -92,8 +92,8 @@ def offline(binary, pods):
         failover.fill(c, victim, pods)
 
         def bids():
-            return {m['cpuMilli'] for m in c.nodes[0].http('/v1/members') if m['node'] != victim.name}
-        wait_for(lambda: len(bids()) == 1, 60, 'the two neighbours bid the same')
+            return {m['cpuMilli'] for n in c.nodes[:2] for m in n.http('/v1/members') if m['node'] != victim.name}
+        wait_for(lambda: len(bids()) == 1, 60, 'the two neighbours bid the same, and both know')
         c.cut_uplink('refuse')
         wait_for(lambda: all(n.http('/v1/status')['link']['state'] == 'offline' for n in c.nodes[:2]), 20, 'offline')
         victim.power_off()
