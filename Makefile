@@ -104,7 +104,7 @@ $(BENCH_BINS): $(B)/bench/%: $(B)/test/bench/%.o $(LIB)
 
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 
-DEB := gcc clang clang-format clang-tidy libclang-rt-14-dev make pkg-config git python3 openssl iproute2 serf prometheus \
+DEB := gcc clang clang-format clang-tidy libclang-rt-14-dev make pkg-config git python3 openssl iproute2 nftables serf prometheus \
 	libmsgpack-dev libcurl4-openssl-dev libjson-c-dev libsqlite3-dev libevent-dev libmicrohttpd-dev \
 	libyaml-dev uthash-dev libssl-dev libcmocka-dev shellcheck nghttp2-proxy libnftables-dev nftables
 
@@ -126,7 +126,7 @@ e2e: all
 
 bench: all
 	@$(MAKE) --no-print-directory $(BENCH_BINS)
-	@$(PYTHON) test/bench/bench.py --binary $(BIN) --out build/bench.json $(ARGS)
+	@$(PYTHON) test/bench/bench.py --binary $(BIN) --out build/bench.json $(if $(RUNS),--runs $(RUNS)) $(ARGS)
 
 asan ubsan: deps-quiet
 	@$(PYTHON) test/run.py --variant $@
@@ -160,7 +160,7 @@ clean:
 help:
 	@sed -n '1,6s/^# \{0,1\}//p' Makefile
 	@printf '%s\n' \
-	  '  make bench      measure; a table and build/bench.json' \
+	  '  make bench      measure; a table and build/bench.json (RUNS=10: of each failover)' \
 	  '  make e2e KUBECONFIG=file   the end-to-end tests against a real control plane (without KUBECONFIG: kubesim)' \
 	  '  make kubesim ARGS="--listen 127.0.0.1:18080 --bare"   the test API server' \
 	  '  make asan | ubsan | fuzz | lint | format | cov        one part of the checks' \

@@ -25,7 +25,7 @@ def count(text, code):
     skipped = sum(int(n) for n in re.findall(r'^\[  SKIPPED \] (\d+) test', text, re.M))
     for p, f, s in re.findall(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?', text, re.M):
         passed, failed, skipped = passed + int(p), failed + int(f), skipped + int(s or 0)
-    if passed + failed == 0:
+    if passed + failed + skipped == 0:
         passed, failed = (1, 0) if code == 0 else (0, 1)
     if code != 0 and failed == 0:
         failed = 1                # it crashed, or a sanitizer spoke, after its last test
@@ -85,6 +85,7 @@ def alone(variant):
     """What measures time or loads both cores: one after the other, last."""
     return [('netns/test_gate.py', [PYTHON, 'test/netns/test_gate.py'], {'EDGE_HEALER_BIN': 'build/%s/edge-healer' % variant}),
             ('end to end', [PYTHON, 'test/e2e/run.py', '--binary', 'build/%s/edge-healer' % variant, '--again'], None),
+            ('netns', [PYTHON, 'test/netns/run.py', '--binary', 'build/%s/edge-healer' % variant, '--again'], None),
             ('demo', [PYTHON, 'test/demo/demo.py', '--binary', 'build/release/edge-healer'], None)]
 
 

@@ -15,13 +15,10 @@ import uuid
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'rig'))
 from cluster import Cluster, is_ready, levels, longest, wait_for  # noqa: E402,F401
+from suite import Skip  # noqa: E402,F401
 
 ACTIONS = ('won bid', 'manifest written', 'manifest not written', 'restored', 'handed over', 'withdrawn', 'lost pod deleted')
 LEASE_FRESH = 30                             # seconds; a live scheduler renews every 2
-
-
-class Skip(Exception):
-    """What cannot be tested here, and why."""
 
 
 def stage(**options):
@@ -37,9 +34,9 @@ def stage(**options):
 
 
 class Stage(Cluster):
-    def __init__(self, binary, kubeconfig, nodes=3, scheduler=True, speed=10, config=None, **more):
+    def __init__(self, binary, kubeconfig, nodes=3, scheduler=True, speed=10, config=None, profile='local', **more):
         run = uuid.uuid4().hex[:6]
-        super().__init__(binary, nodes, kubeconfig=kubeconfig, profile='local', speed=1 if kubeconfig else speed,
+        super().__init__(binary, nodes, kubeconfig=kubeconfig, profile=profile, speed=1 if kubeconfig else speed,
                          scheduler=scheduler, config=dict({'kube.offline_after': '1s'}, **config or {}),
                          names=['eh-%s-%d' % (run, i + 1) for i in range(nodes)], ns='eh-' + run, run_id=run, **more)
         self.namespaces = [self.ns]

@@ -22,6 +22,7 @@ from schema import CONFIGMAPS, ENDPOINTSLICES, NAMESPACES, SERVICES
 from store import Store, dumps, now
 import controllers
 import node_lifecycle
+import persist
 import scheduler
 import seed
 
@@ -39,6 +40,7 @@ def options(argv):
     p.add_argument('--no-watchlist', action='store_true', help='answer sendInitialEvents as a server without WatchList does')
     p.add_argument('--history', type=int, default=10000, metavar='N', help='watch events kept for each resource; older versions are 410')
     p.add_argument('--write-kubeconfig', metavar='FILE')
+    p.add_argument('--data', metavar='FILE', help='the objects are kept here: written at the end (SIGTERM), read at the start')
     p.add_argument('--seed-nodes', type=int, default=0, metavar='N')
     p.add_argument('--seed-replicasets', type=int, default=0, metavar='N')
     p.add_argument('--seed-pods', type=int, default=0, metavar='N')
@@ -104,11 +106,15 @@ class Server:
                                                  ssl=tls_context(o) if o.tls_cert else None)
         self.port = self.server.sockets[0].getsockname()[1]
         self.url = '%s://%s:%d' % ('https' if o.tls_cert else 'http', host, self.port)
-        populate(self.api, o, host, self.port)
+        old = bool(o.data) and os.path.exists(o.data)
+        if not old:
+            populate(self.api, o, host, self.port)
         if o.seed_nodes or o.seed_replicasets or o.seed_pods:
             seed.fill(self.store, o.seed_nodes, o.seed_replicasets, o.seed_pods)
         if not o.bare:
             self._start_controllers()
+        if old:
+            persist.load(self.store, o.data)
         if o.write_kubeconfig:
             with open(o.write_kubeconfig, 'w') as f:
                 f.write(dumps(kubeconfig(o, self.url)) + '\n')
@@ -122,6 +128,8 @@ class Server:
         self.tasks = [asyncio.ensure_future(c.run()) for c in self.controllers]
 
     async def stop(self):
+        if self.o.data:
+            persist.save(self.store, self.o.data)
         for t in self.tasks:
             t.cancel()
         self.server.close()

@@ -79,24 +79,28 @@ class PodFolders:
     def stop_container(self, uid, qos, name, attempt):
         shutil.rmtree(self._leaf(self.pod(uid, qos), container_id(uid, name, attempt)), ignore_errors=True)
 
-    def frozen(self, uid, qos):
-        """Has somebody frozen the pod? Plays the kernel's part of saying so in cgroup.events."""
-        top = self.pod(uid, qos)
+    def frozen(self, folder):
+        """(has somebody frozen this pod, since when); None while that is being written or the pod is gone.
+
+        Plays the kernel's part of saying so in cgroup.events.
+        """
         try:
-            with open(os.path.join(top, 'freezer.state' if self.style == 'v1' else 'cgroup.freeze')) as f:
-                state = f.read().strip()
+            with open(os.path.join(folder, 'freezer.state' if self.style == 'v1' else 'cgroup.freeze')) as f:
+                state, since = f.read().strip(), os.fstat(f.fileno()).st_mtime
         except OSError:
-            return False
+            return None
+        if not state:
+            return None
         frozen = state in ('FROZEN', '1')
         if self.style != 'v1':
-            path, text = os.path.join(top, 'cgroup.events'), 'populated 1\nfrozen %d\n' % frozen
+            path, text = os.path.join(folder, 'cgroup.events'), 'populated 1\nfrozen %d\n' % frozen
             try:
                 with open(path) as f:
                     if f.read() != text:
                         _write(path, text)
             except OSError:
                 pass
-        return frozen
+        return frozen, since
 
     def leftovers(self):
         """{uid: folder} of all pods that have a cgroup."""

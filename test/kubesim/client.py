@@ -141,8 +141,14 @@ class Connection:
         elif headers.get('content-length', '0') != '0':
             yield await self.reader.readexactly(int(headers['content-length']))
 
-    async def _exchange(self, method, path, body, content_type):
+    def _forget_dead(self):
+        """A connection that ended while nobody used it is none: the next request opens a new one."""
+        if self.writer is not None and (self.reader.at_eof() or self.reader.exception() or self.writer.transport.is_closing()):
+            self.close()
+
+    async def _exchange(self, method, path, body, content_type, again):
         async with self.lock:
+            self._forget_dead()
             fresh = self.writer is None
             try:
                 if fresh:
@@ -151,7 +157,7 @@ class Connection:
                     await self._send(method, path, body, content_type)
                     code, headers = await self._head()
                 except (ConnectionError, asyncio.IncompleteReadError):
-                    if fresh:
+                    if fresh or not again:
                         raise
                     self.close()                   # the idle connection was gone: once more on a new one
                     await self._open()
@@ -165,10 +171,13 @@ class Connection:
                 self.close()                       # half an answer must not be read as the next one
                 raise
 
-    async def call(self, method, path, body=None, content_type='application/json', timeout=10.0):
-        """The decoded answer; HttpError for a failure, Unreachable when there is none."""
+    async def call(self, method, path, body=None, content_type='application/json', timeout=10.0, again=True):
+        """The decoded answer; HttpError for a failure, Unreachable when there is none.
+
+        again: a request whose kept connection breaks is sent once more on a new one.
+        """
         try:
-            code, data = await asyncio.wait_for(self._exchange(method, path, body, content_type), timeout)
+            code, data = await asyncio.wait_for(self._exchange(method, path, body, content_type, again), timeout)
             doc = json.loads(data) if data[:1] in (b'{', b'[') else {}
         except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError, asyncio.LimitOverrunError, ValueError) as e:
             raise Unreachable('%s %s: %s' % (method, path, e or type(e).__name__)) from None

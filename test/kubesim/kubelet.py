@@ -16,6 +16,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import client
+import kubelet_control
 import pod_status
 import static_rules
 from cgroups import PodFolders, STYLES
@@ -25,6 +26,7 @@ from static_source import StaticSource
 from store import new_uid
 
 MIRROR = static_rules.MIRROR
+FREEZER_SECONDS = 0.1
 
 
 def options(argv):
@@ -104,7 +106,7 @@ class Kubelet:
 
         def connection():
             return client.Connection(config, agent, source)
-        self.calls, self.watch_conn = connection(), connection()
+        self.calls, self.watch_conn, self.start_conn = connection(), connection(), connection()
         self.node = NodeAgent(o, self.boot_id, self.calls, connection(), self.journal)
         self.workers = PodWorkers(o, self.folders, self.journal, self._before_start, self._status_changed, self._pod_gone)
         self.source = StaticSource(o.static_pod_path, o.node_name, self.reconcile, self._refused)
@@ -118,9 +120,9 @@ class Kubelet:
         """A kubelet that has known the API server calls it before it starts a new static pod, on its long-lived connection.
 
         Refused or reset: it goes on at once. No answer: it hangs until --hang-seconds are over or the connection is destroyed. All
-        pods that start meanwhile share the one call, as all calls of a real kubelet share one HTTP/2 connection.
+        pods that start meanwhile share the one call. A broken connection is not tried again: the start goes on without the answer.
         """
-        if w.source != 'file' or not self.synced:
+        if w.source != 'file' or w.attempt or not self.synced:
             return
         if self.touching is None or self.touching.done():
             self.touching = asyncio.ensure_future(self._touch())
@@ -131,7 +133,7 @@ class Kubelet:
 
     async def _touch(self):
         try:
-            await self.calls.call('GET', '/api/v1/nodes/' + self.o.node_name, timeout=self.o.hang_seconds)
+            await self.start_conn.call('GET', '/api/v1/nodes/' + self.o.node_name, timeout=self.o.hang_seconds, again=False)
         except (client.HttpError, client.Unreachable):
             pass
 
@@ -191,6 +193,7 @@ class Kubelet:
         self.reconcile()
         if first:
             self._sweep()
+            self.touching = asyncio.ensure_future(self._touch())     # its connection is an established one from now on
 
     def _sweep(self):
         """Removes what runs and nobody wants: known only now, because only now all sources have spoken."""
@@ -300,8 +303,8 @@ class Kubelet:
 
     async def _freezers(self):
         while True:
-            await asyncio.sleep(0.25)
             self.workers.watch_freezers()
+            await asyncio.sleep(FREEZER_SECONDS)
 
     async def _follow_pods(self, selector):
         """As a real kubelet: the API's pods are a source only once the own Node was read, or its labels would be missing at admission."""
@@ -311,6 +314,9 @@ class Kubelet:
     async def run(self):
         await self.node.serve()
         selector = 'fieldSelector=spec.nodeName%3D' + self.o.node_name
+        await kubelet_control.serve(os.path.join(self.o.root, 'control'), self.workers)
+        with open(os.path.join(self.o.root, 'kubelet.pid'), 'w') as f:
+            f.write('%d\n' % os.getpid())
         tasks = [asyncio.ensure_future(t) for t in (
             self.source.run(), self.node.run(), self._api_work(), self._freezers(),
             self._follow_pods(selector))]

@@ -33,7 +33,7 @@ def of_pod(w, node_ip, images_missing):
             row['state'] = {'waiting': {'reason': 'ContainerCreating'}}
         rows.append(row)
     unready = None if running else 'ContainersNotReady'
-    out = {'phase': 'Running' if running else 'Pending', 'startTime': w.accepted, 'hostIP': node_ip, 'hostIPs': [{'ip': node_ip}], 'qosClass': w.qos,
+    out = {'phase': 'Running' if running or w.state == 'vanished' else 'Pending', 'startTime': w.accepted, 'hostIP': node_ip, 'hostIPs': [{'ip': node_ip}], 'qosClass': w.qos,
            'containerStatuses': rows, 'conditions': [
                _condition('PodReadyToStartContainers', w.state == 'running', since), _condition('Initialized', True, w.accepted),
                _condition('Ready', running, since, unready), _condition('ContainersReady', running, since, unready),

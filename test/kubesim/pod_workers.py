@@ -18,7 +18,7 @@ class Worker:
         self.pod, self.source = pod, source        # source: api or file
         self.uid = pod['metadata']['uid']
         self.key = (pod['metadata']['namespace'], pod['metadata']['name'])
-        self.state = 'starting'                    # starting, running, stopping, failed
+        self.state = 'starting'                    # starting, running, stopping, failed, vanished
         self.qos = quantity.qos_class(pod['spec'])
         self.accepted = self.since = now()
         self.reason = self.message = None
@@ -34,6 +34,7 @@ class PodWorkers:
         self.before_start, self.on_status, self.on_gone = before_start, on_status, on_gone
         self.workers, self.addresses = {}, 0
         self.labels = {}                           # what is known of the node's labels
+        self.frozen, self.looked = {}, False       # uid → is it frozen, as last seen; has anybody looked yet
 
     def note(self, event, w, **more):
         orig = (w.pod['metadata'].get('annotations') or {}).get('edge-healer.io/original-uid')
@@ -121,7 +122,8 @@ class PodWorkers:
             w.task.cancel()
         if grace is None:
             grace = w.pod['spec'].get('terminationGracePeriodSeconds', 30)
-        seconds = grace if IGNORE_TERM in (w.pod['metadata'].get('annotations') or {}) else min(grace, TERM_SECONDS)
+        deaf = w.frozen or IGNORE_TERM in (w.pod['metadata'].get('annotations') or {})     # who is frozen hears no TERM
+        seconds = grace if deaf else min(grace, TERM_SECONDS)
         if self.o.grace_cap is not None:
             seconds = min(seconds, self.o.grace_cap)
         was, w.state = w.state, 'stopping'
@@ -138,11 +140,38 @@ class PodWorkers:
             self.workers.pop(w.uid, None)
         self.on_gone(w)
 
+    def vanish(self, w):
+        """Its containers are gone and stay gone, while the kubelet believes that it is at work on them (local loss)."""
+        if w.task is not None:
+            w.task.cancel()
+        self.folders.stop(w.pod, w.qos)
+        w.state, w.since = 'vanished', now()
+        self.note('vanished', w)
+        self.on_status(w)
+
+    def bring_back(self, w):
+        """The kubelet gets a vanished pod to run after all."""
+        w.attempt, w.state = w.attempt + 1, 'starting'
+        self.note('start', w)
+        w.task = asyncio.ensure_future(self._start(w, time.monotonic()))
+
     def watch_freezers(self):
-        """Notes in the journal who has been frozen or thawed from outside. A kubelet does not notice."""
-        for w in self.workers.values():
-            if w.state == 'running':
-                frozen = self.folders.frozen(w.uid, w.qos)
-                if frozen != w.frozen:
-                    w.frozen = frozen
-                    self.note('frozen' if frozen else 'thawed', w)
+        """Notes in the journal who has been frozen or thawed from outside, and when. A kubelet does not notice.
+
+        Looks at the folders, not at the workers: what a kubelet started offline does not know yet can be frozen too. What a new
+        kubelet finds is always noted: it may have been thawed while none was there to see it.
+        """
+        folders = self.folders.leftovers()
+        for uid, folder in folders.items():
+            state = self.folders.frozen(folder)
+            if state is None or self.frozen.get(uid) == state[0]:
+                continue
+            w = self.workers.get(uid)
+            if w is not None:
+                w.frozen = state[0]
+            if state[0] or uid in self.frozen or not self.looked:
+                event = 'frozen' if state[0] else 'thawed'
+                self.note(event, w, t=state[1]) if w is not None else self.journal(event, uid=uid, source='orphan', t=state[1])
+            self.frozen[uid] = state[0]
+        self.frozen = {uid: frozen for uid, frozen in self.frozen.items() if uid in folders}
+        self.looked = True
