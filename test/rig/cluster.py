@@ -35,7 +35,7 @@ class Cluster:
         self.ns, self.run_id = ns, run_id    # its nodes are labelled with a run_id, its Deployments stay on them
         self.failed = False
         self.namespaces = ['*', '!kube-system']
-                self.kubesim = self.api = None
+        self.kubesim = self.api = None
         self._make_network()
         self.nodes = [self.Node(self, i + 1, (names or ['node%d' % (k + 1) for k in range(nodes)])[i]) for i in range(nodes)]
 
