@@ -2,6 +2,7 @@
 import functools
 import os
 import sys
+import time
 
 TEST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [os.path.join(TEST, 'rig'), os.path.join(TEST, 'e2e')]
@@ -70,12 +71,21 @@ class NetStage(Stage, NetCluster):
         wait_for(lambda: all(seen(n) for n in by), seconds, 'gossip says that %s failed' % sorted(names))
 
     def wait_together(self, seconds=60):
-        """All living nodes see each other alive."""
-        names = {n.name for n in self.living()}
+        """All living nodes see each other alive. serf tries failed peers every 30 s: who waits long is told to try now."""
+        alive, hurry = self.living(), time.monotonic() + 5
 
-        def seen(n):
-            return names <= {m['node'] for m in n.http('/v1/members') or [] if m['status'] == 'alive'}
-        wait_for(lambda: all(seen(n) for n in self.living()), seconds, 'all see each other alive')
+        def missing(n):
+            seen = {m['node'] for m in n.http('/v1/members') or [] if m['status'] == 'alive'}
+            return [x for x in alive if x.name not in seen]
+
+        def together():
+            absent = {n: missing(n) for n in alive}
+            if time.monotonic() > hurry:
+                for n in alive:
+                    for peer in absent[n][:1]:
+                        n.sync_with(peer)
+            return not any(absent.values())
+        wait_for(together, seconds, 'all see each other alive')
 
     def settle(self, replicas, name='web'):
         """Everything is healed: exactly so many run, all of them the cluster's own, and no copy is left anywhere."""

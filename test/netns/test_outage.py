@@ -106,6 +106,23 @@ def test_cold_boot_offline_each_pod_runs_exactly_once(c):
     c.assert_crowd(lost, at_most=2)
 
 
+@stage()
+def test_a_pod_that_vanishes_offline_runs_again_once(c):
+    c.run_web(replicas=6)
+    c.offline()
+    node, pods = c.nodes[0], c.own_pods('web')
+    pod = next(p for p in pods if p['spec']['nodeName'] == node.name)
+    lost = pod['metadata']['uid']
+    others = c.all_pods() - {lost}
+    node.vanish(pod)
+    c.wait_copies([lost], 25)
+    c.assert_crowd([lost], at_most=1)
+    c.assert_untouched(others)
+    c.mend()
+    c.settle(6)
+    c.assert_untouched(others)
+
+
 @stage(nodes=5, speed=1)
 def test_online_power_loss_is_replaced_within_ten_seconds(c):
     c.run_web(replicas=10)

@@ -48,8 +48,8 @@ def test_one_node_cut_off_the_partition_heals_first(c):
     heal(c, 'partition', lost, others, 10)
 
 
-@stage(nodes=5)
-def test_one_node_cut_off_the_link_heals_first(c):
+@stage(nodes=5, v6=True)
+def test_one_node_cut_off_the_link_heals_first_ipv6(c):
     c.run_web(replicas=10)
     some = c.nodes[4:]
     lost, others = split(c, some)

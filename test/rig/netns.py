@@ -23,14 +23,15 @@ import threading
 import uuid
 
 from cluster import Cluster
-from node import HEALTHZ_PORT, HTTP_PORT, RPC_PORT, Node
+from node import HEALTHZ_PORT, HTTP_PORT, MEMORY_FS, RPC_PORT, Node
 
 PREFIX, API_PORT, CLONE_NEWNET = 'eh-', 6443, 0x40000000
 _GUARD = '''
 for n in $(ip netns list | cut -d' ' -f1 | grep "^$1-"); do
 	ip netns pids "$n" | xargs -r kill -9
 	ip netns del "$n"
-done'''
+done
+rm -rf "$2"/*-"$1"-*'''
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -59,7 +60,7 @@ def not_permitted():
 
 
 def _delete(prefix):
-    subprocess.run(['sh', '-c', _GUARD, 'guard', prefix], check=False)
+    subprocess.run(['sh', '-c', _GUARD, 'guard', prefix, MEMORY_FS], check=False)
 
 
 def clean_leftovers():
@@ -113,7 +114,7 @@ class Network:
         clean_leftovers()
         self.prefix = '%s%d.%s' % (PREFIX, os.getpid(), uuid.uuid4().hex[:4])
         # a process of its own that outlives this one by what it takes to clean up: its stdin ends when we do
-        self.guard = subprocess.Popen(['sh', '-c', 'cat >/dev/null' + _GUARD, 'guard', self.prefix], stdin=subprocess.PIPE,
+        self.guard = subprocess.Popen(['sh', '-c', 'cat >/dev/null' + _GUARD, 'guard', self.prefix, MEMORY_FS], stdin=subprocess.PIPE,
                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         self.api_on = api_on
         self.dead, self.uplinks, self.cuts = set(), {}, set()
@@ -235,6 +236,7 @@ class NetCluster(Cluster):
 
     def _make_network(self):
         self.network = Network(self.count, self.api_on)
+        self.mark = self.network.prefix + '-'
         self.api_space = self.network.name('n%d' % self.api_on if self.api_on else 'api')
         host = Network.address(self.api_on or 0, self.v6)
         self.api_listen = '%s:%d' % ('[%s]' % host if self.v6 else host, API_PORT)

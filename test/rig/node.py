@@ -56,7 +56,7 @@ class Node:
     def _make_cgroup(self):
         """cgroupfs is in memory on a real node: here too where there is such a file system."""
         if os.access(MEMORY_FS, os.W_OK):
-            self.memory = tempfile.mkdtemp(prefix='edge-healer-cgroup-', dir=MEMORY_FS)
+            self.memory = tempfile.mkdtemp(prefix='edge-healer-cgroup-' + self.cluster.mark, dir=MEMORY_FS)
             os.symlink(self.memory, self.path('cgroup'))
         else:
             self.memory = self.path('cgroup')

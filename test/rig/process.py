@@ -6,6 +6,7 @@ import subprocess
 import time
 
 PYTHON = '/usr/bin/python3'
+DISCARD_ENV = 'RIG_DISCARD'              # set: a failure is expected, nobody will read its logs
 BINARY_ENV = 'EDGE_HEALER_BIN'           # the test programs' own; the daemon would take it for a key of its configuration
 
 

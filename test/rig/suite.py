@@ -1,7 +1,7 @@
 """Runs a folder of tests that need a site: test_*.py there, one function = one test, each in a process and on a site of its own.
 
 PENDING names tests of what the daemon does not do yet, with the reason. Such a test runs like any other; that it fails is
-reported as skipped with the reason, that it passes as passed and as a row to delete.
+reported as skipped with the reason; when it passes its row is named, to be deleted.
 """
 import argparse
 import concurrent.futures
@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 import traceback
+
+from process import DISCARD_ENV
 
 SKIPPED = 77
 TIMEOUT = {False: 180, True: 900}            # seconds for one test: kubesim, a real control plane
@@ -33,9 +35,9 @@ def _why(text):
 
 
 class Suite:
-    def __init__(self, script, about, pending=None):
+    def __init__(self, script, about, pending=None, jobs=2):
         self.script, self.here = script, os.path.dirname(os.path.abspath(script))
-        self.about, self.pending = about, pending or {}
+        self.about, self.pending, self.jobs = about, pending or {}, jobs
         sys.path.insert(0, self.here)
 
     def options(self):
@@ -43,7 +45,7 @@ class Suite:
         p.add_argument('--binary', required=True, metavar='FILE', help='edge-healer')
         p.add_argument('--kubeconfig', metavar='FILE', help='a real control plane; default: kubesim')
         p.add_argument('--only', metavar='WORD', default='', help='only tests whose name contains it')
-        p.add_argument('--jobs', type=int, default=2, metavar='N', help='tests at the same time (2)')
+        p.add_argument('--jobs', type=int, default=self.jobs, metavar='N', help='tests at the same time (%(default)s)')
         p.add_argument('--again', action='store_true', help='run what failed once more, alone')
         p.add_argument('--list', action='store_true', help='only print the names')
         p.add_argument('--one', metavar='FILE.TEST', help=argparse.SUPPRESS)
@@ -86,7 +88,8 @@ class Suite:
         argv += ['--kubeconfig', o.kubeconfig] if o.kubeconfig else []
         began = time.monotonic()
         with tempfile.TemporaryFile('w+') as out:
-            p = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent)
+            p = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent,
+                                 env=dict(os.environ, **({DISCARD_ENV: '1'} if name.split('.')[1] in self.pending else {})))
             try:
                 code = p.wait(TIMEOUT[bool(o.kubeconfig)])
             except subprocess.TimeoutExpired:
@@ -109,7 +112,7 @@ class Suite:
             last = next((line for line in reversed(lines) if 'Error' in line), 'no error told')
             word, why = 'skip', ' (not yet: %s; now: %s)' % (self.pending[test], last[:160])
         elif test in self.pending and word == 'ok':
-            why = ' (passes: delete its row in PENDING)'
+            why = ' (passes; its row in PENDING: %s)' % self.pending[test]
         print('%-4s %6.1f s  %-9s %s%s' % (word.replace('skip', 'SKIP'), seconds, module[5:],
                                              test[5:].replace('_', ' '), why), flush=True)
         if word == 'FAIL':
