@@ -136,9 +136,11 @@ void heal_on_mine_end(struct heal *h, struct mono now);
 /* Our side of that question: fills uids (borrowed from the view) and returns how many. */
 size_t heal_mine_of(const struct heal *h, const struct view *view, const char *node, const char *uids[HEAL_MINE_MAX]);
 
-/* At most once, as the holder of a lease. `fenced`: uids of our pods that the peer has let somebody else take. */
-void heal_on_grant(struct heal *h, const char *from, const char *const *fenced, size_t n);
-void heal_on_grant_end(struct heal *h);
+/* At most once, as the holder of a lease. `fenced`: uids of our pods that the peer has let somebody else take. An answer to an
+ * older question than the last one is of no use: the lease counts from the question. */
+struct grant { struct mono asked; const char *const *fenced; size_t count; };	/* asked: action.declared of the question */
+void heal_on_grant(struct heal *h, const char *from, const struct grant *g);
+void heal_on_grant_end(struct heal *h, struct mono asked);
 struct mono heal_lease_until(const struct heal *h);		/* 0 = none; to be stored: it outlives the process */
 void heal_set_lease(struct heal *h, struct mono until);		/* of a former process in this boot */
 void heal_on_fence(struct heal *h, const char *pod_uid, const char *from, bool permits);

@@ -24,6 +24,8 @@
 #define TAGS_SOON_MS 200		/* after a change */
 #define IDLE_MS 60000			/* checkpoint, history, rejoin */
 #define CLAIMS_REPEAT_MS 30000		/* own claims are told again, for those who were not there */
+#define CLAIMS_SOON_MS 1000		/* … and a new one twice before: gossip loses messages while members fail … */
+#define CLAIMS_LATER_MS 4000
 #define HELLO_SPREAD_MS 200		/* answers to a hello are spread over this */
 #define TILT_STEP_MS 2000		/* a clock step or a pause of this size … */
 #define TILT_MS 10000			/* … makes us only observe for this long */
@@ -102,6 +104,7 @@ struct agent {
 	struct serf_client *serf;
 	struct peers peers;
 	struct timer *tags_timer, *claims_timer;
+	int claims_repeats;			/* how often the newest claims have been told again */
 	struct cpu_load load;
 	double load_told;
 	int64_t cpu_tag, mem_tag;		/* last told */
@@ -184,6 +187,7 @@ int gossip_new(struct agent *a);
 void gossip_free(struct agent *a);
 void gossip_tags_soon(struct agent *a);
 void gossip_tell_claims(struct agent *a, struct claim *claims, size_t n);	/* sorts them */
+void gossip_new_claims(struct agent *a, struct claim *claims, size_t n);	/* the same, and again soon */
 void gossip_forget_claims(struct agent *a);	/* those that mean nothing any more; while online */
 struct resources local_free(const struct agent *a);
 
@@ -198,7 +202,7 @@ uint16_t witness_http_port(const struct agent *a);		/* every healer of the clust
 
 /* ask.c */
 void ask_mine(struct agent *a);
-void ask_grant(struct agent *a);
+void ask_grant(struct agent *a, const struct action *act);
 void ask_fence(struct agent *a, const struct action *act);
 void ask_on_query(struct agent *a, uint64_t id, const char *name, const void *payload, size_t n);
 void asks_free(struct agent *a);

@@ -20,6 +20,7 @@ struct ask {
 	const struct ask_kind *kind;
 	struct op *op;
 	char pod_uid[UID_SIZE];		/* eh-fence */
+	struct mono asked;		/* eh-grant */
 };
 
 struct ask_kind {
@@ -83,13 +84,13 @@ static bool grant_on_answer(struct ask *q, const char *from, const void *payload
 
 	if (wire_get_uids(payload, n, &mirror, add_own, &l) < 0)
 		return false;
-	heal_on_grant(q->a->heal, from, l.uids, l.count);
+	heal_on_grant(q->a->heal, from, &(struct grant){ q->asked, l.uids, l.count });
 	return true;
 }
 
 static void grant_on_end(struct ask *q)
 {
-	heal_on_grant_end(q->a->heal);
+	heal_on_grant_end(q->a->heal, q->asked);
 }
 
 /* ---- eh-fence ---- */
@@ -139,26 +140,26 @@ static void on_done(void *arg, int r, unsigned acks)
 	think_soon(a);
 }
 
-static void ask(struct agent *a, const struct ask_kind *kind, const char *pod_uid, const void *payload, size_t n)
+static struct ask *ask(struct agent *a, const struct ask_kind *kind, const void *payload, size_t n)
 {
 	struct ask *q = mem_new(struct ask);
 	struct serf_query_params p = { .name = kind->query, .payload = payload, .n = n, .timeout_ms = WITNESS_TIMEOUT_MS };
 	struct serf_query_handlers h = { .arg = q, .on_response = on_response, .on_done = on_done };
 
 	*q = (struct ask){ .a = a, .kind = kind };
-	(void)str_copy(q->pod_uid, sizeof(q->pod_uid), str_or(pod_uid, ""));
 	list_add_tail(&a->asks, &q->link);
 	q->op = serf_client_query(a->serf, &p, &h);
+	return q;
 }
 
 void ask_mine(struct agent *a)
 {
-	ask(a, &mine_kind, NULL, a->self, strlen(a->self));
+	(void)ask(a, &mine_kind, a->self, strlen(a->self));
 }
 
-void ask_grant(struct agent *a)
+void ask_grant(struct agent *a, const struct action *act)
 {
-	ask(a, &grant_kind, NULL, a->self, strlen(a->self));
+	ask(a, &grant_kind, a->self, strlen(a->self))->asked = act->declared;
 }
 
 void ask_fence(struct agent *a, const struct action *act)
@@ -170,7 +171,7 @@ void ask_fence(struct agent *a, const struct action *act)
 	(void)str_copy(f.node, sizeof(f.node), act->node);
 	(void)str_copy(f.asker, sizeof(f.asker), a->self);
 	if (wire_put_fence(&b, &f) == 0)
-		ask(a, &fence_kind, act->pod_uid, b.data, b.len);
+		(void)str_copy(ask(a, &fence_kind, b.data, b.len)->pod_uid, UID_SIZE, act->pod_uid);
 	else
 		heal_on_fence_end(a->heal, act->pod_uid);
 }

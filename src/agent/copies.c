@@ -368,7 +368,7 @@ static void batch_claim(struct agent *a, struct restore *items, size_t n)
 		(void)heal_on_claim(a->heal, &claims[i]);
 		(void)map_put(a->copies, items[i].c->pod_uid, items[i].c);
 	}
-	gossip_tell_claims(a, claims, n);
+	gossip_new_claims(a, claims, n);
 	free(claims);
 }
 

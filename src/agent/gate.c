@@ -138,7 +138,7 @@ void agent_gate_on_probe(struct agent *a, bool answered)
 /* ---- life ---- */
 
 /* Bring the handle in line with the configuration. */
-static void apply(struct agent *a)
+static void adjust(struct agent *a)
 {
 	bool wanted = a->conf->kubelet_gate != CONF_GATE_OFF && agent_may_act(a);
 	const struct gate_conf conf = { .loop = a->loop, .on_renew = on_renew, .arg = a };
@@ -161,6 +161,15 @@ static void apply(struct agent *a)
 		log_error(LOG_NODE, "gate", "kubelet.gate is on, but: %s", fault);
 	else
 		log_warn(LOG_NODE, "gate", "%s: while the uplink is cut kubelet may hang before it starts a pod", fault);
+}
+
+/* Asked for by name and impossible: nothing is ready then. */
+static void apply(struct agent *a)
+{
+	adjust(a);
+	a->node_fault = a->conf->kubelet_gate == CONF_GATE_ON && a->gate.gate && !gate_can_close(a->gate.gate) ?
+				"the gate cannot be closed: kubelet may hang while the uplink is cut" : NULL;
+	readiness_soon(a);
 }
 
 void agent_gate_start(struct agent *a)

@@ -249,6 +249,14 @@ void gossip_tell_claims(struct agent *a, struct claim *claims, size_t n)
 	}
 }
 
+/* Claims that have just been made: told again soon. */
+void gossip_new_claims(struct agent *a, struct claim *claims, size_t n)
+{
+	gossip_tell_claims(a, claims, n);
+	a->claims_repeats = 0;
+	timer_start_ms(a->claims_timer, CLAIMS_SOON_MS);
+}
+
 struct own_claims { const struct agent *a; struct claim *items; size_t count; };
 
 static void collect_own(void *arg, const struct claim *c)
@@ -265,7 +273,7 @@ static void on_claims_due(void *arg)
 	size_t known = claims_count(heal_claims(a->heal));
 	struct own_claims own = { .a = a };
 
-	timer_start_ms(a->claims_timer, loop_jitter_ms(a->loop, CLAIMS_REPEAT_MS));
+	timer_start_ms(a->claims_timer, loop_jitter_ms(a->loop, a->claims_repeats++ ? CLAIMS_REPEAT_MS : CLAIMS_LATER_MS));
 	if (!known || !serf_client_is_up(a->serf))
 		return;
 	own.items = mem_new_n(struct claim, known);

@@ -308,23 +308,35 @@ static void silences_clear(struct agent *a)
 
 /* ---- looking ---- */
 
+/* Copies of pods of this node: whether the originals run again is to be seen here. */
+static bool has_own_copies(const struct agent *a)
+{
+	map_for_each(struct copy, c, a->copies)
+		if (str_eq(c->lost_node, a->self))
+			return true;
+	return false;
+}
+
 static void on_look(void *arg)
 {
 	struct agent *a = arg;
 	bool away = a->link.state != LINK_ONLINE;
 
-	if (away) {
+	if (away || has_own_copies(a))
 		look_at_pods(a);
+	if (away) {
 		if (a->looks++ % HEALER_LOOKS == 0)
 			look_at_healers(a);
-	} else if (a->running) {
+	} else {
+		silences_clear(a);
+	}
+	if (!away && !has_own_copies(a)) {
 		uids_free(a->running);
 		a->running = NULL;
-		silences_clear(a);
 	}
 	look_at_gateway(a);
 	hold_still(a);
-	if (away || map_count(a->stopped) || a->gateway_op)
+	if (away || map_count(a->stopped) || a->gateway_op || has_own_copies(a))
 		timer_start_ms(a->look_timer, LOCAL_LOOK_MS);
 }
 

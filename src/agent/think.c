@@ -145,7 +145,7 @@ static void execute_one(struct agent *a, const struct action *act)
 		ask_mine(a);
 		break;
 	case ACTION_ASK_GRANT:
-		ask_grant(a);
+		ask_grant(a, act);
 		break;
 	case ACTION_ASK_FENCE:
 		ask_fence(a, act);

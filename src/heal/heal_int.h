@@ -93,6 +93,7 @@ bool suspect_is_alive(const struct heal *h, const char *node);	/* suspected, and
 bool in_my_site(const struct heal *h, const struct peer *p);
 struct site_count site_count(const struct heal *h, const struct peers *peers);
 bool site_may_act(const struct heal *h, const struct peers *peers);
+bool site_answers(const struct heal *h, const struct peers *peers, size_t voices);
 bool breaker_trips(const struct heal *h, const struct peers *peers);
 void words_put(struct heal *h, const char *from, bool api, struct mono now);
 void words_free(struct heal *h);

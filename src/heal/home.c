@@ -126,7 +126,7 @@ static void cold_tick(struct heal *h, const struct tick *t, const struct heal_fa
 	case COLD_ASKING:
 		if (o->voice_count < others && !o->ended && !mono_reached(t->now, o->due)) {
 			plan_wake_at(plan, o->due);
-		} else if (o->voice_count >= needed) {
+		} else if (o->voice_count >= needed && site_answers(h, f->peers, o->voice_count)) {
 			o->cold = COLD_KNOWN;
 		} else {
 			o->cold = COLD_WAIT;

@@ -23,7 +23,7 @@
 #include "base/str.h"
 #include "heal_int.h"
 
-struct grant { const char *node; struct mono at; };		/* as one who grants: our last one */
+struct granted { const char *node; struct mono at; };		/* as one who grants: our last one */
 
 struct fence {
 	char pod_uid[UID_SIZE];
@@ -42,7 +42,7 @@ struct asking {
 };
 
 struct once {
-	struct map *grants, *fences;	/* node → struct grant, pod uid → struct fence */
+	struct map *grants, *fences;	/* node → struct granted, pod uid → struct fence */
 	struct mono born;		/* since when we remember */
 	struct map *askings;		/* pod uid → struct asking */
 	struct mono until;		/* of our own lease */
@@ -76,7 +76,7 @@ struct once *once_new(void)
 
 void once_free(struct once *o)
 {
-	map_for_each(struct grant, g, o->grants)
+	map_for_each(struct granted, g, o->grants)
 		free(g);
 	map_for_each(struct fence, f, o->fences)
 		free(f);
@@ -163,22 +163,23 @@ static void lease_ask(struct heal *h, const struct tick *t, const struct heal_fa
 		o->first_asked = t->now;
 	o->granter_count = 0;
 	uids_clear(o->fenced_next);
-	plan_add(plan, ACTION_ASK_GRANT);
+	plan_add(plan, ACTION_ASK_GRANT)->declared = t->now;
 	plan_wake_at(plan, o->ask_due);
 }
 
-void heal_on_grant(struct heal *h, const char *from, const char *const *fenced, size_t n)
+void heal_on_grant(struct heal *h, const char *from, const struct grant *g)
 {
 	struct once *o = h->once;
 
 	for (size_t i = 0; i < o->granter_count; i++)
 		if (str_eq(o->granters[i], from))
 			return;
-	if (!mono_is_set(o->asked) || str_eq(from, h->conf.self) || o->granter_count == SUSPECT_VOICES_MAX)
+	if (!mono_is_set(o->asked) || g->asked.ns != o->asked.ns || str_eq(from, h->conf.self) ||
+	    o->granter_count == SUSPECT_VOICES_MAX)
 		return;
 	o->granters[o->granter_count++] = intern(from);
-	for (size_t i = 0; i < n && map_count(o->fenced_next) < HEAL_FENCES_MAX; i++) {
-		char *uid = map_get(o->fenced_next, fenced[i]) ? NULL : str_dup(fenced[i]);
+	for (size_t i = 0; i < g->count && map_count(o->fenced_next) < HEAL_FENCES_MAX; i++) {
+		char *uid = map_get(o->fenced_next, g->fenced[i]) ? NULL : str_dup(g->fenced[i]);
 
 		if (uid)
 			(void)map_put(o->fenced_next, uid, uid);
@@ -209,12 +210,12 @@ static void lease_count(struct heal *h, const struct heal_facts *f)
 }
 
 /* All answers are there: what none of them calls fenced is ours again. */
-void heal_on_grant_end(struct heal *h)
+void heal_on_grant_end(struct heal *h, struct mono asked)
 {
 	struct once *o = h->once;
 	struct map *swap = o->fenced;
 
-	if (!mono_is_set(o->asked))
+	if (!mono_is_set(o->asked) || o->asked.ns != asked.ns)
 		return;
 	h->once_ended = true;
 	o->fenced = o->fenced_next;
@@ -298,12 +299,12 @@ static bool can_judge(const struct once *o, struct mono now)
 
 size_t heal_asked_grant(struct heal *h, const char *node, const char *fenced[HEAL_MINE_MAX], struct mono now)
 {
-	struct grant *g = map_get(h->once->grants, node);
+	struct granted *g = map_get(h->once->grants, node);
 	size_t n = 0;
 
 	remember(h, now);
 	if (!g) {
-		g = mem_new(struct grant);
+		g = mem_new(struct granted);
 		g->node = intern(node);
 		(void)map_put(h->once->grants, g->node, g);
 	}
@@ -316,7 +317,7 @@ size_t heal_asked_grant(struct heal *h, const char *node, const char *fenced[HEA
 
 static bool grant_is_over(const struct heal *h, const char *node, struct mono now)
 {
-	const struct grant *g = map_get(h->once->grants, node);
+	const struct granted *g = map_get(h->once->grants, node);
 	int64_t delay = heal_start_delay_ms(&h->conf);
 
 	return mono_since_ms(now, h->once->born) >= delay && (!g || mono_since_ms(now, g->at) >= delay);

@@ -176,6 +176,21 @@ static void once_reconcile(struct heal *h, const struct copy *c, const struct ti
 		copy_action(plan, ACTION_DROP, c, "ReplicaSet has its own pod: at most once");
 }
 
+/* A pod of this very node: our own cgroups tell better than the API server whether it runs. */
+static void home_reconcile(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f,
+			   struct plan *plan)
+{
+	const struct pod *p = view_pod(f->view, c->pod_uid);
+	bool settled = mono_since_ms(t->now, f->link_since) >= HEAL_SETTLE_MS;
+
+	if (f->running && map_get(f->running, p->uid) && p->ready)
+		copy_action(plan, ACTION_DROP, c, "original is back");
+	else if (f->running && !map_get(f->running, p->uid) && settled && !p->deleting)
+		original_end(h, c, p, t, plan, false);
+	else
+		plan_wake_at(plan, mono_add_ms(t->now, HEAL_SETTLE_MS));
+}
+
 static void copy_reconcile(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f,
 			   struct plan *plan)
 {
@@ -190,6 +205,10 @@ static void copy_reconcile(struct heal *h, const struct copy *c, const struct ti
 	mark_remove(h, c->workload_uid);
 	if (policy_of(h, w) == POLICY_AT_MOST_ONCE) {
 		once_reconcile(h, c, t, f, plan);
+		return;
+	}
+	if (p && p->node == h->conf.self) {
+		home_reconcile(h, c, t, f, plan);
 		return;
 	}
 	keep = keep_of(h, w);

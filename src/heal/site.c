@@ -39,6 +39,16 @@ bool heal_has_majority(const struct heal *h, const struct peers *peers)
 	return 2 * n.alive > n.known;
 }
 
+/* `voices` members have just answered, ourselves not counted. What gossip shows as alive may have been cut off a moment ago. */
+bool site_answers(const struct heal *h, const struct peers *peers, size_t voices)
+{
+	struct site_count n = site_count(h, peers);
+
+	if (h->conf.minority_active || (n.known == 2 && h->gateway > 0))
+		return true;
+	return 2 * (voices + 1) > n.known;
+}
+
 bool site_may_act(const struct heal *h, const struct peers *peers)
 {
 	return h->conf.minority_active || heal_has_majority(h, peers);

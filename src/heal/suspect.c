@@ -5,7 +5,8 @@
  *
  * A node that gossip reports as failed is watched for node_grace and probed by ourselves. Only if that fails too are the
  * peers asked. It is lost when `witnesses` peers (all others in a smaller site) confirm and nobody contradicts, and only
- * while the part of the site that we see is a majority of its last known members. What ends it: gossip says alive again,
+ * when those who answered are, with us, a majority of its last known members: who is cut off may see the others alive in gossip
+ * for a while yet. What ends it: gossip says alive again,
  * or the node left (an operator at work, not a failure).
  *
  *   GRACE ──probe failed──> ASKING ──enough confirm──> LOST ──majority gone──> REFUTED
@@ -141,7 +142,7 @@ static void asking_tick(struct heal *h, struct suspect *s, const struct tick *t,
 		plan_wake_at(plan, s->due);
 	} else if (refute) {
 		suspect_refute(s, t->now, "a peer still sees it");
-	} else if (confirm < needed) {
+	} else if (confirm < needed || !site_answers(h, f->peers, confirm)) {
 		suspect_refute(s, t->now, "too few witnesses answered");
 	} else if (!majority) {
 		suspect_refute(s, t->now, NOTE_MINORITY);

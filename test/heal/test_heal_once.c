@@ -9,19 +9,34 @@ static struct workload *once_rs(struct rig *g, int32_t replicas)
 	return w;
 }
 
+static struct mono asked;		/* the last question for a grant */
+
+static void tick(struct rig *g)
+{
+	rig_tick(g);
+	if (rig_count(g, ACTION_ASK_GRANT))
+		asked = rig_find(g, ACTION_ASK_GRANT, "")->declared;
+}
+
+static void after(struct rig *g, int64_t ms)
+{
+	g->now = mono_add_ms(g->now, ms);
+	tick(g);
+}
+
 /* A round of grants: `n` of the peers answer, none of our pods is fenced. */
 static void grants(struct rig *g, size_t n)
 {
 	for (size_t i = 1; i <= n; i++)
-		heal_on_grant(g->heal, g->items[i].name, NULL, 0);
-	heal_on_grant_end(g->heal);
-	rig_after(g, 1);
+		heal_on_grant(g->heal, g->items[i].name, &(struct grant){ .asked = asked });
+	heal_on_grant_end(g->heal, asked);
+	after(g, 1);
 }
 
 static void quiet_for(struct rig *g, int64_t ms, enum action_kind kind)
 {
 	for (; ms > 0; ms -= 100) {
-		rig_after(g, 100);
+		after(g, 100);
 		if (rig_count(g, kind))
 			fail_msg("%s after all", action_name(kind));
 	}
@@ -30,23 +45,22 @@ static void quiet_for(struct rig *g, int64_t ms, enum action_kind kind)
 static void the_lease_lasts_from_when_it_was_asked_for(void **state)
 {
 	struct rig g;
-	struct mono asked;
 
 	(void)state;
 	rig_init(&g, 5);
 	once_rs(&g, 1);
 	rig_pod(&g, "one-1", "one", "n1");
-	rig_tick(&g);
+	tick(&g);
 	assert_int_equal(rig_count(&g, ACTION_ASK_GRANT), 1);
-	asked = g.now;
-	rig_after(&g, 700);
+	assert_true(asked.ns == g.now.ns);
+	after(&g, 700);
 	grants(&g, 1);				/* with ourselves two of five: no majority */
 	assert_false(mono_is_set(heal_lease_until(g.heal)));
-	rig_after(&g, g.conf.stop_after_ms / HEAL_LEASE_PARTS - 701);
+	after(&g, g.conf.stop_after_ms / HEAL_LEASE_PARTS - 701);
 	assert_int_equal(rig_count(&g, ACTION_ASK_GRANT), 1);
 	assert_int_equal(rig_count(&g, ACTION_STOP), 1);	/* HEAL_LEASE_FIRST_MS are over and nobody granted one */
-	asked = g.now;
-	rig_after(&g, 300);
+	assert_true(asked.ns == g.now.ns);
+	after(&g, 300);
 	grants(&g, 2);
 	assert_int_equal(mono_since_ms(heal_lease_until(g.heal), asked), g.conf.stop_after_ms);
 	rig_fini(&g);
@@ -60,10 +74,10 @@ static void without_a_majority_the_pods_are_stopped_in_time(void **state)
 	rig_init(&g, 5);
 	once_rs(&g, 1);
 	rig_pod(&g, "one-1", "one", "n1");
-	rig_tick(&g);
+	tick(&g);
 	grants(&g, 4);
 	quiet_for(&g, g.conf.stop_after_ms - 200, ACTION_STOP);
-	rig_after(&g, 200);
+	after(&g, 200);
 	assert_non_null(rig_find(&g, ACTION_STOP, "uid-one-1"));
 	rig_fini(&g);
 }
@@ -78,7 +92,7 @@ static void stale_membership_does_not_keep_it_running(void **state)
 	rig_init(&g, 5);
 	once_rs(&g, 1);
 	rig_pod(&g, "one-1", "one", "n1");
-	rig_tick(&g);
+	tick(&g);
 	grants(&g, 4);
 	t.now = mono_add_ms(g.now, g.conf.stop_after_ms);
 	t.tilted = true;
@@ -118,10 +132,10 @@ static void a_stopped_pod_goes_on_only_when_nobody_else_may_run_it(void **state)
 		rig_pod(&g, "one-1", "one", "n1");
 		(void)map_put(stopped, "uid-one-1", stopped);
 		g.f.stopped = stopped;
-		rig_tick(&g);
+		tick(&g);
 		assert_int_equal(rig_count(&g, ACTION_RESUME), 0);	/* no round of this process yet */
 		if (i == 1)
-			heal_on_grant(g.heal, "n4", fenced, 1);
+			heal_on_grant(g.heal, "n4", &(struct grant){ asked, fenced, 1 });
 		if (i == 2)
 			(void)rig_claim(&g, "uid-one-1", "n3", 1, CLAIM_LIVE);
 		if (i == 3)
@@ -149,7 +163,7 @@ static void a_fence_is_permitted_only_after_the_start_delay(void **state)
 	rig_init(&g, 5);
 	once_rs(&g, 1);
 	rig_pod(&g, "one-1", "one", "n5");
-	rig_tick(&g);
+	tick(&g);
 	rig_status(&g, "n5", PEER_FAILED);
 	g.now = mono_add_ms(g.now, heal_start_delay_ms(&g.conf) - 1);
 	assert_false(ask_fence(&g, "n5", "n2"));		/* what we granted before our start we do not know */
@@ -175,7 +189,7 @@ static void no_fence_for_a_node_that_lives_or_was_granted_lately(void **state)
 
 	(void)state;
 	rig_init(&g, 5);
-	rig_tick(&g);
+	tick(&g);
 	g.now = mono_add_ms(g.now, 2 * heal_start_delay_ms(&g.conf));
 	assert_false(ask_fence(&g, "n5", "n2"));		/* alive */
 	(void)heal_asked_grant(g.heal, "n5", fenced, g.now);
@@ -197,7 +211,7 @@ static void a_fence_ends_with_the_claim(void **state)
 		rig_init(&g, 5);
 		once_rs(&g, 1);
 		rig_pod(&g, "one-1", "one", "n5");
-		rig_tick(&g);
+		tick(&g);
 		rig_status(&g, "n5", PEER_FAILED);
 		g.now = mono_add_ms(g.now, heal_start_delay_ms(&g.conf));
 		assert_true(ask_fence(&g, "n5", "n2"));
@@ -208,7 +222,7 @@ static void a_fence_ends_with_the_claim(void **state)
 			(void)rig_claim(&g, "uid-one-1", "n3", 1, CLAIM_WITHDRAWN);	/* not the holder */
 		if (i == 3)
 			heal_forget_claim(g.heal, "uid-one-1");		/* the end of the claim was not heard: after a while it is believed */
-		rig_after(&g, HEAL_FENCE_HOLD_MS);
+		after(&g, HEAL_FENCE_HOLD_MS);
 		assert_int_equal(heal_asked_grant(g.heal, "n5", fenced, g.now), i == 0 || i == 3 ? 0 : 1);
 		rig_fini(&g);
 	}
@@ -225,13 +239,13 @@ static void a_lost_pod_is_started_with_a_fence(void **state)
 	rig_only_me(&g);
 	once_rs(&g, 1);
 	rig_pod(&g, "one-1", "one", "n5");
-	rig_tick(&g);
+	tick(&g);
 	grants(&g, 4);
 	rig_lose(&g, "n5");
 	for (; waited < 2 * heal_start_delay_ms(&g.conf) && !rig_count(&g, ACTION_ASK_FENCE); waited += 100) {
 		if (rig_count(&g, ACTION_ASK_GRANT))
 			grants(&g, 3);
-		rig_after(&g, 100);
+		after(&g, 100);
 		assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
 	}
 	assert_in_range(waited, heal_start_delay_ms(&g.conf) - 5000, heal_start_delay_ms(&g.conf) + 500);
@@ -240,10 +254,10 @@ static void a_lost_pod_is_started_with_a_fence(void **state)
 	heal_on_fence(g.heal, "uid-one-1", "n2", true);		/* counts once */
 	heal_on_fence(g.heal, "uid-one-1", "n5", true);		/* not the lost node's to give */
 	heal_on_fence(g.heal, "uid-one-1", "n4", false);
-	rig_after(&g, 10);
+	after(&g, 10);
 	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
 	heal_on_fence(g.heal, "uid-one-1", "n3", true);
-	rig_after(&g, 10);
+	after(&g, 10);
 	assert_non_null(rig_find(&g, ACTION_RESTORE, "uid-one-1"));
 	rig_fini(&g);
 }
@@ -257,18 +271,18 @@ static void a_fence_that_took_too_long_is_not_acted_upon(void **state)
 	rig_only_me(&g);
 	once_rs(&g, 1);
 	rig_pod(&g, "one-1", "one", "n3");
-	rig_tick(&g);
+	tick(&g);
 	grants(&g, 2);
 	rig_lose(&g, "n3");
 	for (int i = 0; i < 600 && !rig_count(&g, ACTION_ASK_FENCE); i++) {
 		if (rig_count(&g, ACTION_ASK_GRANT))
 			grants(&g, 1);
-		rig_after(&g, 100);
+		after(&g, 100);
 	}
 	assert_int_equal(rig_count(&g, ACTION_ASK_FENCE), 1);
 	g.now = mono_add_ms(g.now, HEAL_FENCE_FRESH_MS);
 	heal_on_fence(g.heal, "uid-one-1", "n2", true);
-	rig_tick(&g);
+	tick(&g);
 	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
 	rig_fini(&g);
 }
