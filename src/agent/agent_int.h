@@ -24,8 +24,8 @@
 #define TAGS_SOON_MS 200		/* after a change */
 #define IDLE_MS 60000			/* checkpoint, history, rejoin */
 #define CLAIMS_REPEAT_MS 30000		/* own claims are told again, for those who were not there */
-#define CLAIMS_SOON_MS 1000		/* … and a new one twice before: gossip loses messages while members fail … */
-#define CLAIMS_LATER_MS 4000
+#define CLAIMS_SOON_MS 200		/* … and a new one a few times before: gossip loses messages while members fail. First
+					 * within heal.claim_timeout, then after five times as long each time */
 #define HELLO_SPREAD_MS 200		/* answers to a hello are spread over this */
 #define TILT_STEP_MS 2000		/* a clock step or a pause of this size … */
 #define TILT_MS 10000			/* … makes us only observe for this long */
@@ -104,7 +104,7 @@ struct agent {
 	struct serf_client *serf;
 	struct peers peers;
 	struct timer *tags_timer, *claims_timer;
-	int claims_repeats;			/* how often the newest claims have been told again */
+	int64_t claims_wait_ms;			/* until they are told again */
 	struct cpu_load load;
 	double load_told;
 	int64_t cpu_tag, mem_tag;		/* last told */

@@ -73,7 +73,7 @@ static void claim_end(struct agent *a, const struct copy *c, enum claim_state st
 	(void)heal_on_claim(a->heal, &claim);
 	if (store_batch_begin(a) == 0 && store_put_claim(a->store, &claim) < 0)
 		a->store_failed = true;
-	gossip_tell_claims(a, &claim, 1);
+	gossip_new_claims(a, &claim, 1);
 }
 
 static void copy_forget(struct agent *a, struct copy *c)

@@ -253,7 +253,7 @@ void gossip_tell_claims(struct agent *a, struct claim *claims, size_t n)
 void gossip_new_claims(struct agent *a, struct claim *claims, size_t n)
 {
 	gossip_tell_claims(a, claims, n);
-	a->claims_repeats = 0;
+	a->claims_wait_ms = CLAIMS_SOON_MS;
 	timer_start_ms(a->claims_timer, CLAIMS_SOON_MS);
 }
 
@@ -263,7 +263,7 @@ static void collect_own(void *arg, const struct claim *c)
 {
 	struct own_claims *own = arg;
 
-	if (c->state == CLAIM_LIVE && str_eq(c->node, own->a->self))
+	if (str_eq(c->node, own->a->self))	/* ended ones too, until they are forgotten: others may wait for the end */
 		own->items[own->count++] = *c;
 }
 
@@ -273,7 +273,8 @@ static void on_claims_due(void *arg)
 	size_t known = claims_count(heal_claims(a->heal));
 	struct own_claims own = { .a = a };
 
-	timer_start_ms(a->claims_timer, loop_jitter_ms(a->loop, a->claims_repeats++ ? CLAIMS_REPEAT_MS : CLAIMS_LATER_MS));
+	a->claims_wait_ms = 5 * a->claims_wait_ms < CLAIMS_REPEAT_MS ? 5 * a->claims_wait_ms : CLAIMS_REPEAT_MS;
+	timer_start_ms(a->claims_timer, loop_jitter_ms(a->loop, a->claims_wait_ms));
 	if (!known || !serf_client_is_up(a->serf))
 		return;
 	own.items = mem_new_n(struct claim, known);
@@ -452,6 +453,7 @@ int gossip_new(struct agent *a)
 	if (r < 0)
 		log_error(LOG_SERF, "address", "serf.rpc=%s is no host:port", a->conf->serf_rpc);
 	timer_start_ms(a->tags_timer, 0);
+	a->claims_wait_ms = CLAIMS_REPEAT_MS;
 	timer_start_ms(a->claims_timer, CLAIMS_REPEAT_MS);
 	return r;
 }

@@ -47,6 +47,7 @@ struct once {
 	struct map *askings;		/* pod uid → struct asking */
 	struct mono until;		/* of our own lease */
 	struct mono asked, ask_due;	/* the round under way, the next one */
+	bool open;			/* not all answers of the round are there */
 	struct mono first_asked;	/* of this need: until the first answers nothing is judged */
 	const char *granters[SUSPECT_VOICES_MAX];
 	size_t granter_count;
@@ -148,9 +149,13 @@ static void lease_ask(struct heal *h, const struct tick *t, const struct heal_fa
 {
 	struct once *o = h->once;
 
-	if (!mono_reached(t->now, o->ask_due)) {
+	struct mono due = o->ask_due, give_up = mono_add_ms(o->asked, HEAL_ANSWER_MS);
+
+	if (o->open && due.ns < give_up.ns)
+		due = give_up;
+	if (!mono_reached(t->now, due)) {
 		if (mono_is_set(o->asked))
-			plan_wake_at(plan, o->ask_due);
+			plan_wake_at(plan, due);
 		return;
 	}
 	o->ask_due = mono_add_ms(t->now, h->conf.stop_after_ms / HEAL_LEASE_PARTS);
@@ -162,6 +167,7 @@ static void lease_ask(struct heal *h, const struct tick *t, const struct heal_fa
 	if (!mono_is_set(o->first_asked))
 		o->first_asked = t->now;
 	o->granter_count = 0;
+	o->open = true;
 	uids_clear(o->fenced_next);
 	plan_add(plan, ACTION_ASK_GRANT)->declared = t->now;
 	plan_wake_at(plan, o->ask_due);
@@ -218,6 +224,7 @@ void heal_on_grant_end(struct heal *h, struct mono asked)
 	if (!mono_is_set(o->asked) || o->asked.ns != asked.ns)
 		return;
 	h->once_ended = true;
+	o->open = false;
 	o->fenced = o->fenced_next;
 	o->fenced_next = swap;
 	uids_clear(o->fenced_next);
