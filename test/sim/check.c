@@ -12,6 +12,7 @@ enum { LATE_S = 40,			/* gossip may tell of a return this late, and a retry foll
        RAN_S = 25,			/* a pod that ran so recently may still be taken for Ready */
        GONE_S = 50,			/* gone_grace less the drift of the clocks */
        BOOT_S = 12,			/* a healer starts beside kubelet, not before it */
+       LEASE_TOLD_S = 25,		/* gossip finds out, and two renewals come */
        ONLINE_S = 45, STORM = 60, STORM_S = 10 };
 
 struct tally { char key[16 + NODE_NAME_SIZE]; int64_t from; int count; };
@@ -183,6 +184,15 @@ void check_restore(struct world *w, int i, const struct action *act)
 
 /* ---- effects in the API ---- */
 
+/* Its Lease must have told by now that it lives. */
+static bool renews(const struct world *w, int i, int lost)
+{
+	const struct snode_status *s = &w->api.node[lost];
+	const struct member *m = &w->n[i].seen[lost];
+
+	return s->contact && w->now - s->since > SEC(LATE_S) && !m->connected && w->now - m->cut_at > SEC(LEASE_TOLD_S);
+}
+
 void check_api_effect(struct world *w, int i, const struct action *act)
 {
 	int lost = act->node ? node_index(w, act->node) : -1, p = act->pod_uid[0] ? api_pod(w, act->pod_uid) : -1;
@@ -197,7 +207,7 @@ void check_api_effect(struct world *w, int i, const struct action *act)
 	if (p >= 0 && act->kind != ACTION_BIND && w->api.pods[p].node != lost)
 		broken(w, 5, "%s: %s of %s, which is not on %s", w->n[i].name, action_name(act->kind), w->api.pods[p].name,
 		       str_or(act->node, "any node"));
-	if (hostile && lost >= 0 && (is_well(w, lost) || (w->api.node[lost].contact && w->now - w->api.node[lost].since > SEC(LATE_S))))
+	if (hostile && lost >= 0 && (is_well(w, lost) || renews(w, i, lost)))
 		broken(w, 1, "%s: %s of %s, which is well", w->n[i].name, action_name(act->kind), act->node);
 	if (hostile && lost >= 0)
 		check_passive(w, i);
@@ -236,6 +246,15 @@ static bool is_replaced(struct world *w, const char *uid, int r)
 	return n >= rs->replicas && rs->replicas;
 }
 
+/* It was another's turn after all; should that one give up, it may be this one's again, in the same epoch. */
+static void restored_forget(struct world *w, int i, const struct copy *c)
+{
+	char key[NODE_NAME_SIZE + UID_SIZE + 16];
+
+	(void)snprintf(key, sizeof(key), "%d %s %u", i, c->pod_uid, c->epoch);
+	free(map_remove(w->restored, key));
+}
+
 void check_end(struct world *w, int i, const struct action *act)
 {
 	const struct copy *c = map_get(w->n[i].a.copies, act->pod_uid);
@@ -244,6 +263,8 @@ void check_end(struct world *w, int i, const struct action *act)
 
 	if (w->n[i].a.observe)
 		broken(w, 9, "%s: %s", w->n[i].name, action_name(act->kind));
+	if (str_has_prefix(act->reason, "lost the claim"))
+		restored_forget(w, i, c);
 	if (w->api.rs[r].policy == POLICY_AT_MOST_ONCE)
 		return;			/* break before make */
 	if (act->kind == ACTION_DROP && !is_replaced(w, act->pod_uid, r))
@@ -260,6 +281,12 @@ static bool is_new_boot(const struct world *w, int i)
 	return w->n[i].booted && w->now - w->n[i].booted < SEC(BOOT_S);
 }
 
+/* kubelet reaches the API server again and starts an original beside its copy, before the healer on that node can know. */
+static bool is_twin(struct world *w, int i, const struct run *x)
+{
+	return x->copy && run_find(w, i, x->uid, false) && w->now - w->api.node[i].since < SEC(BOOT_S);
+}
+
 static void check_once_runs(struct world *w, int r)
 {
 	struct srs *rs = &w->api.rs[r];
@@ -271,6 +298,8 @@ static void check_once_runs(struct world *w, int r)
 			const struct run *x = &w->n[i].runs[k];
 
 			if (!run_counts(w, i, x) || x->rs != r || is_new_boot(w, i))
+				continue;
+			if (is_twin(w, i, x))
 				continue;
 			for (int o = 0; o < n; o++)
 				if (str_eq(uids[o], x->uid))

@@ -349,7 +349,6 @@ static void execute(struct world *w, int i, const struct action *act)
 	case ACTION_RESUME:
 		tell(w, i, "%s %.8s: %s", action_name(act->kind), act->pod_uid, act->reason);
 		run_freeze(w, i, act->pod_uid, act->kind == ACTION_STOP);
-		agent_soon(w, i);
 		break;
 	case ACTION_RESTORE:		/* collected */
 		break;

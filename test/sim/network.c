@@ -108,6 +108,7 @@ void network_changed(struct world *w)
 			if (i == j || connected == m->connected)
 				continue;
 			m->connected = connected;
+			m->cut_at = w->now;
 			m->life++;
 			after_ms(w, connected ? back + late / 2 : lost + late, on_status,
 				 (struct about){ .node = i, .other = j, .life = m->life, .n = connected ? PEER_ALIVE : PEER_FAILED });

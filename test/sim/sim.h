@@ -122,6 +122,7 @@ struct member {				/* one node as another sees it */
 	enum peer_status status;
 	struct mono since;		/* by the observer's clock */
 	bool known, connected;		/* connected: gossip between the two works, in truth */
+	int64_t cut_at;			/* when `connected` changed last */
 	unsigned life;			/* of the next change of the status */
 	struct tags tags;
 };
