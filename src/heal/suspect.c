@@ -129,6 +129,15 @@ static void count_voices(const struct heal *h, const struct suspect *s, const st
 	}
 }
 
+/* What gossip still calls alive may be away as well: a split is noticed member by member. So those who answered must be a majority
+ * with us; in a site of two nobody can. */
+static bool answers_are_majority(const struct heal *h, const struct peers *peers, size_t confirm)
+{
+	size_t known = site_count(h, peers).known;
+
+	return h->conf.minority_active || known <= 2 || 2 * (confirm + 1) > known;
+}
+
 static void asking_tick(struct heal *h, struct suspect *s, const struct tick *t, const struct heal_facts *f, bool majority,
 			struct plan *plan)
 {
@@ -143,7 +152,7 @@ static void asking_tick(struct heal *h, struct suspect *s, const struct tick *t,
 		suspect_refute(s, t->now, "a peer still sees it");
 	} else if (confirm < needed) {
 		suspect_refute(s, t->now, "too few witnesses answered");
-	} else if (!majority) {
+	} else if (!majority || !answers_are_majority(h, f->peers, confirm)) {
 		suspect_refute(s, t->now, NOTE_MINORITY);
 	} else {
 		suspect_move(s, SUSPECT_LOST, t->now, "");
