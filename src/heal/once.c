@@ -49,7 +49,7 @@ struct once {
 	struct mono first_asked;	/* of this need: until the first answers nothing is judged */
 	const char *granters[SUSPECT_VOICES_MAX];
 	size_t granter_count;
-	struct map *fenced, *fenced_next;	/* uids of pods here that somebody else may run: of the last round, of this one */
+	struct map *fenced, *fenced_next;	/* uids of pods here that somebody else may run; those of this round alone */
 	bool settled;			/* a round of this process has ended with a majority */
 };
 
@@ -166,6 +166,14 @@ static void lease_ask(struct heal *h, const struct tick *t, const struct heal_fa
 	plan_wake_at(plan, o->ask_due);
 }
 
+static void uid_add(struct map *m, const char *text)
+{
+	char *uid = map_get(m, text) || map_count(m) >= HEAL_FENCES_MAX ? NULL : str_dup(text);
+
+	if (uid)
+		(void)map_put(m, uid, uid);
+}
+
 void heal_on_grant(struct heal *h, const char *from, const char *const *fenced, size_t n)
 {
 	struct once *o = h->once;
@@ -176,11 +184,9 @@ void heal_on_grant(struct heal *h, const char *from, const char *const *fenced, 
 	if (!mono_is_set(o->asked) || str_eq(from, h->conf.self) || o->granter_count == SUSPECT_VOICES_MAX)
 		return;
 	o->granters[o->granter_count++] = intern(from);
-	for (size_t i = 0; i < n && map_count(o->fenced_next) < HEAL_FENCES_MAX; i++) {
-		char *uid = map_get(o->fenced_next, fenced[i]) ? NULL : str_dup(fenced[i]);
-
-		if (uid)
-			(void)map_put(o->fenced_next, uid, uid);
+	for (size_t i = 0; i < n; i++) {
+		uid_add(o->fenced, fenced[i]);		/* at once: the same answers may renew the lease */
+		uid_add(o->fenced_next, fenced[i]);
 	}
 }
 
@@ -207,15 +213,21 @@ static void lease_count(struct heal *h, const struct heal_facts *f)
 		o->until = until;
 }
 
-/* All answers are there: what none of them calls fenced is ours again. */
 void heal_on_grant_end(struct heal *h)
+{
+	h->once_ended = h->once_ended || mono_is_set(h->once->asked);
+}
+
+/* All answers are there. If they are those of a majority, what none of them calls fenced is ours again. */
+static void round_end(struct heal *h, const struct heal_facts *f)
 {
 	struct once *o = h->once;
 	struct map *swap = o->fenced;
 
-	if (!mono_is_set(o->asked))
+	h->once_ended = false;
+	if (!is_majority(h, f->peers, o->granters, o->granter_count))
 		return;
-	h->once_ended = true;
+	o->settled = true;
 	o->fenced = o->fenced_next;
 	o->fenced_next = swap;
 	uids_clear(o->fenced_next);
@@ -275,7 +287,8 @@ static void lease_enforce(struct heal *h, const struct tick *t, const struct hea
 
 	if (self)
 		list_for_each(p, &self->pods, struct pod, by_node)
-			if (pod_is_active(p) && !p->is_mirror && once_applies(h, f, p) && !map_get(f->copies, p->uid))
+			if (pod_is_active(p) && !p->is_mirror && once_applies(h, f, p) && !map_get(f->copies, p->uid) &&
+			    (!f->running || map_get(f->running, p->uid)))
 				stop_or_resume(h, &e, p->uid);
 	map_for_each(struct copy, c, f->copies)
 		if (is_once(h, f->view, c->workload_uid) && c->state != COPY_DROPPING)
@@ -470,10 +483,8 @@ void once_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 {
 	remember(h, t->now);
 	lease_count(h, f);
-	if (h->once_ended) {
-		h->once->settled = h->once->settled || once_holds_lease(h, f->peers, t->now);
-		h->once_ended = false;
-	}
+	if (h->once_ended)
+		round_end(h, f);
 	lease_ask(h, t, f, plan);
 	if (can_judge(h->once, t->now) || (f->stopped && map_count(f->stopped)))
 		lease_enforce(h, t, f, plan);
