@@ -109,9 +109,14 @@ struct mono heal_lease_until(const struct heal *h)
 	return h->once->until;
 }
 
+/* Answers of a round under way are dropped: they would make it what it was before. */
 void heal_set_lease(struct heal *h, struct mono until)
 {
-	h->once->until = until;
+	struct once *o = h->once;
+
+	o->until = until;
+	o->asked = o->ask_due = (struct mono){ 0 };
+	o->granter_count = 0;
 }
 
 bool once_holds_lease(const struct heal *h, const struct peers *peers, struct mono now)

@@ -13,6 +13,7 @@ enum { LATE_S = 40,			/* gossip may tell of a return this late, and a retry foll
        GONE_S = 50,			/* gone_grace less the drift of the clocks */
        BOOT_S = 12,			/* a healer starts beside kubelet, not before it */
        LEASE_TOLD_S = 25,		/* gossip finds out, and two renewals come */
+       SEEN_S = 1,			/* a healer sees a pod that kubelet starts */
        ONLINE_S = 45, STORM = 60, STORM_S = 10 };
 
 struct tally { char key[16 + NODE_NAME_SIZE]; int64_t from; int count; };
@@ -62,7 +63,8 @@ void check_plan(struct world *w, int i, const struct tick *t, const struct plan 
 	for (size_t k = 0; k < plan->count; k++) {
 		const struct action *act = &plan->items[k];
 
-		check_storm(w, i, act);
+		if (!w->n[i].a.observe)	/* there nothing comes of it */
+			check_storm(w, i, act);
 		if (t->tilted && !is_quiet(act->kind) && act->kind != ACTION_STOP)
 			broken(w, 10, "%s: %s while tilted", w->n[i].name, action_name(act->kind));
 		if (w->only_api && !is_quiet(act->kind) && act->kind != ACTION_BIND && !w->n[i].a.observe)
@@ -299,7 +301,7 @@ static void check_once_runs(struct world *w, int r)
 
 			if (!run_counts(w, i, x) || x->rs != r || is_new_boot(w, i))
 				continue;
-			if (is_twin(w, i, x))
+			if (is_twin(w, i, x) || (!x->copy && w->now - x->since < SEC(SEEN_S)))
 				continue;
 			for (int o = 0; o < n; o++)
 				if (str_eq(uids[o], x->uid))
@@ -361,7 +363,7 @@ void check_step(struct world *w)
 				check_once_runs(w, r);
 		for (int i = 0; i < w->nodes; i++)
 			check_rows(w, i);
-		check_copies(w, 2, "");
+		check_copies(w, w->conf.minority_active ? SIM_NODES : 2, "");
 	}
 }
 
@@ -370,6 +372,7 @@ void check_settled(struct world *w)
 {
 	if (w->now - w->changed_at > SEC(SETTLED_S))
 		check_copies(w, 1, " after everything has settled");
+	w->runs_changed = true;
 }
 
 /* ---- convergence ---- */
