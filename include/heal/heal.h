@@ -32,6 +32,8 @@
 #define HEAL_VOICE_MS 15000		/* what a peer said of its own link is believed rather than its tag for this long */
 #define HEAL_LEASE_HOLD_MS 12000	/* a node that its Lease proved alive is looked at again after this: kubelet renews every 10 s */
 #define HEAL_LEASE_READ_MS 5000		/* how often a lost node's Lease is read again: it may prove us wrong */
+#define HEAL_LEASE_AGAIN_MS 1000	/* the same, while it proves neither */
+#define HEAL_LEASE_STALE_MS 12000	/* a Lease so old has missed a renewal (2 s for clocks that differ): only then pods are replaced */
 #define HEAL_LEASE_SILENCE_MS 3000	/* gossip reports a failure after at least this much silence (Serf's suspicion is 4 s) */
 #define HEAL_LEASE_SKEW_MS 5000		/* a Lease from further in the future has another clock and proves nothing by its time */
 #define HEAL_TAINT "edge-healer.io/unreachable"

@@ -8,8 +8,10 @@
  * Never for a node that a port, a peer or its own Lease proves to be alive: its Lease has been read before anything is done, and is read
  * again while it is lost. One healer acts at a time: the first by name of those online at once, the next ones if nothing happens.
  *
- * Unresolved: a node cut off from its peers but not from the API server renews its Lease every 10 s; a loss is declared about 6 s after the
- * cut. In between its Lease proves nothing yet, and its pods may be replaced although they ran.
+ * A node cut off from its peers but not from the API server renews its Lease every 10 s; a loss is declared about 6 s after the
+ * cut. So nothing is done before its Lease has missed a renewal: mostly it has by then, otherwise that takes up to 6 s more.
+ *
+ * Unresolved: a node whose clock is more than 2 s behind ours looks as if it had missed one.
  */
 #include <stdio.h>
 
