@@ -7,7 +7,7 @@
 
 #include "sim.h"
 
-enum { TILT_STEP_MS = 2000, TILT_FOR_MS = 10000, PROBE_MS = 1000, IDLE_S = 60 };
+enum { TILT_STEP_MS = 2000, TILT_FOR_MS = 10000, PROBE_MS = 1000, IDLE_S = 60, ENDED_S = 600 };
 
 struct resources local_free(const struct world *w, int i)
 {
@@ -241,21 +241,22 @@ void agent_kill(struct world *w, int i)
 	after_ms(w, roll_in(w, 300, 1500), on_restart, (struct about){ .node = i, .life = w->n[i].boot });
 }
 
-struct stale { const struct sagent *a; struct claim items[64]; size_t count; };
+struct stale { const struct sagent *a; struct wall now; struct claim items[64]; size_t count; };
 
 static void collect_stale(void *arg, const struct claim *c)
 {
 	struct stale *s = arg;
 
-	if (s->count < ARRAY_LEN(s->items) && !map_get(s->a->copies, c->pod_uid) &&
-	    (c->state != CLAIM_LIVE || !view_pod(s->a->view, c->pod_uid)))
+	bool ended = c->state != CLAIM_LIVE && s->now.ns - c->at.ns > SEC(ENDED_S);
+
+	if (s->count < ARRAY_LEN(s->items) && !map_get(s->a->copies, c->pod_uid) && (ended || !view_pod(s->a->view, c->pod_uid)))
 		s->items[s->count++] = *c;
 }
 
 static void on_idle(struct world *w, const struct event *e)
 {
 	struct sagent *a = &w->n[e->a.node].a;
-	struct stale s = { .a = a };
+	struct stale s = { .a = a, .now = node_wall(w, e->a.node) };
 
 	if (!a->up || a->life != e->a.life)
 		return;

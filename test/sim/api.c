@@ -61,7 +61,7 @@ static bool may_host(const struct world *w, int p, int i)
 	return !r->constraints->selector_count || str_eq(r->constraints->selector[0].value, w->n[i].site);
 }
 
-static int best_node(const struct world *w, int p)
+int best_node(const struct world *w, int p)
 {
 	int best = -1;
 	int64_t most = -1;

@@ -9,10 +9,10 @@
 
 enum { LATE_S = 40,			/* gossip may tell of a return this late, and a retry follow */
        SETTLED_S = 95,			/* three repeats of a claim */
-       RAN_S = 25,			/* a pod that ran so recently may still be taken for Ready */
+       RAN_S = 32,			/* a pod that ran so recently may still be taken for Ready */
        GONE_S = 50,			/* gone_grace less the drift of the clocks */
        BOOT_S = 12,			/* a healer starts beside kubelet, not before it */
-       LEASE_TOLD_S = 25,		/* gossip finds out, and two renewals come */
+       SKEW_MS = 1900,		/* a clock so far behind makes a Lease look old */
        SEEN_S = 1,			/* a healer sees a pod that kubelet starts */
        ONLINE_S = 45, STORM = 60, STORM_S = 10 };
 
@@ -173,7 +173,7 @@ void check_restore(struct world *w, int i, const struct action *act)
 	}
 	if (lost == i && run_find(w, i, act->pod_uid, false))
 		broken(w, 1, "%s restores its own pod, which runs", w->n[i].name);
-	if (lost != i && is_well(w, lost))
+	if (lost != i && is_well(w, lost) && !w->conf.minority_active)
 		broken(w, 1, "%s restores a pod of %s, which is well", w->n[i].name, act->node);
 	if (lost != i) {
 		check_passive(w, i);
@@ -186,13 +186,19 @@ void check_restore(struct world *w, int i, const struct action *act)
 
 /* ---- effects in the API ---- */
 
+static bool is_new_boot(const struct world *w, int i)
+{
+	return w->n[i].booted && w->now - w->n[i].booted < SEC(BOOT_S);
+}
+
 /* Its Lease must have told by now that it lives. */
 static bool renews(const struct world *w, int i, int lost)
 {
+	int64_t behind = node_wall(w, i).ns - node_wall(w, lost).ns;
 	const struct snode_status *s = &w->api.node[lost];
 	const struct member *m = &w->n[i].seen[lost];
 
-	return s->contact && w->now - s->since > SEC(LATE_S) && !m->connected && w->now - m->cut_at > SEC(LEASE_TOLD_S);
+	return s->contact && w->now - s->since > SEC(LATE_S) && !m->connected && behind < MS(SKEW_MS);
 }
 
 void check_api_effect(struct world *w, int i, const struct action *act)
@@ -209,14 +215,14 @@ void check_api_effect(struct world *w, int i, const struct action *act)
 	if (p >= 0 && act->kind != ACTION_BIND && w->api.pods[p].node != lost)
 		broken(w, 5, "%s: %s of %s, which is not on %s", w->n[i].name, action_name(act->kind), w->api.pods[p].name,
 		       str_or(act->node, "any node"));
-	if (hostile && lost >= 0 && (is_well(w, lost) || renews(w, i, lost)))
+	if (hostile && lost >= 0 && ((is_well(w, lost) && !w->conf.minority_active) || renews(w, i, lost)))
 		broken(w, 1, "%s: %s of %s, which is well", w->n[i].name, action_name(act->kind), act->node);
 	if (hostile && lost >= 0)
 		check_passive(w, i);
 	if (act->kind == ACTION_REPLACE && p >= 0 && w->api.rs[w->api.pods[p].rs].policy == POLICY_AT_MOST_ONCE) {
 		const struct run *r = run_find(w, lost, act->pod_uid, false);
 
-		if (r && run_counts(w, lost, r))
+		if (r && run_counts(w, lost, r) && !is_new_boot(w, lost))
 			broken(w, 3, "%s replaces %s, which runs", w->n[i].name, w->api.pods[p].name);
 	}
 }
@@ -277,11 +283,6 @@ void check_end(struct world *w, int i, const struct action *act)
 }
 
 /* ---- after every step ---- */
-
-static bool is_new_boot(const struct world *w, int i)
-{
-	return w->n[i].booted && w->now - w->n[i].booted < SEC(BOOT_S);
-}
 
 /* kubelet reaches the API server again and starts an original beside its copy, before the healer on that node can know. */
 static bool is_twin(struct world *w, int i, const struct run *x)
@@ -347,7 +348,8 @@ static void check_copies(struct world *w, int most, const char *when)
 			int n = 0;
 
 			for (int j = i; j < w->nodes; j++)
-				n += (j == i || gossips(w, i, j)) && live_copy(w, j, c->pod_uid);
+				n += (j == i || gossips(w, i, j)) && live_copy(w, j, c->pod_uid) &&
+				     live_copy(w, j, c->pod_uid)->epoch == c->epoch;
 			if (n > most && live_copy(w, i, c->pod_uid))
 				broken(w, 2, "%d copies of %s%s", n, c->name, when);
 		}
@@ -390,6 +392,17 @@ static int ready_pods(struct world *w, int r)
 	return n;
 }
 
+/* Pending for good: nobody may schedule it, or it fits nowhere. */
+static bool has_no_room(const struct world *w, int r)
+{
+	if (!w->api.scheduler && (w->api.rs[r].policy == POLICY_NEVER || str_eq(w->api.rs[r].ns, "kube-system")))
+		return true;
+	for (int p = 0; p < w->api.pod_count; p++)
+		if (w->api.pods[p].rs == r && !w->api.pods[p].gone && w->api.pods[p].node < 0 && best_node(w, p) < 0)
+			return true;
+	return false;
+}
+
 struct loose { struct world *w; int node; char *why; bool found; };
 
 static void find_loose(void *arg, const struct claim *c)
@@ -408,6 +421,8 @@ bool check_converged(struct world *w, char why[SIM_REASON])
 		const struct srs *rs = &w->api.rs[r];
 		int want = rs->gone ? 0 : rs->replicas, have = ready_pods(w, r);
 
+		if (want > have && has_no_room(w, r))
+			continue;
 		if (want != have) {
 			(void)snprintf(why, SIM_REASON, "%s has %d pods Ready and wants %d", rs->name, have, want);
 			return false;
@@ -417,11 +432,13 @@ bool check_converged(struct world *w, char why[SIM_REASON])
 		struct loose l = { .w = w, .node = i, .why = why };
 
 		map_for_each(struct copy, c, w->n[i].a.copies) {
+			if (has_no_room(w, rs_find(w, c->workload_uid)))
+				continue;	/* it has the room of its own replacement: see docs/simulator.md */
 			(void)snprintf(why, SIM_REASON, "%s still has a copy of %s", w->n[i].name, c->name);
 			return false;
 		}
 		for (int k = 0; k < SIM_RUNS; k++)
-			if (w->n[i].runs[k].used && w->n[i].runs[k].copy) {
+			if (w->n[i].runs[k].used && w->n[i].runs[k].copy && !has_no_room(w, w->n[i].runs[k].rs)) {
 				(void)snprintf(why, SIM_REASON, "a copy of %s runs on %s", w->n[i].runs[k].uid, w->n[i].name);
 				return false;
 			}

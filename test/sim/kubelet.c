@@ -137,6 +137,7 @@ static void on_start(struct world *w, const struct event *e)
 		tell(w, i, "kubelet: no room for %s", p->name);
 		p->phase = POD_FAILED;
 		p->ready = false;
+		w->api.rs[p->rs].excused = true;	/* the cluster goes on without asking anybody */
 		api_pod_changed(w, (int)e->a.n);
 		return;
 	}

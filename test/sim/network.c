@@ -268,7 +268,7 @@ static void collect_own(void *arg, const struct claim *c)
 {
 	struct own_claims *own = arg;
 
-	if (c->state == CLAIM_LIVE && str_eq(c->node, own->self))
+	if (str_eq(c->node, own->self))		/* ended ones too: who was away has not heard of the end */
 		own->items[own->count++] = *c;
 }
 

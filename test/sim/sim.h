@@ -246,6 +246,7 @@ void api_pod_delete(struct world *w, int p, bool force);
 void api_scale(struct world *w, int r, int replicas);
 void api_rollout(struct world *w, int r);
 void api_rs_delete(struct world *w, int r);
+int best_node(const struct world *w, int p);			/* as the scheduler would, or -1 */
 bool api_bind(struct world *w, const char *uid, int i);
 void api_start(struct world *w);
 void api_taint(struct world *w, int i, bool tainted);

@@ -18,6 +18,8 @@ static void conf_make(struct world *w)
 
 static void nodes_make(struct world *w)
 {
+	int64_t drift = chance(w, 50) ? 10000 : 100;
+
 	w->sites = w->nodes >= 4 && chance(w, 30) ? 2 : 1;
 	for (int i = 0; i < w->nodes; i++) {
 		struct snode *n = &w->n[i];
@@ -29,9 +31,9 @@ static void nodes_make(struct world *w)
 		n->allocatable = (struct resources){ CPU, 8 * GIB, 110 };
 		n->up = n->serf_up = true;
 		n->boot = 1;
-		n->ppm = roll_in(w, 990000, 1010000);
+		n->ppm = 1000000 + roll_in(w, -drift, drift);
 		n->mono_base = SEC(roll_in(w, 100, 100000));
-		n->wall_off = MS(roll_in(w, -1000, 1000)) - n->mono_base;
+		n->wall_off = MS(roll_in(w, -100, 100)) - n->mono_base;
 		n->tags = (struct tags){ .free = n->allocatable, .api = true, .set = true, .version = 1 };
 		agent_init(w, i);
 		n->a.conf = w->conf;
