@@ -52,6 +52,7 @@
 #define HEAL_ONCE_MEMBERS 3		/* a smaller site has no majority without the lost node: there nobody else starts such a pod */
 #define HEAL_FENCE_FRESH_MS 5000	/* a fence is acted upon within this, else asked for again … */
 #define HEAL_FENCE_RETRY_MS 2000
+#define HEAL_FENCE_PAUSE_MS 700		/* … up to three of these later, so that two askers do not refuse each other for ever */
 #define HEAL_FENCE_HOLD_MS 90000	/* … and held by those who gave it for this long at least: three repeats of a claim */
 #define HEAL_FENCES_MAX 1024		/* remembered; the oldest go first */
 

@@ -416,6 +416,27 @@ static void asking_drop(struct heal *h, struct asking *a)
 	free(a);
 }
 
+/* Our own permission to ourselves, not used. Two who ask at once would otherwise refuse each other for ever. */
+static void own_fence_drop(struct heal *h, const char *pod_uid)
+{
+	struct fence *f = map_get(h->once->fences, pod_uid);
+	const struct claim *c = claims_live(h->claims, pod_uid);
+
+	if (!f || f->holder != h->conf.self || (c && str_eq(c->node, h->conf.self)))
+		return;
+	(void)map_remove(h->once->fences, pod_uid);
+	free(f);
+}
+
+/* The next question, at a time of our own: meanwhile somebody else may have the fence. */
+static int64_t fence_retry_ms(const struct heal *h, const char *pod_uid)
+{
+	uint64_t hash = str_hash(STR_HASH_INIT, pod_uid, strlen(pod_uid));
+
+	hash = str_hash(hash, h->conf.self, strlen(h->conf.self));
+	return HEAL_FENCE_RETRY_MS + (int64_t)(hash >> 8 & 3) * HEAL_FENCE_PAUSE_MS;
+}
+
 static void fence_ask(struct heal *h, const struct pod *p, const char *node, const struct tick *t, struct plan *plan)
 {
 	struct asking *a = mem_new(struct asking);
@@ -449,8 +470,10 @@ bool once_may_start(struct heal *h, const struct pod *p, const char *node, const
 		asking_drop(h, a);
 		return true;
 	}
-	if (a && mono_since_ms(t->now, a->asked) < HEAL_FENCE_RETRY_MS) {
-		plan_wake_at(plan, mono_add_ms(a->asked, HEAL_FENCE_RETRY_MS));
+	if (a && mono_since_ms(t->now, a->asked) < fence_retry_ms(h, p->uid)) {
+		if (a->ended)
+			own_fence_drop(h, p->uid);
+		plan_wake_at(plan, mono_add_ms(a->asked, fence_retry_ms(h, p->uid)));
 		return false;
 	}
 	if (a)
