@@ -43,12 +43,12 @@ static void on_probe(struct world *w, const struct event *e)
 		if (a->link.state == LINK_OFFLINE)
 			a->synced_at = (struct mono){ 0 };
 		if (a->link.state == LINK_ONLINE)
-			api_resync(w, i);
-		if (a->link.state == LINK_ONLINE)
 			w->n[i].cold = false;
 		tags_soon(w, i);
 		agent_soon(w, i);
 	}
+	if (answers && a->link.state == LINK_ONLINE)
+		api_resync(w, i);	/* its watches were broken, however short it was */
 	if (a->link.state != (answers ? LINK_ONLINE : LINK_OFFLINE)) {
 		a->probe_pending = true;
 		after_ms(w, PROBE_MS, on_probe, e->a);

@@ -234,7 +234,11 @@ static bool really_runs(struct world *w, int p)
 	const struct spod *x = &w->api.pods[p];
 	const struct run *r = x->node >= 0 ? run_find(w, x->node, x->uid, false) : NULL;
 
-	return !x->mirror && ((r && run_counts(w, x->node, r)) || (x->last_run && w->now - x->last_run < SEC(RAN_S)));
+	if (x->mirror)
+		return false;
+	if (r && w->n[x->node].suspended && !r->frozen)
+		return w->now - w->n[x->node].slept_at < SEC(RAN_S);
+	return (r && run_counts(w, x->node, r)) || (x->last_run && w->now - x->last_run < SEC(RAN_S));
 }
 
 static bool is_replaced(struct world *w, const char *uid, int r)
