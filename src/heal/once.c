@@ -50,6 +50,7 @@ struct once {
 	const char *granters[SUSPECT_VOICES_MAX];
 	size_t granter_count;
 	struct map *fenced, *fenced_next;	/* uids of pods here that somebody else may run; those of this round alone */
+	bool lapsed;			/* between two leases others could have had fences */
 	bool settled;			/* a round of this process has ended with a majority */
 };
 
@@ -214,8 +215,10 @@ static void lease_count(struct heal *h, const struct heal_facts *f)
 	struct once *o = h->once;
 	struct mono until = mono_add_ms(o->asked, h->conf.stop_after_ms);
 
-	if (mono_is_set(o->asked) && until.ns > o->until.ns && is_majority(h, f->peers, o->granters, o->granter_count))
-		o->until = until;
+	if (!mono_is_set(o->asked) || until.ns <= o->until.ns || !is_majority(h, f->peers, o->granters, o->granter_count))
+		return;
+	o->lapsed = o->lapsed || until.ns > mono_add_ms(o->until, heal_start_delay_ms(&h->conf)).ns;
+	o->until = until;
 }
 
 void heal_on_grant_end(struct heal *h)
@@ -254,6 +257,21 @@ static bool claimed_elsewhere(const struct heal *h, const char *uid)
 }
 
 struct enforcing { const struct heal_facts *f; struct plan *plan; bool holds, may_resume; };
+
+/* A copy that stood still while others could take its pod: whoever did may have ended it again, so that nobody tells of it. An original
+ * is where the cluster wants the pod; a copy is of no use any more. */
+static void copies_give_up(struct heal *h, const struct enforcing *e)
+{
+	bool left = false;
+
+	map_for_each(struct copy, c, e->f->copies) {
+		if (c->state == COPY_DROPPING || !is_once(h, e->f->view, c->workload_uid) || !map_get(e->f->stopped, c->pod_uid))
+			continue;
+		act_on(e->plan, ACTION_WITHDRAW, c->pod_uid, "at-most-once: it stood still, and somebody else may have taken it");
+		left = true;
+	}
+	h->once->lapsed = left;
+}
 
 static void stop_or_resume(struct heal *h, const struct enforcing *e, const char *uid)
 {
@@ -296,8 +314,11 @@ static void lease_enforce(struct heal *h, const struct tick *t, const struct hea
 			    (!f->running || map_get(f->running, p->uid)))
 				stop_or_resume(h, &e, p->uid);
 	map_for_each(struct copy, c, f->copies)
-		if (is_once(h, f->view, c->workload_uid) && c->state != COPY_DROPPING)
+		if (is_once(h, f->view, c->workload_uid) && c->state != COPY_DROPPING &&
+		    !(h->once->lapsed && f->stopped && map_get(f->stopped, c->pod_uid)))
 			stop_or_resume(h, &e, c->pod_uid);
+	if (h->once->lapsed && e.holds && e.may_resume && f->stopped)
+		copies_give_up(h, &e);
 	if (f->stopped && !t->tilted)
 		resume_others(h, &e);
 	if (mono_is_set(h->once->until) && e.holds)
