@@ -32,6 +32,7 @@
 #define HEAL_VOICE_MS 15000		/* what a peer said of its own link is believed rather than its tag for this long */
 #define HEAL_LEASE_HOLD_MS 12000	/* a node that its Lease proved alive is looked at again after this: kubelet renews every 10 s */
 #define HEAL_LEASE_READ_MS 5000		/* how often a lost node's Lease is read again: it may prove us wrong */
+#define HEAL_LEASE_AGAIN_MS 1000	/* the same, while it proves neither */
 #define HEAL_LEASE_SILENCE_MS 3000	/* gossip reports a failure after at least this much silence (Serf's suspicion is 4 s) */
 #define HEAL_LEASE_SKEW_MS 5000		/* a Lease from further in the future has another clock and proves nothing by its time */
 #define HEAL_TAINT "edge-healer.io/unreachable"
@@ -50,6 +51,7 @@
 #define HEAL_ONCE_MEMBERS 3		/* a smaller site has no majority without the lost node: there nobody else starts such a pod */
 #define HEAL_FENCE_FRESH_MS 5000	/* a fence is acted upon within this, else asked for again … */
 #define HEAL_FENCE_RETRY_MS 2000
+#define HEAL_FENCE_PAUSE_MS 700		/* … up to three of these later, so that two askers do not refuse each other for ever */
 #define HEAL_FENCE_HOLD_MS 90000	/* … and held by those who gave it for this long at least: three repeats of a claim */
 #define HEAL_FENCES_MAX 1024		/* remembered; the oldest go first */
 
@@ -62,6 +64,7 @@ struct heal_conf {
 	enum keep_policy keep;		/* of those without that annotation */
 	int64_t bind_grace_ms, node_grace_ms, claim_timeout_ms, start_timeout_ms, peer_ttl_ms, gone_grace_ms;
 	int64_t local_grace_ms, stop_after_ms;
+	int64_t lease_grace_ms;		/* a lost node's Lease must be this old before its pods are replaced */
 	bool minority_active;		/* act for at-least-once workloads without a majority too */
 	int witnesses;
 	int max_lost_percent;		/* of the site's members; beyond it the breaker opens */

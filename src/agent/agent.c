@@ -42,6 +42,7 @@ static struct heal_conf heal_conf_of(const struct agent *a)
 		.keep = (enum keep_policy)c->reconcile_policy,
 		.local_grace_ms = c->heal_local_grace_ms,
 		.stop_after_ms = c->heal_stop_after_ms,
+		.lease_grace_ms = c->heal_lease_grace_ms,
 		.minority_active = c->heal_minority == CONF_MINORITY_ACTIVE,
 	};
 

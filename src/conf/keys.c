@@ -77,6 +77,8 @@ const struct conf_key conf_keys[] = {
 	DUR("heal.claim_timeout", heal_claim_timeout_ms, "500ms", 50, 60000, false, "rank k acts after k times this"),
 	DUR("heal.start_timeout", heal_start_timeout_ms, "10s", 1000, 600000, false, "a copy must be seen running within this"),
 	DUR("heal.local_grace", heal_local_grace_ms, "5s", 0, 600000, false, "kubelet's head start on a pod that vanished here"),
+	DUR("heal.lease_grace", heal_lease_grace_ms, "0s", 0, 600000, false,
+	    "a lost node's Lease must be this old before its pods are replaced while online; 12s: it has missed a renewal"),
 	DUR("heal.stop_after", heal_stop_after_ms, "20s", 3000, 600000, false, "a cut-off node stops at-most-once pods after this"),
 	ENUM("heal.minority", heal_minority, "passive", minority_names, false,
 	     "what the smaller part of a split site does; active needs a budget.max_lost_nodes that the larger part stays below"),

@@ -19,9 +19,10 @@ struct suspect {
 	bool scanned;			/* its pods have been turned into losses */
 	struct wall failed;		/* when gossip reported it first, for its Lease */
 	struct wall renewed;		/* its Lease, as last read; 0 = not read */
+	struct wall renewed_seen;	/* since when it has not changed */
 	struct mono lease_due;		/* when it is read (again) */
 	struct mono alive_until;	/* its Lease proved it alive: no verdict before the next renewal must have shown */
-	bool lease_read, lease_alive;	/* read since the link is online; it proved the node alive */
+	bool lease_read, lease_alive;	/* read since the link is online, and a renewal is missing; it proved the node alive */
 	char note[REASON_SIZE];
 };
 

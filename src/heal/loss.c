@@ -281,11 +281,8 @@ static void suspect_scan(const struct heal *h, const struct suspect *s, const st
 	claims_each(h->claims, find_held, &(struct held_ctx){ h, f, s, lost });
 }
 
-static void refuse_lost(struct heal *h, const struct tick *t, struct plan *plan, const struct pod *p, const char *reason)
+static void refuse_lost(struct loss *l, const struct tick *t, struct plan *plan, const char *reason)
 {
-	struct loss *l = map_get(h->losses, p->uid);
-
-	l = loss_open(h, p->uid, l ? l->cause : LOSS_NODE, lost_node_of(h, p));
 	l->declared = t->now;
 	l->rank_count = 0;
 	l->due = MONO_NEVER;
@@ -302,22 +299,33 @@ static const char *nobody_can_know(const struct heal *h, const struct heal_facts
 	return heal_has_majority(h, f->peers) ? NULL : "policy at-most-once: we do not see a majority of the site";
 }
 
+/* Why nobody may restore it; NULL = somebody may. */
+static const char *refusal_of(const struct heal *h, const struct heal_facts *f, const struct pod *p)
+{
+	const char *reason = offline_refusal(h, p, view_workload(f->view, p->owner));
+
+	return reason ? reason : nobody_can_know(h, f, p);
+}
+
 /* Decide about one pod that may be lost. */
 static void lost_take(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan, const struct pod *p,
 		      struct batch *b)
 {
-	const struct workload *w = p->owner ? view_workload(f->view, p->owner) : NULL;
+	bool counts = lost_pod_counts(h, f, p);
 	struct loss *l = map_get(h->losses, p->uid);
+	enum loss_cause cause = LOSS_NODE;
 
-	if (lost_pod_counts(h, f, p) && pod_is_held(h, f, p->uid)) {
-		l = loss_open(h, p->uid, l ? l->cause : LOSS_NODE, p->node);
+	if (l)
+		cause = l->cause;
+	else
+		(void)home_has_lost(h, f, p, t->now, &cause);
+	if (counts && pod_is_held(h, f, p->uid)) {
+		l = loss_open(h, p->uid, cause, p->node);
 		l->state = LOSS_TAKEN;
 		l->due = (struct mono){ 0 };
-	} else if (lost_pod_counts(h, f, p) && offline_refusal(h, p, w)) {
-		refuse_lost(h, t, plan, p, offline_refusal(h, p, w));
-	} else if (lost_pod_counts(h, f, p) && nobody_can_know(h, f, p)) {
-		refuse_lost(h, t, plan, p, nobody_can_know(h, f, p));
-	} else if (lost_pod_counts(h, f, p) && workload_wants_more(h, f, w, b, t->now)) {
+	} else if (counts && refusal_of(h, f, p)) {
+		refuse_lost(loss_open(h, p->uid, cause, lost_node_of(h, p)), t, plan, refusal_of(h, f, p));
+	} else if (counts && workload_wants_more(h, f, view_workload(f->view, p->owner), b, t->now)) {
 		batch_add(b, h, p, t->now);
 	} else if (l) {
 		loss_drop(h, l);

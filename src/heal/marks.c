@@ -58,6 +58,7 @@ bool mark_take(struct heal *h, const char *key, int64_t again_ms, struct mono no
 	if (!mark_is_due(h, key, again_ms, now, plan))
 		return false;
 	mark_put(h, key, now);
+	plan_wake_at(plan, mono_add_ms(now, again_ms));	/* it may come to nothing, and nothing else change */
 	return true;
 }
 

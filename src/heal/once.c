@@ -51,7 +51,8 @@ struct once {
 	struct mono first_asked;	/* of this need: until the first answers nothing is judged */
 	const char *granters[SUSPECT_VOICES_MAX];
 	size_t granter_count;
-	struct map *fenced, *fenced_next;	/* uids of pods here that somebody else may run: of the last round, of this one */
+	struct map *fenced, *fenced_next;	/* uids of pods here that somebody else may run; those of this round alone */
+	bool lapsed;			/* between two leases others could have had fences */
 	bool settled;			/* a round of this process has ended with a majority */
 };
 
@@ -111,9 +112,15 @@ struct mono heal_lease_until(const struct heal *h)
 	return h->once->until;
 }
 
+/* Answers of a round under way are dropped: they would make it what it was before. */
 void heal_set_lease(struct heal *h, struct mono until)
 {
-	h->once->until = until;
+	struct once *o = h->once;
+
+	o->until = until;
+	o->asked = o->ask_due = (struct mono){ 0 };
+	o->granter_count = 0;
+	o->open = false;
 }
 
 bool once_holds_lease(const struct heal *h, const struct peers *peers, struct mono now)
@@ -173,6 +180,14 @@ static void lease_ask(struct heal *h, const struct tick *t, const struct heal_fa
 	plan_wake_at(plan, o->ask_due);
 }
 
+static void uid_add(struct map *m, const char *text)
+{
+	char *uid = map_get(m, text) || map_count(m) >= HEAL_FENCES_MAX ? NULL : str_dup(text);
+
+	if (uid)
+		(void)map_put(m, uid, uid);
+}
+
 void heal_on_grant(struct heal *h, const char *from, const struct grant *g)
 {
 	struct once *o = h->once;
@@ -184,11 +199,9 @@ void heal_on_grant(struct heal *h, const char *from, const struct grant *g)
 	    o->granter_count == SUSPECT_VOICES_MAX)
 		return;
 	o->granters[o->granter_count++] = intern(from);
-	for (size_t i = 0; i < g->count && map_count(o->fenced_next) < HEAL_FENCES_MAX; i++) {
-		char *uid = map_get(o->fenced_next, g->fenced[i]) ? NULL : str_dup(g->fenced[i]);
-
-		if (uid)
-			(void)map_put(o->fenced_next, uid, uid);
+	for (size_t i = 0; i < g->count; i++) {
+		uid_add(o->fenced, g->fenced[i]);	/* at once: the same answers may renew the lease */
+		uid_add(o->fenced_next, g->fenced[i]);
 	}
 }
 
@@ -211,20 +224,28 @@ static void lease_count(struct heal *h, const struct heal_facts *f)
 	struct once *o = h->once;
 	struct mono until = mono_add_ms(o->asked, h->conf.stop_after_ms);
 
-	if (mono_is_set(o->asked) && until.ns > o->until.ns && is_majority(h, f->peers, o->granters, o->granter_count))
-		o->until = until;
+	if (!mono_is_set(o->asked) || until.ns <= o->until.ns || !is_majority(h, f->peers, o->granters, o->granter_count))
+		return;
+	o->lapsed = o->lapsed || until.ns > mono_add_ms(o->until, heal_start_delay_ms(&h->conf)).ns;
+	o->until = until;
 }
 
-/* All answers are there: what none of them calls fenced is ours again. */
 void heal_on_grant_end(struct heal *h, struct mono asked)
+{
+	if (mono_is_set(asked) && h->once->asked.ns == asked.ns)
+		h->once_ended = true;
+}
+
+/* All answers are there. If they are those of a majority, what none of them calls fenced is ours again. */
+static void round_end(struct heal *h, const struct heal_facts *f)
 {
 	struct once *o = h->once;
 	struct map *swap = o->fenced;
 
-	if (!mono_is_set(o->asked) || o->asked.ns != asked.ns)
+	h->once_ended = o->open = false;
+	if (!is_majority(h, f->peers, o->granters, o->granter_count))
 		return;
-	h->once_ended = true;
-	o->open = false;
+	o->settled = true;
 	o->fenced = o->fenced_next;
 	o->fenced_next = swap;
 	uids_clear(o->fenced_next);
@@ -246,6 +267,21 @@ static bool claimed_elsewhere(const struct heal *h, const char *uid)
 }
 
 struct enforcing { const struct heal_facts *f; struct plan *plan; bool holds, may_resume; };
+
+/* A copy that stood still while others could take its pod: whoever did may have ended it again, so that nobody tells of it. An original
+ * is where the cluster wants the pod; a copy is of no use any more. */
+static void copies_give_up(struct heal *h, const struct enforcing *e)
+{
+	bool left = false;
+
+	map_for_each(struct copy, c, e->f->copies) {
+		if (c->state == COPY_DROPPING || !is_once(h, e->f->view, c->workload_uid) || !map_get(e->f->stopped, c->pod_uid))
+			continue;
+		act_on(e->plan, ACTION_WITHDRAW, c->pod_uid, "at-most-once: it stood still, and somebody else may have taken it");
+		left = true;
+	}
+	h->once->lapsed = left;
+}
 
 static void stop_or_resume(struct heal *h, const struct enforcing *e, const char *uid)
 {
@@ -284,11 +320,15 @@ static void lease_enforce(struct heal *h, const struct tick *t, const struct hea
 
 	if (self)
 		list_for_each(p, &self->pods, struct pod, by_node)
-			if (pod_is_active(p) && !p->is_mirror && once_applies(h, f, p) && !map_get(f->copies, p->uid))
+			if (pod_is_active(p) && !p->is_mirror && once_applies(h, f, p) && !map_get(f->copies, p->uid) &&
+			    (!f->running || map_get(f->running, p->uid)))
 				stop_or_resume(h, &e, p->uid);
 	map_for_each(struct copy, c, f->copies)
-		if (is_once(h, f->view, c->workload_uid) && c->state != COPY_DROPPING)
+		if (is_once(h, f->view, c->workload_uid) && c->state != COPY_DROPPING &&
+		    !(h->once->lapsed && f->stopped && map_get(f->stopped, c->pod_uid)))
 			stop_or_resume(h, &e, c->pod_uid);
+	if (h->once->lapsed && e.holds && e.may_resume && f->stopped)
+		copies_give_up(h, &e);
 	if (f->stopped && !t->tilted)
 		resume_others(h, &e);
 	if (mono_is_set(h->once->until) && e.holds)
@@ -409,6 +449,27 @@ static void asking_drop(struct heal *h, struct asking *a)
 	free(a);
 }
 
+/* Our own permission to ourselves, not used. Two who ask at once would otherwise refuse each other for ever. */
+static void own_fence_drop(struct heal *h, const char *pod_uid)
+{
+	struct fence *f = map_get(h->once->fences, pod_uid);
+	const struct claim *c = claims_live(h->claims, pod_uid);
+
+	if (!f || f->holder != h->conf.self || (c && str_eq(c->node, h->conf.self)))
+		return;
+	(void)map_remove(h->once->fences, pod_uid);
+	free(f);
+}
+
+/* The next question, at a time of our own: meanwhile somebody else may have the fence. */
+static int64_t fence_retry_ms(const struct heal *h, const char *pod_uid)
+{
+	uint64_t hash = str_hash(STR_HASH_INIT, pod_uid, strlen(pod_uid));
+
+	hash = str_hash(hash, h->conf.self, strlen(h->conf.self));
+	return HEAL_FENCE_RETRY_MS + (int64_t)(hash >> 8 & 3) * HEAL_FENCE_PAUSE_MS;
+}
+
 static void fence_ask(struct heal *h, const struct pod *p, const char *node, const struct tick *t, struct plan *plan)
 {
 	struct asking *a = mem_new(struct asking);
@@ -442,8 +503,10 @@ bool once_may_start(struct heal *h, const struct pod *p, const char *node, const
 		asking_drop(h, a);
 		return true;
 	}
-	if (a && mono_since_ms(t->now, a->asked) < HEAL_FENCE_RETRY_MS) {
-		plan_wake_at(plan, mono_add_ms(a->asked, HEAL_FENCE_RETRY_MS));
+	if (a && mono_since_ms(t->now, a->asked) < fence_retry_ms(h, p->uid)) {
+		if (a->ended)
+			own_fence_drop(h, p->uid);
+		plan_wake_at(plan, mono_add_ms(a->asked, fence_retry_ms(h, p->uid)));
 		return false;
 	}
 	if (a)
@@ -481,10 +544,8 @@ void once_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 {
 	remember(h, t->now);
 	lease_count(h, f);
-	if (h->once_ended) {
-		h->once->settled = h->once->settled || once_holds_lease(h, f->peers, t->now);
-		h->once_ended = false;
-	}
+	if (h->once_ended)
+		round_end(h, f);
 	lease_ask(h, t, f, plan);
 	if (can_judge(h->once, t->now) || (f->stopped && map_count(f->stopped)))
 		lease_enforce(h, t, f, plan);

@@ -10,7 +10,8 @@
  * nothing happens.
  *
  * Unresolved: a node cut off from its peers but not from the API server renews its Lease every 10 s; a loss is declared about
- * 6 s after the cut. In between its Lease proves nothing yet, and its pods may be replaced although they ran.
+ * 6 s after the cut. In between its Lease proves nothing yet, and its pods may be replaced although they ran. Who would rather
+ * wait sets heal.lease_grace to 12 s: then nothing is done before its Lease has missed a renewal, which costs up to 6 s.
  */
 #include <stdio.h>
 
@@ -51,8 +52,10 @@ static void pod_replace(struct heal *h, const struct pod *p, const struct tick *
 {
 	struct action *a;
 
-	if (!may_replace(h, f, p) || (once_applies(h, f, p) && !once_may_start(h, p, p->node, t, f, plan)))
+	if (!may_replace(h, f, p))
 		return;
+	if (once_applies(h, f, p) && (pod_is_held(h, f, p->uid) || !once_may_start(h, p, p->node, t, f, plan)))
+		return;			/* its copy runs, or nobody knows yet that it has stopped */
 	if (!mark_is_due(h, p->uid, HEAL_REPLACE_RETRY_MS, t->now, plan) || !budget_take(h, t->now, plan))
 		return;
 	mark_put(h, p->uid, t->now);

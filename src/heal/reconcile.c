@@ -17,7 +17,7 @@
  *
  * Make before break: nothing is dropped because something better is promised, only because it is Ready. A "Ready" that may be
  * older than the outage (the API server shows the last status of a dead kubelet) is not believed: the pod must have become
- * Ready after we took over, or its node must have looked healthy for HEAL_SETTLE_MS.
+ * Ready after we took over, or its node must have looked healthy for HEAL_SETTLE_MS and reach the API server itself.
  *
  * At most once is the other way round, break before make: a copy ends as soon as its own node is back or the cluster has
  * bound another pod of its ReplicaSet, and nothing is replaced while it runs.
@@ -49,6 +49,14 @@ static int64_t alive_for_ms(const struct heal_facts *f, const char *node, struct
 	return p && p->status == PEER_ALIVE ? mono_since_ms(now, p->status_since) : -1;
 }
 
+/* Its own link is online, so that its kubelet can say what is Ready. */
+static bool is_online(const struct heal_facts *f, const char *node)
+{
+	const struct peer *p = peers_find(f->peers, node);
+
+	return p && p->api;
+}
+
 static bool ready_is_true(const struct heal_facts *f, const struct pod *p, const struct copy *c, struct mono now)
 {
 	const struct node *n = p->node ? view_node(f->view, p->node) : NULL;
@@ -58,7 +66,7 @@ static bool ready_is_true(const struct heal_facts *f, const struct pod *p, const
 		return false;
 	if (c->claimed.ns && p->ready_since.ns > c->claimed.ns)
 		return true;
-	return alive_ms >= HEAL_SETTLE_MS && mono_since_ms(now, f->link_since) >= HEAL_SETTLE_MS;
+	return is_online(f, p->node) && alive_ms >= HEAL_SETTLE_MS && mono_since_ms(now, f->link_since) >= HEAL_SETTLE_MS;
 }
 
 static int own_ready(const struct heal_facts *f, const struct workload *w, const struct copy *c, struct mono now)
@@ -231,6 +239,14 @@ static bool claim_is_lost(const struct heal *h, const struct copy *c)
 	return live && !str_eq(live->node, h->conf.self) && live->epoch >= c->epoch;
 }
 
+/* kubelet saw the API server for a moment that we did not see, and started the pod itself. */
+static bool runs_twice_here(const struct heal *h, const struct copy *c, const struct heal_facts *f)
+{
+	const struct workload *w = view_workload(f->view, c->workload_uid);
+
+	return w && policy_of(h, w) == POLICY_AT_MOST_ONCE && f->running && map_get(f->running, c->pod_uid);
+}
+
 static void copy_tick(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f,
 		      struct plan *plan)
 {
@@ -241,6 +257,10 @@ static void copy_tick(struct heal *h, const struct copy *c, const struct tick *t
 	if (claim_is_lost(h, c)) {
 		(void)snprintf(reason, sizeof(reason), "lost the claim to %.100s", claims_live(h->claims, c->pod_uid)->node);
 		copy_action(plan, ACTION_WITHDRAW, c, reason);
+		return;
+	}
+	if (runs_twice_here(h, c, f)) {
+		copy_action(plan, ACTION_DROP, c, "original runs here again: at most once");
 		return;
 	}
 	if (c->state == COPY_STARTING && mono_is_set(c->deadline)) {

@@ -169,7 +169,7 @@ static void lease_tick(struct suspect *s, const struct tick *t, const struct hea
 	if (s->state != SUSPECT_ASKING && s->state != SUSPECT_LOST)
 		return;
 	if (mono_reached(t->now, s->lease_due)) {
-		s->lease_due = mono_add_ms(t->now, HEAL_LEASE_READ_MS);
+		s->lease_due = mono_add_ms(t->now, s->lease_read ? HEAL_LEASE_READ_MS : HEAL_LEASE_AGAIN_MS);
 		plan_add(plan, ACTION_READ_LEASE)->node = s->node;
 	}
 	plan_wake_at(plan, s->lease_due);
@@ -276,6 +276,15 @@ void heal_on_witness(struct heal *h, const char *node, const char *from, struct 
 		s->voices[SUSPECT_VOICES_MAX - 1] = (struct voice){ intern(from), true };
 }
 
+/* It has not been renewed for lease_grace. A Lease from the future has another clock: it must not change for as long. */
+static bool lease_is_stale(const struct heal *h, const struct suspect *s, struct wall now)
+{
+	bool of_our_time = s->renewed.ns < now.ns + HEAL_LEASE_SKEW_MS * NS_PER_MS;
+	int64_t grace = h->conf.lease_grace_ms * NS_PER_MS;
+
+	return (of_our_time && now.ns - s->renewed.ns >= grace) || now.ns - s->renewed_seen.ns >= grace;
+}
+
 /* Two readings that differ prove it alive whatever the clocks say; a single one does if it is later than the silence began. */
 void heal_on_node_lease(struct heal *h, const char *node, struct wall renewed, struct wall now)
 {
@@ -288,8 +297,10 @@ void heal_on_node_lease(struct heal *h, const char *node, struct wall renewed, s
 	else
 		s->lease_alive = renewed.ns > s->failed.ns - HEAL_LEASE_SILENCE_MS * NS_PER_MS &&
 				 renewed.ns < now.ns + HEAL_LEASE_SKEW_MS * NS_PER_MS;
+	if (s->renewed.ns != renewed.ns)
+		s->renewed_seen = now;
 	s->renewed = renewed;
-	s->lease_read = true;
+	s->lease_read = !s->lease_alive && lease_is_stale(h, s, now);
 }
 
 void heal_on_asked(struct heal *h, const char *node, struct mono now)

@@ -14,6 +14,8 @@ static struct pod *story(struct rig *g, int32_t replicas)
 	rig_after(g, 1000);
 	assert_int_equal(g->plan.count, 0);
 	rig_link(g, LINK_ONLINE);
+	for (size_t i = 0; i < g->peers.count; i++)
+		g->items[i].api = true;
 	return p;
 }
 

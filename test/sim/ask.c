@@ -1,0 +1,262 @@
+/* ask.c — questions to ports, peers and the API server, and what they answer
+ *
+ * A query reaches the peers as gossip does and ends after a second; an answer comes back directly or is lost. The answers are those of
+ * heal_asked_…() and of src/agent/witness.c: who is asked about a node probes it himself, and if that fails while his gossip has not
+ * noticed yet, waits for his gossip.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "sim.h"
+
+enum { QUERY_MS = 1000, DIAL_MS = 500, ANSWER_MS = 800, LOOK_MS = 50, ANSWER_UIDS = 24 };
+
+struct answer {				/* on its way back */
+	enum action_kind kind;
+	int from;
+	char about[NODE_NAME_SIZE];	/* node or pod */
+	bool yes, api;
+	uint64_t mirror;
+	int64_t asked;			/* a witness: when it heard the question */
+	struct mono round;		/* a grant: of which question */
+	char uids[ANSWER_UIDS][UID_SIZE];
+	size_t count;
+};
+
+int node_index(const struct world *w, const char *name)
+{
+	for (int i = 0; i < w->nodes; i++)
+		if (str_eq(w->n[i].name, name))
+			return i;
+	return -1;
+}
+
+/* ---- ports ---- */
+
+struct probe { char node[NODE_NAME_SIZE]; bool reachable; };
+
+static void on_probed(struct world *w, const struct event *e)
+{
+	const struct probe *p = e->a.data;
+	struct sagent *a = &w->n[e->a.node].a;
+
+	if (!a->up || a->life != e->a.life)
+		return;
+	heal_on_probe(a->heal, p->node, p->reachable, node_mono(w, e->a.node));
+	agent_soon(w, e->a.node);
+}
+
+void ask_probe(struct world *w, int i, const char *node)
+{
+	struct probe *p = mem_new(struct probe);
+	int j = node_index(w, node);
+
+	(void)str_copy(p->node, sizeof(p->node), node);
+	p->reachable = reaches(w, i, j);
+	after_ms(w, p->reachable ? roll_in(w, 1, 40) : DIAL_MS, on_probed,
+		 (struct about){ .node = i, .life = w->n[i].a.life, .data = p });
+}
+
+struct lease_read { char node[NODE_NAME_SIZE]; struct wall renewed; };
+
+static void on_lease(struct world *w, const struct event *e)
+{
+	const struct lease_read *l = e->a.data;
+	struct sagent *a = &w->n[e->a.node].a;
+
+	if (!a->up || a->life != e->a.life || !api_ok(w, e->a.node))
+		return;
+	heal_on_node_lease(a->heal, l->node, l->renewed, node_wall(w, e->a.node));
+	agent_soon(w, e->a.node);
+}
+
+void ask_lease(struct world *w, int i, const char *node)
+{
+	struct lease_read *l = mem_new(struct lease_read);
+
+	(void)str_copy(l->node, sizeof(l->node), node);
+	l->renewed = api_lease(w, node_index(w, node));
+	after_ms(w, roll_in(w, 5, 80), on_lease, (struct about){ .node = i, .life = w->n[i].a.life, .data = l });
+}
+
+/* ---- queries ---- */
+
+static void give(struct world *w, int i, const struct answer *x)
+{
+	struct heal *h = w->n[i].a.heal;
+	const char *uids[HEAL_MINE_MAX];
+
+	for (size_t k = 0; k < x->count; k++)
+		uids[k] = x->uids[k];
+	if (x->kind == ACTION_WITNESS)
+		heal_on_witness(h, x->about, w->n[x->from].name, (struct witness){ x->yes, x->api }, node_mono(w, i));
+	else if (x->kind == ACTION_ASK_MINE)
+		heal_on_mine(h, w->n[x->from].name, &(struct mine){ x->mirror, uids, x->count });
+	else if (x->kind == ACTION_ASK_GRANT)
+		heal_on_grant(h, w->n[x->from].name, &(struct grant){ x->round, uids, x->count });
+	else
+		heal_on_fence(h, x->about, w->n[x->from].name, x->yes);
+}
+
+static void on_answer(struct world *w, const struct event *e)
+{
+	struct sagent *a = &w->n[e->a.node].a;
+	const struct answer *x = e->a.data;
+
+	if (!a->up || a->life != e->a.life || w->now > e->a.n || !gossips(w, e->a.node, x->from))
+		return;
+	give(w, e->a.node, x);
+	agent_soon(w, e->a.node);
+}
+
+/* e->a of a question: node is asked, other asks, n is when the query ends, life is of the asker. */
+static void answer(struct world *w, const struct event *e, const struct answer *x)
+{
+	struct answer *copy;
+
+	if (chance(w, w->loss_pct))
+		return;
+	copy = mem_new(struct answer);
+	*copy = *x;
+	copy->from = e->a.node;
+	after_ms(w, roll_in(w, 1, 30), on_answer,
+		 (struct about){ .node = e->a.other, .life = e->a.life, .n = e->a.n, .data = copy });
+}
+
+static void on_witness_look(struct world *w, const struct event *e)
+{
+	struct snode *n = &w->n[e->a.node];
+	const struct answer *q = e->a.data;
+	struct answer x = *q, *again;
+	int about = node_index(w, q->about);
+	bool late = w->now - q->asked >= MS(ANSWER_MS), alive = n->seen[about].status == PEER_ALIVE;
+
+	if (!n->a.up || n->suspended)
+		return;
+	x.yes = q->yes || alive;
+	x.api = n->a.link.state == LINK_ONLINE;
+	if (q->yes || !alive || late) {
+		answer(w, e, &x);
+		return;
+	}
+	again = mem_new(struct answer);
+	*again = *q;
+	after_ms(w, LOOK_MS, on_witness_look,
+		 (struct about){ .node = e->a.node, .other = e->a.other, .life = e->a.life, .n = e->a.n, .data = again });
+}
+
+static void asked_witness(struct world *w, const struct event *e, struct answer *x)
+{
+	int i = e->a.node, about = node_index(w, x->about);
+	struct answer *copy = mem_new(struct answer);
+
+	heal_on_asked(w->n[i].a.heal, x->about, node_mono(w, i));
+	agent_soon(w, i);
+	*copy = *x;
+	copy->asked = w->now;
+	copy->yes = reaches(w, i, about) || i == about;
+	after_ms(w, copy->yes ? roll_in(w, 1, 40) : DIAL_MS, on_witness_look,
+		 (struct about){ .node = i, .other = e->a.other, .life = e->a.life, .n = e->a.n, .data = copy });
+}
+
+static void add_uids(struct answer *x, const char *const *uids, size_t n)
+{
+	for (size_t k = 0; k < n && k < ANSWER_UIDS; k++)
+		(void)str_copy(x->uids[x->count++], UID_SIZE, uids[k]);
+}
+
+static void asked_fence(struct world *w, int i, int asker, struct answer *x)
+{
+	struct fence_question q = { .pod_uid = x->about, .asker = w->n[asker].name };
+
+	q.node = w->n[x->from].name;	/* of a question: the lost node */
+	x->yes = heal_asked_fence(w->n[i].a.heal, &w->n[i].a.peers, &q, node_mono(w, i));
+}
+
+static void on_question(struct world *w, const struct event *e)
+{
+	struct answer x = *(const struct answer *)e->a.data;
+	struct snode *n = &w->n[e->a.node];
+	const char *uids[HEAL_MINE_MAX];
+	const char *asker = w->n[e->a.other].name;
+
+	if (!n->a.up || n->suspended || !has_serf(w, e->a.node) || !gossips(w, e->a.node, e->a.other))
+		return;
+	if (x.kind == ACTION_WITNESS) {
+		asked_witness(w, e, &x);
+		return;
+	}
+	if (x.kind == ACTION_ASK_MINE) {
+		x.mirror = n->a.mirror_version;
+		add_uids(&x, uids, heal_mine_of(n->a.heal, n->a.view, asker, uids));
+	} else if (x.kind == ACTION_ASK_GRANT) {
+		add_uids(&x, uids, heal_asked_grant(n->a.heal, asker, uids, node_mono(w, e->a.node)));
+	} else {
+		asked_fence(w, e->a.node, e->a.other, &x);
+	}
+	answer(w, e, &x);
+}
+
+static void on_end(struct world *w, const struct event *e)
+{
+	struct sagent *a = &w->n[e->a.node].a;
+	const struct answer *x = e->a.data;
+
+	if (!a->up || a->life != e->a.life)
+		return;
+	if (x->kind == ACTION_WITNESS)
+		heal_on_witness_end(a->heal, x->about);
+	else if (x->kind == ACTION_ASK_MINE)
+		heal_on_mine_end(a->heal, node_mono(w, e->a.node));
+	else if (x->kind == ACTION_ASK_GRANT)
+		heal_on_grant_end(a->heal, x->round);
+	else
+		heal_on_fence_end(a->heal, x->about);
+	agent_soon(w, e->a.node);
+}
+
+static void query(struct world *w, int i, const struct answer *x)
+{
+	struct about me = { .node = i, .life = w->n[i].a.life };
+
+	for (int j = 0; j < w->nodes; j++) {
+		if (j == i || !gossips(w, i, j) || chance(w, w->loss_pct))
+			continue;
+		me.data = mem_new(struct answer);
+		*(struct answer *)me.data = *x;
+		after_ms(w, gossip_delay_ms(w), on_question,
+			 (struct about){ .node = j, .other = i, .life = me.life, .n = w->now + MS(QUERY_MS), .data = me.data });
+	}
+	me.data = mem_new(struct answer);
+	*(struct answer *)me.data = *x;
+	after_ms(w, QUERY_MS, on_end, me);
+}
+
+static void ask_about(struct world *w, int i, enum action_kind kind, const char *about, int from)
+{
+	struct answer x = { .kind = kind, .from = from };
+
+	(void)str_copy(x.about, sizeof(x.about), str_or(about, ""));
+	query(w, i, &x);
+}
+
+void ask_witness(struct world *w, int i, const char *node)
+{
+	tell(w, i, "asks about %s", node);
+	ask_about(w, i, ACTION_WITNESS, node, 0);
+}
+
+void ask_mine(struct world *w, int i)
+{
+	ask_about(w, i, ACTION_ASK_MINE, NULL, 0);
+}
+
+void ask_grant(struct world *w, int i, const struct action *act)
+{
+	query(w, i, &(struct answer){ .kind = ACTION_ASK_GRANT, .round = act->declared });
+}
+
+void ask_fence(struct world *w, int i, const struct action *act)
+{
+	ask_about(w, i, ACTION_ASK_FENCE, act->pod_uid, node_index(w, act->node));
+}
