@@ -101,9 +101,10 @@ int store_clear_intents(struct store *s);
 int store_each_intent(struct store *s, void (*fn)(void *arg, const struct intent *i), void *arg);
 
 /* ---- peers, meta, history ---- */
-int store_put_peer(struct store *s, const char *name, const char *addr, uint16_t port, struct wall seen);
+struct store_peer { const char *name, *addr, *site; uint16_t port; };
+int store_put_peer(struct store *s, const struct store_peer *p, struct wall seen);
 int store_delete_peer(struct store *s, const char *name);
-int store_each_peer(struct store *s, void (*fn)(void *arg, const char *name, const char *addr, uint16_t port), void *arg);
+int store_each_peer(struct store *s, void (*fn)(void *arg, const struct store_peer *p), void *arg);	/* rows are borrowed */
 int store_put_meta(struct store *s, const char *key, const char *value);
 char *store_get_meta(struct store *s, const char *key);		/* NULL = absent; caller frees */
 

@@ -106,6 +106,8 @@ static void on_idle(void *arg)
 	mirror_check_store(a);
 	gossip_forget_claims(a);
 	a->isolated_before = false;	/* alone still? then join again */
+	if (roster_misses_somebody(a))
+		roster_join(a);
 	timer_start_ms(a->idle_timer, IDLE_MS);
 }
 
@@ -259,6 +261,7 @@ static int start_all(struct agent *a)
 	h = heal_conf_of(a);
 	a->heal = heal_new(&h);
 	r = r < 0 ? r : copies_load(a);
+	r = r < 0 ? r : roster_load(a);
 	if (r == 0)
 		bundles_load(a);
 	r = r < 0 ? r : start_web(a);
@@ -322,6 +325,8 @@ void agent_free(struct agent *a)
 	gossip_free(a);
 	if (a->stopped)
 		local_free_all(a);
+	if (a->roster)
+		roster_free(a);
 	io_free(a->config_io);
 	timer_free(a->config_timer);
 	fd_closep(&a->config_fd);

@@ -38,6 +38,7 @@
 #define SILENT_MISSES 2			/* a healer that did not answer this often in a row is dead */
 #define CONFIG_QUIET_MS 200		/* a changed configuration is read when nothing wrote for this long */
 #define GATE_BREATH_MS 300000		/* a closed gate opens this often, for one probe */
+#define ROSTER_MAX 1024			/* members that are remembered */
 #define EVENTS_MAX 256			/* Kubernetes Events that wait for the link */
 #define CLAIMS_MAX 50000			/* more than this are not believed */
 #define CPU_TAG_STEP 50			/* milli-CPU: smaller changes of the tag are not told */
@@ -110,6 +111,7 @@ struct agent {
 	int64_t cpu_tag, mem_tag;		/* last told */
 	bool isolated_before;
 	struct op *join;
+	struct map *roster;			/* node name → struct known, of roster.c */
 
 	struct heal *heal;
 	struct plan plan;
@@ -190,6 +192,13 @@ void gossip_tell_claims(struct agent *a, struct claim *claims, size_t n);	/* sor
 void gossip_new_claims(struct agent *a, struct claim *claims, size_t n);	/* the same, and again soon */
 void gossip_forget_claims(struct agent *a);	/* those that mean nothing any more; while online */
 struct resources local_free(const struct agent *a);
+
+/* roster.c */
+int roster_load(struct agent *a);
+void roster_apply(struct agent *a);		/* after a change of the members: note them, and show those that Serf forgot as failed */
+void roster_join(struct agent *a);		/* those that are not there, and serf.join */
+bool roster_misses_somebody(const struct agent *a);
+void roster_free(struct agent *a);
 
 /* witness.c */
 void witness_ask(struct agent *a, const char *node);		/* ACTION_WITNESS */

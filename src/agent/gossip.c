@@ -71,51 +71,6 @@ static bool is_isolated(const struct agent *a)
 	return true;
 }
 
-/* Known addresses are kept: Serf's own snapshot forgets peers that failed. */
-static void persist_peers(struct agent *a)
-{
-	for (size_t i = 0; i < a->peers.count; i++) {
-		const struct peer *p = &a->peers.items[i];
-
-		if (p->name == a->self || p->status != PEER_ALIVE || !p->addr[0])
-			continue;
-		if (store_batch_begin(a) == 0 && store_put_peer(a->store, p->name, p->addr, p->port, loop_wall(a->loop)) < 0)
-			a->store_failed = true;
-	}
-}
-
-static void on_joined(void *arg, int r, unsigned joined)
-{
-	struct agent *a = arg;
-
-	a->join = NULL;
-	log_info(LOG_SERF, "join", "joined=%u result=%s", joined, r == 0 ? "ok" : r < 0 ? err_str(r) : "refused");
-}
-
-struct addresses { char *items[CONF_LIST_MAX]; size_t count; };
-
-static void add_address(void *arg, const char *name, const char *addr, uint16_t port)
-{
-	struct addresses *l = arg;
-
-	(void)name;
-	if (l->count < ARRAY_LEN(l->items))
-		l->items[l->count++] = strchr(addr, ':') ? str_format("[%s]:%u", addr, port) : str_format("%s:%u", addr, port);
-}
-
-static void join_peers(struct agent *a)
-{
-	struct addresses l = { .count = 0 };
-
-	for (size_t i = 0; i < a->conf->serf_join.count; i++)
-		l.items[l.count++] = str_dup(a->conf->serf_join.items[i]);
-	(void)store_each_peer(a->store, add_address, &l);
-	if (l.count && !a->join)
-		a->join = serf_client_join(a->serf, (const char *const *)l.items, l.count, on_joined, a);
-	for (size_t i = 0; i < l.count; i++)
-		free(l.items[i]);
-}
-
 static void on_members(void *arg, const struct serf_members *m, bool changed)
 {
 	struct agent *a = arg;
@@ -128,15 +83,15 @@ static void on_members(void *arg, const struct serf_members *m, bool changed)
 		for (size_t i = 0; i < m->count; i++)
 			peer_fill(a, &m->items[i], &a->peers.items[i]);
 		metric_inc(METRIC_PEER_UPDATES);
+		roster_apply(a);
 		count_members(a);
-		persist_peers(a);
 		witness_look(a);
 		local_mark_silent(a);
 		local_look_soon(a);
 		think_soon(a);
 	}
 	if (is_isolated(a) && !a->isolated_before)
-		join_peers(a);		/* at once; then with the idle timer */
+		roster_join(a);		/* at once; then with the idle timer */
 	a->isolated_before = is_isolated(a);
 	if (mono_is_set(a->plan.next_due) && mono_reached(loop_now(a->loop), a->plan.next_due))
 		think_soon(a);

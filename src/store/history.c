@@ -5,9 +5,9 @@
 #include "base/str.h"
 #include "store_int.h"
 
-int store_put_peer(struct store *s, const char *name, const char *addr, uint16_t port, struct wall seen)
+int store_put_peer(struct store *s, const struct store_peer *p, struct wall seen)
 {
-	return store_exec(s, STMT_PUT_PEER, "ttii", name, addr, (int64_t)port, seen.ns);
+	return store_exec(s, STMT_PUT_PEER, "ttiit", p->name, p->addr, (int64_t)p->port, seen.ns, p->site);
 }
 
 int store_delete_peer(struct store *s, const char *name)
@@ -16,7 +16,7 @@ int store_delete_peer(struct store *s, const char *name)
 }
 
 struct peer_ctx {
-	void (*fn)(void *arg, const char *name, const char *addr, uint16_t port);
+	void (*fn)(void *arg, const struct store_peer *p);
 	void *arg;
 };
 
@@ -24,10 +24,14 @@ static void on_peer(void *arg, sqlite3_stmt *row)
 {
 	struct peer_ctx *ctx = arg;
 
-	ctx->fn(ctx->arg, row_text(row, 0), row_text(row, 1), (uint16_t)sqlite3_column_int(row, 2));
+	struct store_peer p = { row_text(row, 0), row_text(row, 1), row_text(row, 3), (uint16_t)sqlite3_column_int(row, 2) };
+
+	p.addr = p.addr ? p.addr : "";
+	p.site = p.site ? p.site : "";
+	ctx->fn(ctx->arg, &p);
 }
 
-int store_each_peer(struct store *s, void (*fn)(void *arg, const char *name, const char *addr, uint16_t port), void *arg)
+int store_each_peer(struct store *s, void (*fn)(void *arg, const struct store_peer *p), void *arg)
 {
 	struct peer_ctx ctx = { fn, arg };
 

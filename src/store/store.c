@@ -51,6 +51,8 @@ static const char *const migrations[] = {
 	"CREATE TABLE objects(kind INTEGER, ns TEXT, name TEXT, version INTEGER, gone INTEGER, key TEXT, doc BLOB,"
 	" PRIMARY KEY(kind,ns,name));"
 	"CREATE TABLE readiness(uid TEXT PRIMARY KEY, ready INTEGER, reason TEXT) WITHOUT ROWID;",
+	/* 3: a member counts for its site also when Serf has forgotten it */
+	"ALTER TABLE peers ADD COLUMN site TEXT;",
 };
 
 static int errno_of(int rc)

@@ -32,9 +32,9 @@
 	X(CLOSE_INTENT, "DELETE FROM intents WHERE id=?1") \
 	X(CLEAR_INTENTS, "DELETE FROM intents") \
 	X(ALL_INTENTS, "SELECT id,kind,pod,epoch,target FROM intents ORDER BY id") \
-	X(PUT_PEER, "INSERT OR REPLACE INTO peers(name,addr,port,seen) VALUES(?1,?2,?3,?4)") \
+	X(PUT_PEER, "INSERT OR REPLACE INTO peers(name,addr,port,seen,site) VALUES(?1,?2,?3,?4,?5)") \
 	X(DEL_PEER, "DELETE FROM peers WHERE name=?1") \
-	X(ALL_PEERS, "SELECT name,addr,port FROM peers ORDER BY name") \
+	X(ALL_PEERS, "SELECT name,addr,port,site FROM peers ORDER BY name") \
 	X(PUT_META, "INSERT OR REPLACE INTO meta(key,value) VALUES(?1,?2)") \
 	X(GET_META, "SELECT value FROM meta WHERE key=?1") \
 	X(PUT_OBJECT, "INSERT OR REPLACE INTO objects(kind,ns,name,version,gone,key,doc) VALUES(?1,?2,?3,?4,?5,?6,?7)") \

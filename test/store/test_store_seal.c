@@ -259,7 +259,7 @@ static void test_migration_of_the_first_version(void **state)
 	s = open_store(NULL);
 	assert_int_equal(store_put_meta(s, "k", "v"), 0);
 	store_close(s);
-	run_sql("DROP TABLE objects; DROP TABLE readiness; PRAGMA user_version=1");
+	run_sql("DROP TABLE objects; DROP TABLE readiness; ALTER TABLE peers DROP COLUMN site; PRAGMA user_version=1");
 	s = open_store("a " KEY_A "\n");
 	value = store_get_meta(s, "k");
 	assert_string_equal(value, "v");

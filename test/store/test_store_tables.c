@@ -274,10 +274,10 @@ static void test_intents(void **state)
 	assert_true(a.id > b.id); /* ids are never used again */
 }
 
-static void see_peer(void *arg, const char *name, const char *addr, uint16_t port)
+static void see_peer(void *arg, const struct store_peer *p)
 {
 	(void)arg;
-	buf_addf(&seen, "%s=%s:%u;", name, addr, port);
+	buf_addf(&seen, "%s=%s:%u@%s;", p->name, p->addr, p->port, p->site);
 }
 
 static void test_peers_and_meta(void **state)
@@ -285,16 +285,16 @@ static void test_peers_and_meta(void **state)
 	cleanup(freep) char *value = NULL;
 
 	(void)state;
-	assert_int_equal(store_put_peer(s, "n2", "10.0.0.2", 7946, (struct wall){1}), 0);
-	assert_int_equal(store_put_peer(s, "n1", "10.0.0.1", 65535, (struct wall){1}), 0);
-	assert_int_equal(store_put_peer(s, "n2", "10.0.0.9", 7946, (struct wall){2}), 0);
-	assert_int_equal(store_put_peer(s, "n3", "10.0.0.3", 1, (struct wall){2}), 0);
+	assert_int_equal(store_put_peer(s, &(struct store_peer){"n2", "10.0.0.2", "west", 7946}, (struct wall){1}), 0);
+	assert_int_equal(store_put_peer(s, &(struct store_peer){"n1", "10.0.0.1", "west", 65535}, (struct wall){1}), 0);
+	assert_int_equal(store_put_peer(s, &(struct store_peer){"n2", "10.0.0.9", "west", 7946}, (struct wall){2}), 0);
+	assert_int_equal(store_put_peer(s, &(struct store_peer){"n3", "10.0.0.3", "west", 1}, (struct wall){2}), 0);
 	assert_int_equal(store_delete_peer(s, "n3"), 0);
 	assert_int_equal(store_put_meta(s, "k", "v1"), 0);
 	assert_int_equal(store_put_meta(s, "k", "v2"), 0);
 	open_again();
 	assert_int_equal(store_each_peer(s, see_peer, NULL), 0);
-	assert_string_equal(seen.data, "n1=10.0.0.1:65535;n2=10.0.0.9:7946;");
+	assert_string_equal(seen.data, "n1=10.0.0.1:65535@west;n2=10.0.0.9:7946@west;");
 	value = store_get_meta(s, "k");
 	assert_string_equal(value, "v2");
 	assert_null(store_get_meta(s, "none"));
@@ -406,7 +406,7 @@ static void test_migrations(void **state)
 	assert_null(other);
 	assert_string_equal(aside, "");
 	assert_true(access(path, F_OK) == 0);
-	run_sql("PRAGMA user_version=2");
+	run_sql("PRAGMA user_version=3");
 	open_store();
 	value = store_get_meta(s, "k");
 	assert_string_equal(value, "v");

@@ -1,0 +1,174 @@
+/* roster.c — the last known members of the site, longer than Serf knows them
+ *
+ * Serf forgets failed members (snapshot at once, reaping after 24 h): each part of a long partition would then take itself for the whole
+ * site, and its agents would never find each other again. So members are kept in the store until they leave on purpose or their Node is
+ * deleted. One that Serf does not list any more is shown to heal/ as failed, and its address is joined now and then.
+ */
+#include <stdlib.h>
+
+#include "agent_int.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+struct known {
+	char *name, *addr, *site;
+	uint16_t port;
+	struct mono missing_since;	/* Serf does not list it; 0 = it does */
+};
+
+static void known_free(struct known *k)
+{
+	free(k->name);
+	free(k->addr);
+	free(k->site);
+	free(k);
+}
+
+static void known_put(struct agent *a, const struct store_peer *p)
+{
+	struct known *k = map_get(a->roster, p->name);
+
+	if (!k) {
+		k = mem_new(struct known);
+		k->name = str_dup(p->name);
+		(void)map_put(a->roster, k->name, k);
+	}
+	str_set(&k->addr, p->addr);
+	str_set(&k->site, p->site);
+	k->port = p->port;
+}
+
+static void known_remove(struct agent *a, const char *name, const char *why)
+{
+	struct known *k = map_get(a->roster, name);
+
+	if (!k)
+		return;
+	log_info(LOG_SERF, "member forgotten", "node=%s reason=\"%s\"", name, why);
+	if (store_batch_begin(a) == 0 && store_delete_peer(a->store, name) < 0)
+		a->store_failed = true;
+	(void)map_remove(a->roster, name);
+	known_free(k);
+}
+
+static void on_stored(void *arg, const struct store_peer *p)
+{
+	known_put(arg, p);
+}
+
+int roster_load(struct agent *a)
+{
+	a->roster = map_new();
+	return store_each_peer(a->store, on_stored, a);
+}
+
+void roster_free(struct agent *a)
+{
+	map_for_each(struct known, k, a->roster)
+		known_free(k);
+	map_free(a->roster);
+}
+
+static void note_alive(struct agent *a, const struct peer *p)
+{
+	const struct known *k = map_get(a->roster, p->name);
+	struct store_peer row = { p->name, p->addr, p->site, p->port };
+
+	if (k && str_eq(k->addr, p->addr) && str_eq(k->site, p->site) && k->port == p->port)
+		return;
+	if (map_count(a->roster) >= ROSTER_MAX && !k)
+		return;
+	known_put(a, &row);
+	if (store_batch_begin(a) == 0 && store_put_peer(a->store, &row, loop_wall(a->loop)) < 0)
+		a->store_failed = true;
+}
+
+/* A Node that was deleted while the API server told us so is no member any more. */
+static void forget_deleted(struct agent *a)
+{
+	if (a->link.state != LINK_ONLINE || !mono_is_set(a->synced_at))
+		return;
+	map_for_each(struct known, k, a->roster) {
+		const struct peer *p = peers_find(&a->peers, k->name);
+
+		if (!view_node(a->view, k->name) && (!p || p->status != PEER_ALIVE))
+			known_remove(a, k->name, "its Node is deleted");
+	}
+}
+
+static void append_missing(struct agent *a, struct known *k)
+{
+	struct peer *p;
+
+	if (!mono_is_set(k->missing_since))
+		k->missing_since = loop_now(a->loop);
+	a->peers.items = mem_resize(a->peers.items, a->peers.count + 1, sizeof(a->peers.items[0]));
+	p = &a->peers.items[a->peers.count++];
+	*p = (struct peer){ .name = intern(k->name), .port = k->port, .status = PEER_FAILED, .status_since = k->missing_since,
+			    .site = intern(k->site) };
+	(void)str_copy(p->addr, sizeof(p->addr), k->addr);
+}
+
+void roster_apply(struct agent *a)
+{
+	size_t listed = a->peers.count;
+
+	for (size_t i = 0; i < listed; i++) {
+		const struct peer *p = &a->peers.items[i];
+
+		if (p->status == PEER_LEFT)
+			known_remove(a, p->name, "it left");
+		else if (p->status == PEER_ALIVE && p->name != a->self && p->addr[0])
+			note_alive(a, p);
+	}
+	forget_deleted(a);
+	map_for_each(struct known, k, a->roster) {
+		if (peers_find(&a->peers, k->name))
+			k->missing_since = (struct mono){ 0 };
+		else
+			append_missing(a, k);
+	}
+}
+
+/* ---- joining ---- */
+
+static void on_joined(void *arg, int r, unsigned joined)
+{
+	struct agent *a = arg;
+
+	a->join = NULL;
+	log_info(LOG_SERF, "join", "joined=%u result=%s", joined, r == 0 ? "ok" : r < 0 ? err_str(r) : "refused");
+}
+
+static bool is_there(const struct agent *a, const char *node)
+{
+	const struct peer *p = peers_find(&a->peers, node);
+
+	return p && p->status == PEER_ALIVE;
+}
+
+void roster_join(struct agent *a)
+{
+	char *addrs[CONF_LIST_MAX];
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->conf->serf_join.count && n < ARRAY_LEN(addrs); i++)
+		addrs[n++] = str_dup(a->conf->serf_join.items[i]);
+	map_for_each(struct known, k, a->roster)
+		if (n < ARRAY_LEN(addrs) && !is_there(a, k->name))
+			addrs[n++] = str_format(strchr(k->addr, ':') ? "[%s]:%u" : "%s:%u", k->addr, k->port);
+	if (n && !a->join)
+		a->join = serf_client_join(a->serf, (const char *const *)addrs, n, on_joined, a);
+	for (size_t i = 0; i < n; i++)
+		free(addrs[i]);
+}
+
+/* Somebody that Serf itself does not try any more. */
+bool roster_misses_somebody(const struct agent *a)
+{
+	map_for_each(struct known, k, a->roster)
+		if (mono_is_set(k->missing_since))
+			return true;
+	return false;
+}
