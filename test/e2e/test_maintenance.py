@@ -1,0 +1,75 @@
+"""What operators do on purpose is no loss: leaving, cordon, drain, a rollout of the healer itself; and what Serf forgets still counts."""
+import signal
+import subprocess
+
+from stage import is_ready, stage, wait_for
+
+
+@stage()
+def test_a_member_that_leaves_is_no_loss(c):
+    c.run_web(replicas=6)
+    before = c.done()
+    c.offline()
+    node = c.busiest()
+    node.parts['healer'].kill(signal.SIGTERM)
+    subprocess.run(['serf', 'leave', '-rpc-addr=' + node.rpc], check=True, capture_output=True, timeout=20)
+    node.parts['kubelet'].kill()              # maintenance: the machine goes down after it has left
+    others = [n for n in c.nodes if n is not node]
+    wait_for(lambda: all(any(m['node'] == node.name and m['status'] == 'left' for m in n.http('/v1/members')) for n in others), 20,
+             'it has left')
+    c.nothing_happens(8, before)
+
+
+@stage(speed=1)
+def test_a_cordoned_and_drained_node_is_no_loss(c):
+    c.run_web(replicas=6)
+    node = c.busiest()
+    path = '/api/v1/nodes/' + node.name
+    code, body = c.api.call('PATCH', path, {'spec': {'unschedulable': True}}, 'application/merge-patch+json')
+    assert code == 200, body
+    for p in [p for p in c.own_pods('web') if p['spec'].get('nodeName') == node.name]:
+        name = p['metadata']['name']
+        code, body = c.api.call('POST', '/api/v1/namespaces/%s/pods/%s/eviction' % (c.ns, name), {
+            'apiVersion': 'policy/v1', 'kind': 'Eviction', 'metadata': {'name': name, 'namespace': c.ns}})
+        assert code in (200, 201), body
+
+    def moved():
+        own = [p for p in c.own_pods('web') if is_ready(p)]
+        return len(own) == 6 and all(p['spec']['nodeName'] != node.name for p in own)
+    wait_for(moved, 30, 'six pods on the others')
+    assert c.api.get(path)['spec'].get('unschedulable') is True, 'nobody undoes a cordon'
+    assert not c.api.get(path)['spec'].get('taints') or all(
+        t['key'] != 'edge-healer.io/unreachable' for t in c.api.get(path)['spec']['taints'])
+    assert not c.rows('lost pod deleted') and not c.files()
+
+
+@stage()
+def test_a_rollout_of_the_healer_and_its_serf_is_no_loss(c):
+    """As a DaemonSet does it: both containers of one node end and start again, node after node; serf does not leave."""
+    c.run_web(replicas=6)
+    before = c.done()
+    c.offline()
+    for n in c.nodes:
+        peer = next(x for x in c.nodes if x is not n)
+        n.parts['healer'].kill(signal.SIGTERM)
+        n.parts['serf'].kill(signal.SIGTERM)
+        n.start_serf('%s:7946' % peer.ip)
+        n.start_healer()
+        wait_for(lambda n=n: n.http('/v1/status'), 10, n.name + ' is back')
+    c.nothing_happens(14, before)
+    assert len([r for r in c.runs() if not r['end']]) == 6
+
+
+@stage()
+def test_members_that_serf_forgot_still_count_for_the_majority(c):
+    c.run_web(replicas=6)
+    before = c.done()
+    c.offline()
+    last, *dead = c.nodes
+    for n in dead:
+        n.power_off()
+    last.parts['serf'].kill()
+    last.start_serf(None)                     # its memory is gone: it lists itself alone
+    wait_for(lambda: sum(m['status'] == 'failed' for m in last.http('/v1/members') or []) == 2, 40, 'both are remembered, as failed')
+    assert last.http('/v1/status')['majority'] is False
+    c.nothing_happens(6, before)
