@@ -271,6 +271,12 @@ class NetCluster(Cluster):
         self.cut(some, others)
         self.cut(others, some)
 
+    def unplug(self, node, down=True):
+        """The node's cable: neither its peers nor its gateway are there. Routes through it come back with it."""
+        run('ip', '-n', self.network.router, 'link', 'set', node.port, 'down' if down else 'up')
+        if not down:                         # IPv6 addresses go with a link that goes down
+            run('ip', '-n', self.network.router, 'addr', 'replace', 'fd77:%d::1/64' % node.index, 'dev', node.port, 'nodad')
+
     def join(self):
         """Ends all partitions, not the outage of the uplink."""
         self.network.cuts = set()
