@@ -108,7 +108,7 @@ static void check_offline(struct world *w, int i)
 
 		if (j != i && w->n[j].site == w->n[i].site && w->n[j].a.up && m->status == PEER_ALIVE && m->connected &&
 		    m->tags.api && l->state == LINK_ONLINE && mono_since_ms(node_mono(w, j), l->since) > ONLINE_S * MS_PER_S &&
-		    w->now - w->changed_at > SEC(ONLINE_S))
+		    w->now - m->cut_at > SEC(ONLINE_S))
 			broken(w, 1, "%s restores although %s is online", w->n[i].name, w->n[j].name);
 	}
 	if (w->n[i].a.link.state != LINK_OFFLINE)
