@@ -130,8 +130,19 @@ e2e: all
 	@$(PYTHON) test/e2e/run.py --binary $(BIN) $(if $(KUBECONFIG),--kubeconfig '$(KUBECONFIG)') $(ARGS)
 
 bench: all
-	@$(MAKE) --no-print-directory $(BENCH_BINS)
+	@$(MAKE) --no-print-directory $(BENCH_BINS) $(SIM)
 	@$(PYTHON) test/bench/bench.py --binary $(BIN) --out build/bench.json $(if $(RUNS),--runs $(RUNS)) $(ARGS)
+
+# One run with its timeline (SEED, NODES and FOR as in `make sim SEED=7 NODES=5 FOR=30m`), or a batch.
+SIM_ARGS = $(if $(SEED),--seed $(SEED),--batch $(or $(SEEDS),5000) --from 1) $(if $(NODES),--nodes $(NODES)) $(if $(FOR),--for $(FOR))
+sim: deps-quiet
+	@$(MAKE) --no-print-directory $(SIM)
+	@$(SIM) $(SIM_ARGS) $(if $(DROP),--drop $(DROP))
+sim-binary: $(SIM)
+mutations: $(SIM)
+	@$(PYTHON) test/sim/mutations.py --cc '$(CC) $(CPPFLAGS) $(CFLAGS_ALL)' --link '$(CC) $(LINK_$(VARIANT)) $(LDFLAGS)' \
+		--objects '$(SIM_SRCS:%.c=$(B)/%.o)' --lib $(LIB) --libs '$(LIBS)' $(if $(ONLY),--only '$(ONLY)') $(if $(QUICK),--quick)
+.PHONY: sim sim-binary mutations
 
 asan ubsan: deps-quiet
 	@$(PYTHON) test/run.py --variant $@
@@ -167,6 +178,8 @@ help:
 	@printf '%s\n' \
 	  '  make bench      measure; a table and build/bench.json (RUNS=10: of each failover)' \
 	  '  make e2e KUBECONFIG=file   the end-to-end tests against a real control plane (without KUBECONFIG: kubesim)' \
+	  '  make sim SEED=7 NODES=5 FOR=30m   many healers in virtual time: one run and its timeline; without SEED a batch' \
+	  '  make mutations  put mistakes into heal/: the simulator must find each' \
 	  '  make kubesim ARGS="--listen 127.0.0.1:18080 --bare"   the test API server' \
 	  '  make asan | ubsan | fuzz | lint | format | cov        one part of the checks' \
 	  '  make install | uninstall   PREFIX=/usr/local DESTDIR=' \

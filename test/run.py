@@ -81,6 +81,17 @@ def scripts(variant):
     return rows
 
 
+def simulator(variant):
+    """Seeds in virtual time (release: all of them), what they found before, one seed twice, mistakes that must be found."""
+    sim = 'build/%s/sim/sim' % variant
+    rows = [('simulator regressions', [sim, '--file', 'test/sim/regressions.txt'], None),
+            ('simulator', [sim, '--batch', '5000' if variant == 'release' else '100', '--from', '1'], None)]
+    if variant == 'release':
+        rows += [('simulator replays a seed', [PYTHON, 'test/sim/replay.py', sim], None),
+                 ('simulator mutations', ['make', '--no-print-directory', 'VARIANT=release', 'mutations', 'QUICK=1'], None)]
+    return rows
+
+
 def alone(variant):
     """What measures time or loads both cores: one after the other, last."""
     return [('netns/test_gate.py', [PYTHON, 'test/netns/test_gate.py'], {'EDGE_HEALER_BIN': 'build/%s/edge-healer' % variant}),
@@ -126,10 +137,12 @@ def main():
         t.rows([make('clang', 'test-binaries')], 1)
     else:
         t.must(make('release', 'binaries'))
-    t.must(make(variant, 'test-binaries'))
+    t.must(make(variant, 'test-binaries', 'sim-binary'))
+    if not o.variant:
+        t.must(make('release', 'sim-binary'))
     if not o.variant:
         t.rows([('lint', ['test/lint/run.sh'], None)], 1)
-    t.rows(programs(variant) + ([] if o.variant else scripts(variant)), JOBS)
+    t.rows(programs(variant) + simulator(variant) + ([] if o.variant else simulator('release') + scripts(variant)), JOBS)
     if not o.variant:
         t.rows(alone(variant), 1)
     t.end()

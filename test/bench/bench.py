@@ -38,6 +38,7 @@ KEYS = {
     'failover_online_p50_s': ('the same while the API server answers', 10),
     'failover_online_max_s': ('the worst run', 15),
     'reconcile_s': ('API server back to 100 copies handed over and gone', 60),
+    'sim_seeds_per_s': ('clusters in virtual time, some minutes each, all invariants after every step', None),
     'heap_growth_kib': ('private memory after ten minutes of churn less that after the first (--soak)', None),
 }
 BIND_GRACE_MS = 200
@@ -171,6 +172,14 @@ def c_programs():
     return out
 
 
+def simulator(o):
+    """Worlds of test/sim a second, on one core."""
+    seeds, began = 200 if o.quick else 1000, time.monotonic()
+    subprocess.run([os.path.join(TOP, 'build/release/sim/sim'), '--batch', str(seeds), '--from', '1'], check=True,
+                   capture_output=True)
+    return {'sim_seeds_per_s': seeds / (time.monotonic() - began)}
+
+
 def restore_online(o):
     values = online(o.binary, 60 if o.quick else 200)
     return {'restore_online_p50_ms': percentile(values, 50), 'restore_online_p99_ms': percentile(values, 99)}
@@ -205,7 +214,7 @@ def steady(o):
 
 
 # what can be asked for by --only, in the order of measuring
-GROUPS = {'programs': lambda o: c_programs(), 'restore_online': restore_online, 'restore_offline': restore_offline,
+GROUPS = {'programs': lambda o: c_programs(), 'simulator': simulator, 'restore_online': restore_online, 'restore_offline': restore_offline,
           'resources': resources, 'failover': node_loss, 'soak': steady}
 
 

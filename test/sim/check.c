@@ -108,7 +108,7 @@ static void check_offline(struct world *w, int i)
 
 		if (j != i && w->n[j].site == w->n[i].site && w->n[j].a.up && m->status == PEER_ALIVE && m->connected &&
 		    m->tags.api && l->state == LINK_ONLINE && mono_since_ms(node_mono(w, j), l->since) > ONLINE_S * MS_PER_S &&
-		    w->now - w->changed_at > SEC(ONLINE_S))
+		    w->now - m->cut_at > SEC(ONLINE_S))
 			broken(w, 1, "%s restores although %s is online", w->n[i].name, w->n[j].name);
 	}
 	if (w->n[i].a.link.state != LINK_OFFLINE)
@@ -204,7 +204,7 @@ static bool renews(const struct world *w, int i, int lost)
 void check_api_effect(struct world *w, int i, const struct action *act)
 {
 	int lost = act->node ? node_index(w, act->node) : -1, p = act->pod_uid[0] ? api_pod(w, act->pod_uid) : -1;
-	bool hostile = act->kind == ACTION_REPLACE || act->kind == ACTION_TAINT;
+	bool hostile = lost != i && (act->kind == ACTION_REPLACE || act->kind == ACTION_TAINT);
 
 	if (w->n[i].a.observe)
 		broken(w, 9, "%s: %s", w->n[i].name, action_name(act->kind));
@@ -219,6 +219,8 @@ void check_api_effect(struct world *w, int i, const struct action *act)
 		broken(w, 1, "%s: %s of %s, which is well", w->n[i].name, action_name(act->kind), act->node);
 	if (hostile && lost >= 0)
 		check_passive(w, i);
+	if (act->kind == ACTION_REPLACE && lost == i && run_find(w, i, act->pod_uid, false))
+		broken(w, 1, "%s replaces its own pod, which runs", w->n[i].name);
 	if (act->kind == ACTION_REPLACE && p >= 0 && w->api.rs[w->api.pods[p].rs].policy == POLICY_AT_MOST_ONCE) {
 		const struct run *r = run_find(w, lost, act->pod_uid, false);
 

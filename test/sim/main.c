@@ -1,7 +1,8 @@
 /* main.c — sim: one seed with its timeline, a batch of seeds, or a file of regressions
  *
  *   sim --seed N [--nodes N] [--for 30m] [--drop 3,5]    one run; exit 1 and the invariant's name when one broke
- *   sim --batch COUNT [--from N]                         COUNT seeds; one line for each that fails
+ *   sim --batch COUNT [--from N] [--stop-at 3,7]         COUNT seeds; one line for each that fails; the end at the first that
+ *                                                        breaks one of these invariants
  *   sim --file regressions.txt                           the arguments of a run in each line
  *
  * --drop leaves faults out by their number: it finds those that matter.
@@ -14,7 +15,7 @@
 
 enum { LINE_SIZE = 512, ARGS_MAX = 16 };
 
-struct options { struct sim_args run; int64_t batch; const char *file; bool has_seed; };
+struct options { struct sim_args run; int64_t batch; const char *file; uint64_t stop_at; };
 
 struct totals { uint64_t passed, failed, events, restores; int64_t virtual_ns; };
 
@@ -29,7 +30,7 @@ static int64_t number(const char *text)
 	return n;
 }
 
-static uint64_t drop_list(const char *text)
+static uint64_t number_list(const char *text)
 {
 	cleanup(freep) char *copy = str_dup(text);
 	uint64_t mask = 0;
@@ -43,7 +44,8 @@ static void parse(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
 		{ "seed", 1, NULL, 's' }, { "nodes", 1, NULL, 'n' }, { "for", 1, NULL, 'f' }, { "drop", 1, NULL, 'd' },
-		{ "batch", 1, NULL, 'b' }, { "from", 1, NULL, 's' }, { "file", 1, NULL, 'i' }, { "quiet", 0, NULL, 'q' }, { 0 },
+		{ "batch", 1, NULL, 'b' }, { "from", 1, NULL, 's' }, { "file", 1, NULL, 'i' }, { "quiet", 0, NULL, 'q' },
+		{ "stop-at", 1, NULL, 't' }, { 0 },
 	};
 	int64_t ms;
 
@@ -52,17 +54,18 @@ static void parse(int argc, char **argv, struct options *o)
 	for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
 		if (c == 's') {
 			o->run.seed = (uint64_t)number(optarg);
-			o->has_seed = true;
 		} else if (c == 'n') {
 			o->run.nodes = (int)number(optarg);
 		} else if (c == 'f' && duration_parse_ms(optarg, &ms) == 0) {
 			o->run.for_ns = MS(ms);
 		} else if (c == 'd') {
-			o->run.drop = drop_list(optarg);
+			o->run.drop = number_list(optarg);
 		} else if (c == 'b') {
 			o->batch = number(optarg);
 		} else if (c == 'i') {
 			o->file = optarg;
+		} else if (c == 't') {
+			o->stop_at = number_list(optarg);
 		} else if (c == 'q') {
 			o->run.quiet = true;
 		} else {
@@ -87,9 +90,11 @@ static void print_head(const struct world *w)
 		printf("  fault %2d at %8.3f %s\n", k, (double)w->faults[k].at / 1e9, fault_text(w, &w->faults[k], text, sizeof(text)));
 }
 
-static bool run_one(const struct sim_args *args, struct totals *t)
+/* The number of the invariant that broke, or -1. */
+static int run_one(const struct sim_args *args, struct totals *t)
 {
 	struct world *w = mem_new(struct world);
+	int invariant;
 	bool ok;
 
 	world_run(w, args);
@@ -111,9 +116,10 @@ static bool run_one(const struct sim_args *args, struct totals *t)
 		printf(" (%.0f s): %s\n", (double)w->now / 1e9, w->reason);
 		(void)fflush(stdout);
 	}
+	invariant = ok ? -1 : w->invariant;
 	world_fini(w);
 	free(w);
-	return ok;
+	return invariant;
 }
 
 static void run_file(const char *path, struct totals *t)
@@ -155,7 +161,7 @@ int main(int argc, char **argv)
 
 		args.seed += (uint64_t)k;
 		args.quiet = true;
-		(void)run_one(&args, &t);
+		k = (o.stop_at >> (run_one(&args, &t) & 63) & 1) ? o.batch : k;
 	}
 	if (!o.file && !o.batch)
 		(void)run_one(&o.run, &t);

@@ -194,6 +194,7 @@ struct world {
 	int loss_pct, dup_pct;		/* of gossip messages */
 	uint64_t events, restores, actions;
 	struct map *restored;		/* "node uid epoch" */
+	int invariant;			/* the one that broke */
 	bool broken, runs_changed;	/* runs_changed: since the last look at the invariants */
 	int64_t looked_at;
 	int64_t converged_at;		/* since when nothing is left to do; 0 = not so */

@@ -41,6 +41,7 @@ void broken(struct world *w, int invariant, const char *fmt, ...)
 	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	w->broken = true;
+	w->invariant = invariant;
 	(void)snprintf(w->reason, sizeof(w->reason), "invariant %d, %s: %s", invariant, invariant_name(invariant), what);
 	tell(w, -1, "BROKEN %s", w->reason);
 }
