@@ -25,7 +25,8 @@ struct kube_credentials_conf {
 	const char *context;		/* of the kubeconfig; NULL or "" = its current-context */
 	const char *server;		/* URL; NULL or "" = as the source says */
 	const char *in_cluster_dir;	/* NULL = KUBE_IN_CLUSTER_DIR */
-	/* Look for no credentials and do not check who answers at `server`: only whether it answers is wanted, nothing is told to it. */
+	/* Look for no credentials and do not check who answers at `server`: only whether it answers is wanted, nothing is
+	 * told to it. */
 	bool anonymous;
 };
 

@@ -9,8 +9,9 @@
  * Removed: when a stopping primary hears that its DaemonSet is gone or going; when a working standby that may ask hears so; with
  * pod.standby: off. If the API server cannot be asked the standby stays: that is the outage it is for.
  *
- * How it fails: refused or not written is told once, shown in /readyz and /v1/status, and tried again. A file of that name without our
- * mark is left alone. kill -9 before the rename leaves a dotfile, which the next start removes; after it, the file is found equal.
+ * How it fails: refused or not written is told once, shown in /readyz and /v1/status, and tried again. A file of that name
+ * without our mark is left alone. kill -9 before the rename leaves a dotfile, which the next start removes; after it, the file is
+ * found equal.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -88,7 +89,8 @@ static void remove_file(struct agent *a, const struct standby_mark *m, const cha
 		return;
 	}
 	(void)note(a, STANDBY_OFF, reason);
-	tell(a, &(struct tale){ .event = "standby removed", .node = a->self }, "daemonset=%s/%s reason=\"%s\"", m->ns, m->set, reason);
+	tell(a, &(struct tale){ .event = "standby removed", .node = a->self }, "daemonset=%s/%s reason=\"%s\"", m->ns, m->set,
+	     reason);
 }
 
 /* ---- is our DaemonSet still there? ---- */
@@ -115,7 +117,8 @@ static void on_asked(void *arg, const struct kube_answer *answer)
 		if (is_gone(answer, &m))
 			remove_file(a, &m, "its DaemonSet is gone");
 		else if (answer->outcome != KUBE_OK)
-			log_info(LOG_NODE, "standby stays", "daemonset=%s/%s could not be asked for: %s", m.ns, m.set, answer->message);
+			log_info(LOG_NODE, "standby stays", "daemonset=%s/%s could not be asked for: %s", m.ns, m.set,
+				 answer->message);
 	}
 	a->standby.stopped = NULL;
 	if (done)
@@ -305,7 +308,8 @@ void standby_start(struct agent *a)
 	metric_set(METRIC_STANDBY_ACTIVE, 0, a->is_standby);
 	if (a->is_standby) {
 		(void)note(a, STANDBY_WRITTEN, "works: the DaemonSet's pod is not there");
-		tell(a, &(struct tale){ .event = "standby took over", .node = a->self }, "reason=\"the DaemonSet's pod is not there\"");
+		tell(a, &(struct tale){ .event = "standby took over", .node = a->self },
+		     "reason=\"the DaemonSet's pod is not there\"");
 		return;
 	}
 	apply(a);

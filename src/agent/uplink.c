@@ -102,7 +102,7 @@ static int load_anonymous(struct agent *a, char *err, size_t err_size)
 	struct kube_credentials_conf cc = { .anonymous = true };
 	int r;
 
-	if (!str_is_empty(host))
+	if (host && *host)
 		service = str_format(strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host,
 				     str_or(getenv("KUBERNETES_SERVICE_PORT"), "443"));
 	cc.server = !str_is_empty(server) ? server : kubelet ? kubelet : service;

@@ -124,6 +124,11 @@ static void stop_at_once(void)
 	(void)signal(SIGINT, on_stop_waiting);
 }
 
+static void say_cannot_lock(const char *store, int r)
+{
+	log_error(LOG_STORE, "cannot lock", "store.path=%s error=%s: the folder must exist and be writable", store, err_str(r));
+}
+
 static int take_seat(struct run *run, const char *store)
 {
 	int64_t pid = 0;
@@ -131,12 +136,13 @@ static int take_seat(struct run *run, const char *store)
 
 	if (r == SEAT_E_TAKEN)
 		log_error(LOG_AGENT, "another agent is there",
-			  "store.path=%s pid=%lld: one agent for one store; a second one only with " STANDBY_OPTION, store, (long long)pid);
+			  "store.path=%s pid=%lld: one agent for one store; a second one only with " STANDBY_OPTION, store,
+			  (long long)pid);
 	else if (r == SEAT_E_BUSY)
 		log_error(LOG_AGENT, "the standby does not yield", "store.path=%s pid=%lld waited=%d ms", store, (long long)pid,
 			  SEAT_YIELD_MS);
 	else if (r < 0)
-		log_error(LOG_STORE, "cannot lock", "store.path=%s error=%s: the folder must exist and be writable", store, err_str(r));
+		say_cannot_lock(store, r);
 	return r ? -EBUSY : 0;
 }
 
@@ -152,7 +158,7 @@ static int wait_for_seat(struct run *run, struct conf **conf)
 	(void)malloc_trim(0);
 	r = seat_wait(&run->seat, store);
 	if (r < 0)
-		log_error(LOG_STORE, "cannot lock", "store.path=%s error=%s: the folder must exist and be writable", store, err_str(r));
+		say_cannot_lock(store, r);
 	return r < 0 ? r : load(run->config_path, conf);
 }
 

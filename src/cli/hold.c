@@ -4,9 +4,9 @@
  *   the lock is held by a standby that works → the command is started, in a process group of its own
  *   it is held no longer → SIGTERM, after HOLD_STOP_MS SIGKILL; then wait again
  *
- * Signals are passed on; SIGTERM and SIGINT end us too, with the command's exit code, or at once while there is none. A command that
- * ends by itself ends us with its code: kubelet starts the container again and applies its backoff. Killed with -9 we take the
- * command with us (PR_SET_PDEATHSIG). As process 1 of a container we reap what the command leaves behind.
+ * Signals are passed on; SIGTERM and SIGINT end us too, with the command's exit code, or at once while there is none. A command
+ * that ends by itself ends us with its code: kubelet starts the container again and applies its backoff. Killed with -9 we take
+ * the command with us (PR_SET_PDEATHSIG). As process 1 of a container we reap what the command leaves behind.
  */
 #include <errno.h>
 #include <signal.h>

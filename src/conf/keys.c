@@ -72,7 +72,7 @@ const struct conf_key conf_keys[] = {
 	TEXT("pod.namespace", pod_namespace, "", "its namespace (POD_NAMESPACE)"),
 	TEXT("pod.container", pod_container, "edge-healer", "our container in it; of no matter when it is the only one"),
 	ENUM("pod.standby", pod_standby, "auto", standby_names, false,
-	     "keep a static pod of our own pod for cold boots; auto: where it can be, on: an error where it cannot, off: remove it"),
+	     "keep a static pod of our own pod for cold boots; auto: where it can be, on: an error where not, off: remove it"),
 
 	LIST("heal.namespaces", heal_namespaces, "*,!kube-system", false, "globs; '!' excludes; the last match decides"),
 	LATER("heal.selector", heal_selector, "", "label selector of workloads to heal"),

@@ -8,8 +8,8 @@
  *   - no probes, hooks or ports: nothing answers while it waits, and kubelet admits a host port once only
  *   - small requests: a static pod that does not fit evicts others
  *
- * Refused, with the reason: a pod of anything but a DaemonSet, one that cannot be self-contained, a container whose command only its
- * image knows, and a store that the two pods would not share.
+ * Refused, with the reason: a pod of anything but a DaemonSet, one that cannot be self-contained, a container whose command only
+ * its image knows, and a store that the two pods would not share.
  */
 #include "node/standby.h"
 

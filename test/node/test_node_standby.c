@@ -8,7 +8,8 @@
 #define SET_UID "0f1b2c3d-0000-4000-8000-000000000001"
 
 static const char pod_text[] =
-    "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'edge-healer-x7k2p','namespace':'edge','uid':'bdedc685-793f-415f-80c0-fdb7fddfd6e1',"
+    "{'apiVersion':'v1','kind':'Pod','metadata':{'name':'edge-healer-x7k2p','namespace':'edge',"
+    "'uid':'bdedc685-793f-415f-80c0-fdb7fddfd6e1',"
     "'generateName':'edge-healer-','labels':{'app':'edge-healer','controller-revision-hash':'5d8'},"
     "'ownerReferences':[{'kind':'DaemonSet','name':'edge-healer','uid':'" SET_UID "','controller':true}]},"
     "'spec':{'nodeName':'node1','hostNetwork':true,'serviceAccountName':'edge-healer','volumes':["
@@ -21,7 +22,8 @@ static const char pod_text[] =
     "'livenessProbe':{},'readinessProbe':{},'startupProbe':{},'lifecycle':{},"
     "'resources':{'requests':{'cpu':'100m','memory':'64Mi'},'limits':{'memory':'128Mi'}},"
     "'volumeMounts':[{'name':'data','mountPath':'/data'},{'name':'kube-api-access-1','mountPath':'/var/run/secrets'}]},"
-    "{'name':'serf','image':'s','command':['serf','agent'],'args':['-node=$(NODE_NAME)'],'volumeMounts':[{'name':'snap','mountPath':'/snap'}]}]}}";
+    "{'name':'serf','image':'s','command':['serf','agent'],'args':['-node=$(NODE_NAME)'],"
+    "'volumeMounts':[{'name':'snap','mountPath':'/snap'}]}]}}";
 
 static const struct standby_params params = { .node = "node1", .container = "edge-healer", .store = "/data/desired.db" };
 
