@@ -4,7 +4,6 @@
  * up stop in order and begin anew as a fresh process: the memory of a daemon is not kept by one that waits.
  */
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,7 +154,7 @@ static int wait_for_seat(struct run *run, struct conf **conf)
 	log_info(LOG_AGENT, "standby waits", "store.path=%s pid=%d", store, (int)getpid());
 	conf_free(take(*conf));
 	intern_fini();
-	(void)malloc_trim(0);
+	mem_trim();
 	r = seat_wait(&run->seat, store);
 	if (r < 0)
 		say_cannot_lock(store, r);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include "node/seat.h"
@@ -109,6 +110,7 @@ static int run(struct hold *h)
 	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++)
 		(void)sigaddset(&set, passed_on[i]);
 	(void)sigprocmask(SIG_BLOCK, &set, &h->before);
+	mem_trim();
 	for (;;) {
 		int signo;
 
