@@ -27,6 +27,9 @@ void *mem_resize(void *p, size_t n, size_t size);
 /* Wipe `size` bytes, then free. NULL-safe. For what must not be found in memory afterwards. */
 void secret_free(void *p, size_t size);
 
+/* For a process that is about to wait for long: give back free heap, and program text, which is read anew when it runs. */
+void mem_trim(void);
+
 void freep(void *p);			/* cleanup(freep) for anything that free() frees */
 void fd_closep(int *fd);		/* cleanup(fd_closep); ignores negatives */
 

@@ -40,12 +40,15 @@ struct cli_verb {
 extern const struct cli_verb cli_verbs[];
 extern const size_t cli_verb_count;
 
+bool cli_verb_is_listed(const struct cli_verb *v);	/* false: for manifests, not for people */
 const char *cli_version(void);
 /* Parse -s/--server, -o/--output, -w/--watch and the verb's own. 0, or CLI_USAGE after having said why. */
 int cli_parse(int argc, char **argv, struct cli_options *out);
 void cli_print_help(const char *verb);
 
 int cli_agent(int argc, char **argv);
+int cli_remove_standby(int argc, char **argv);
+int cli_hold(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_members(int argc, char **argv);
 int cli_pods(int argc, char **argv);

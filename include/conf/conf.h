@@ -17,6 +17,7 @@ struct conf_list { char *items[CONF_LIST_MAX]; size_t count; };
 enum conf_mode { CONF_MODE_OBSERVE, CONF_MODE_HEAL };
 enum conf_minority { CONF_MINORITY_PASSIVE, CONF_MINORITY_ACTIVE };
 enum conf_gate { CONF_GATE_AUTO, CONF_GATE_ON, CONF_GATE_OFF };
+enum conf_standby { CONF_STANDBY_AUTO, CONF_STANDBY_ON, CONF_STANDBY_OFF };
 enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 
 struct conf {
@@ -43,6 +44,9 @@ struct conf {
 	int64_t kubelet_port;
 	int kubelet_gate;		/* enum conf_gate */
 	struct conf_list kubelet_gate_addresses;
+
+	char *pod_name, *pod_namespace, *pod_container;
+	int pod_standby;		/* enum conf_standby */
 
 	struct conf_list heal_namespaces;
 	char *heal_selector;

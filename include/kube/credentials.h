@@ -25,6 +25,9 @@ struct kube_credentials_conf {
 	const char *context;		/* of the kubeconfig; NULL or "" = its current-context */
 	const char *server;		/* URL; NULL or "" = as the source says */
 	const char *in_cluster_dir;	/* NULL = KUBE_IN_CLUSTER_DIR */
+	/* Look for no credentials and do not check who answers at `server`: only whether it answers is wanted, nothing is
+	 * told to it. */
+	bool anonymous;
 };
 
 /* 0; -EINVAL (unusable: `err` says which field and what to do), -ENOENT (no source at all), or -errno of a file. `err`
@@ -38,7 +41,7 @@ const char *kube_credentials_server(const struct kube_credentials *c);	/* URL wi
 /* The server that a kubeconfig's current context names, whatever its user is: for other people's files. 0 and *out_server
  * (caller frees), -EINVAL, or -errno of the file (-ENOENT); `err` gets a sentence whenever the result is negative. */
 int kube_kubeconfig_server(const char *path, char **out_server, char *err, size_t err_size);
-/* "in-cluster", "kubeconfig FILE context NAME" or "server only"; borrowed. For the log: names no secret. */
+/* "in-cluster", "kubeconfig FILE context NAME" "server only" or "anonymous"; borrowed. For the log: names no secret. */
 const char *kube_credentials_source(const struct kube_credentials *c);
 /* Read the files again when they are due (`force`: now). True when anything changed. */
 bool kube_credentials_refresh(struct kube_credentials *c, struct mono now, bool force);

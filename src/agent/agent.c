@@ -105,6 +105,7 @@ static void on_idle(void *arg)
 	store_idle(a->store);
 	mirror_check_store(a);
 	gossip_forget_claims(a);
+	standby_check(a);
 	a->isolated_before = false;	/* alone still? then join again */
 	if (roster_misses_somebody(a))
 		roster_join(a);
@@ -147,6 +148,7 @@ void agent_reload(struct agent *a)
 	agent_gate_reload(a);
 	secrets_open(a);
 	(void)objects_load(a);
+	standby_reload(a);
 	gossip_tags_soon(a);
 	think_soon(a);
 	log_info(LOG_CONF, "reloaded", "mode=%s", fresh->mode == CONF_MODE_OBSERVE ? "observe" : "heal");
@@ -270,6 +272,7 @@ static int start_all(struct agent *a)
 	if (r < 0)
 		return r;
 	agent_gate_start(a);
+	standby_start(a);
 	log_info(LOG_AGENT, "started", "version=%s node=%s mode=%s mirror: nodes=%zu replicasets=%zu pods=%zu copies=%zu",
 		 a->version, a->self, agent_may_act(a) ? "heal" : "observe", map_count(a->view->nodes),
 		 map_count(a->view->workloads), map_count(a->view->pods), map_count(a->copies));
@@ -289,6 +292,7 @@ int agent_new(const struct agent_params *params, struct conf *conf, struct agent
 	a->conf = conf;
 	a->config_path = str_dup(params->config_path);
 	a->version = params->version;
+	a->is_standby = params->standby;
 	a->self = intern(conf->node);
 	a->started = loop_wall(a->loop);
 	a->config_fd = -1;
@@ -318,6 +322,7 @@ void agent_free(struct agent *a)
 		return;
 	web_free(a->web);
 	agent_gate_free(a);
+	standby_free(a);
 	tell_free(a);
 	effects_free(a);
 	node_ops_free(a);

@@ -75,6 +75,16 @@ struct agent_gate {
 	bool told_name;
 };
 
+/* The standby of this node; see standby.c. */
+enum standby_state { STANDBY_UNKNOWN, STANDBY_OFF, STANDBY_IMPOSSIBLE, STANDBY_WRITTEN };
+struct agent_standby {
+	struct op *op;
+	enum standby_state state;
+	char note[REASON_SIZE];			/* why it is not written, or for which revision it is */
+	void (*stopped)(void *arg);		/* of agent_stop() */
+	void *stopped_arg;
+};
+
 struct agent {
 	struct loop *loop;
 	struct conf *conf;
@@ -96,6 +106,9 @@ struct agent {
 
 	struct kube_credentials *credentials;
 	struct kube_client *kube;
+	bool anonymous;				/* a standby without credentials: it only sees whether the API server answers */
+	bool is_standby;
+	struct agent_standby standby;
 	struct link link;
 	struct timer *probe_timer;
 	struct op *probe;
@@ -183,6 +196,17 @@ void gate_list_fetch(struct agent *a);		/* ask the API server where it is; unles
 void gate_list_note_server(struct agent *a);	/* it answered: which address was that? */
 void gate_list_gather(struct agent *a);		/* a->gate.list anew, from all there is */
 void gate_list_format(const struct endpoint *list, size_t n, struct buf *out);	/* appends "10.0.0.1:6443 [fd00::1]:6443" */
+
+char *gate_list_kubelet_server(const struct agent *a);	/* the URL kubelet uses, or NULL; caller frees */
+
+/* standby.c */
+void standby_start(struct agent *a);		/* when the store is open */
+void standby_check(struct agent *a);		/* the mirror is in sync, or time has passed */
+void standby_reload(struct agent *a);		/* the configuration changed */
+bool standby_owns(const char *file);		/* a file that is not for copies.c */
+bool standby_is_fine(const struct agent *a, bool *out_degraded, const char **out_note);	/* for /readyz; borrowed */
+json_object *standby_json(const struct agent *a);
+void standby_free(struct agent *a);
 
 /* gossip.c */
 int gossip_new(struct agent *a);

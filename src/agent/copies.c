@@ -546,6 +546,8 @@ static void adopt_or_remove(void *arg, const char *file)
 	unsigned epoch;
 	const struct copy *c;
 
+	if (standby_owns(file))
+		return;
 	if (manifest_identify(a->conf->kubelet_static_pod_path, file, uid, sizeof(uid), &epoch) < 0) {
 		log_warn(LOG_NODE, "file is not ours", "file=%s: it has our prefix, but not our mark; left alone", file);
 		return;

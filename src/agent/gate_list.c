@@ -44,8 +44,7 @@ static const char *const kubeconfigs[] = {
 };
 static const char *const host_prefixes[] = { "", "/host" };
 
-/* The URL kubelet uses, or NULL; the caller frees. */
-static char *kubelet_server(const struct agent *a)
+char *gate_list_kubelet_server(const struct agent *a)
 {
 	const char *given = a->conf->kubelet_kubeconfig;
 	char err[ERROR_SIZE], *server = NULL;
@@ -141,7 +140,7 @@ static bool has_api_here(const struct agent *a)
 
 void gate_list_gather(struct agent *a)
 {
-	cleanup(freep) char *url = kubelet_server(a);
+	cleanup(freep) char *url = gate_list_kubelet_server(a);
 	struct endpoint kubelet, own, e;
 	bool has_kubelet = resolve(a, url, &kubelet), has_own = resolve(a, kube_client_server(a->kube), &own);
 	/* In a cluster our server is the Service: kube-proxy in mode IPVS binds its address here, but that is no proxy. */

@@ -273,6 +273,7 @@ static void on_synced(void *arg, const char *version)
 	local_is_online(a);
 	objects_start(a);
 	readiness_soon(a);
+	standby_check(a);
 	log_info(LOG_KUBE, "mirror in sync", "nodes=%zu replicasets=%zu pods=%zu", map_count(a->view->nodes),
 		 map_count(a->view->workloads), map_count(a->view->pods));
 	think_soon(a);
@@ -318,6 +319,8 @@ static void watch_new(struct agent *a, enum watch_kind kind)
 
 void mirror_start(struct agent *a)
 {
+	if (a->anonymous)
+		return;			/* nobody would tell us anything */
 	objects_stop(a);
 	for (int i = 0; i < WATCH_COUNT; i++) {
 		if (!a->watches[i].watch)

@@ -47,7 +47,7 @@ struct check {
 	char note[200];
 };
 
-enum { CHECKS = 6 };
+enum { CHECKS = 7 };
 
 static void check_set(struct check *c, const char *name, bool ok, const char *note)
 {
@@ -76,6 +76,9 @@ static size_t checks_collect(const struct agent *a, struct check out[CHECKS])
 	ok = agent_gate_is_fine(a, &degraded, &note);
 	check_set(&out[5], "gate", ok, note);
 	out[5].degraded = degraded;
+	ok = standby_is_fine(a, &degraded, &note);
+	check_set(&out[6], "standby", ok, note);
+	out[6].degraded = degraded;
 	return CHECKS;
 }
 
@@ -247,7 +250,9 @@ static void on_status(void *arg, const struct web_request *rq, struct web_respon
 	json_set_str(o, "node", a->self);
 	json_set_str(o, "version", a->version);
 	json_set_str(o, "mode", agent_may_act(a) ? "heal" : "observe");
+	json_set_str(o, "role", a->is_standby ? "standby" : "primary");
 	set_time(o, "started", a->started);
+	json_set(o, "standby", standby_json(a));
 	json_set(o, "link", link_json(a));
 	gate = agent_gate_json(a);
 	if (a->gate.gate && gate_is_closed(a->gate.gate))

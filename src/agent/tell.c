@@ -54,7 +54,7 @@ void tell_send_events(struct agent *a)
 	struct waiting_event *e = list_first(&a->events, struct waiting_event, link);
 	struct kube_event_params p;
 
-	if (!e || a->event_op || a->link.state != LINK_ONLINE || !agent_may_act(a))
+	if (!e || a->event_op || a->link.state != LINK_ONLINE || a->anonymous || !agent_may_act(a))
 		return;
 	p = (struct kube_event_params){
 		.api_version = e->workload ? "apps/v1" : "v1", .ns = e->ns,

@@ -27,7 +27,7 @@ static void on_link_changed(struct agent *a, enum link_state before)
 	} else if (a->link.state == LINK_ONLINE && before == LINK_OFFLINE) {
 		mirror_start(a);
 		tell(a, &(struct tale){ .event = "link online", .node = a->self }, "%s", "");
-	} else if (a->link.state == LINK_ONLINE && !mono_is_set(a->synced_at)) {
+	} else if (a->link.state == LINK_ONLINE && !mono_is_set(a->synced_at) && !a->anonymous) {
 		kube_watch_kick(a->watches[WATCH_NODES].watch);
 	}
 	local_look_soon(a);
@@ -92,6 +92,25 @@ static void on_probe_due(void *arg)
 	a->probe = kube_probe(a->kube, a->conf->kube_probe_ms, on_probed, a);
 }
 
+/* A static pod has no service account. Its standby still has to know when the API server is back: kubelet then starts the
+ * DaemonSet's pod, and until then offline must not be mistaken. It asks where kubelet does: without kube-proxy, as after a cold
+ * boot, the Service's address leads nowhere. */
+static int load_anonymous(struct agent *a, char *err, size_t err_size)
+{
+	cleanup(freep) char *kubelet = gate_list_kubelet_server(a), *service = NULL;
+	const char *host = getenv("KUBERNETES_SERVICE_HOST"), *server = a->conf->kube_server;
+	struct kube_credentials_conf cc = { .anonymous = true };
+	int r;
+
+	if (host && *host)
+		service = str_format(strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host,
+				     str_or(getenv("KUBERNETES_SERVICE_PORT"), "443"));
+	cc.server = !str_is_empty(server) ? server : kubelet ? kubelet : service;
+	r = kube_credentials_load(&cc, &a->credentials, err, err_size);
+	a->anonymous = r == 0;
+	return r;
+}
+
 int uplink_new(struct agent *a)
 {
 	struct kube_credentials_conf cc = { .kubeconfig = a->conf->kube_kubeconfig, .server = a->conf->kube_server };
@@ -100,6 +119,10 @@ int uplink_new(struct agent *a)
 	char err[CREDENTIALS_ERROR_SIZE];
 	int r = kube_credentials_load(&cc, &a->credentials, err, sizeof(err));
 
+	if (r < 0 && a->is_standby) {
+		log_info(LOG_KUBE, "standby: no credentials", "%s: it only sees whether the API server answers", err);
+		r = load_anonymous(a, err, sizeof(err));
+	}
 	if (r < 0) {
 		log_error(LOG_KUBE, "credentials", "%s", err);
 		return r;

@@ -11,8 +11,9 @@
 	"  -o, --output FORM  table (default), wide or json\n"
 
 const struct cli_verb cli_verbs[] = {
-	{ "agent", "[--config FILE]", "run the daemon", cli_agent,
-	  "  -c, --config FILE  configuration (default $EDGE_HEALER_CONFIG, else none)\n" },
+	{ "agent", "[--config FILE] [--standby]", "run the daemon", cli_agent,
+	  "  -c, --config FILE  configuration (default $EDGE_HEALER_CONFIG, else none)\n"
+	  "      --standby      wait until no other agent works on store.path, and yield when one wants to\n" },
 	{ "status", "[--watch]", "how it stands: link, mirror, losses, copies", cli_status,
 	  CLIENT_HELP "  -w, --watch        again every second\n" },
 	{ "members", "", "the nodes as gossip shows them, and what they bid with", cli_members, CLIENT_HELP },
@@ -34,10 +35,19 @@ const struct cli_verb cli_verbs[] = {
 	{ "check-config", "[FILE]", "check a configuration; prints every error", cli_check_config,
 	  "      --print        print the effective configuration\n"
 	  "      --reference    print all keys as a Markdown table\n" },
+	{ "remove-standby", "[--config FILE]", "remove the standby of this node from kubelet's folder", cli_remove_standby,
+	  "  -c, --config FILE  names kubelet.static_pod_path (default $EDGE_HEALER_CONFIG, else none)\n" },
+	{ "hold", "--lock FILE -- COMMAND [ARGUMENT]...", "run a command only while the standby works", cli_hold,
+	  "      --lock FILE    <store.path>.standby\n" },
 	{ "completion", "bash", "print a completion script", cli_completion, "" },
 	{ "version", "", "print the version", cli_version_verb, "" },
 };
 const size_t cli_verb_count = ARRAY_LEN(cli_verbs);
+
+bool cli_verb_is_listed(const struct cli_verb *v)
+{
+	return v->run != cli_hold;
+}
 
 static const struct cli_verb *verb_find(const char *name)
 {
@@ -58,7 +68,8 @@ void cli_print_help(const char *name)
 	printf("edge-healer keeps workloads alive on Kubernetes edge clusters, also while the control plane is out of reach.\n\n"
 	       "usage: edge-healer VERB [options]\n\n");
 	for (size_t i = 0; i < cli_verb_count; i++)
-		printf("  %-13s %s\n", cli_verbs[i].name, cli_verbs[i].help);
+		if (cli_verb_is_listed(&cli_verbs[i]))
+			printf("  %-14s %s\n", cli_verbs[i].name, cli_verbs[i].help);
 	printf("\nedge-healer VERB --help tells more of each.\n");
 }
 
@@ -92,7 +103,7 @@ int main(int argc, char **argv)
 	v = verb_find(argv[1]);
 	if (!v)
 		return unknown_verb(argv[1]);
-	for (int i = 2; i < argc; i++) {
+	for (int i = 2; i < argc && !str_eq(argv[i], "--"); i++) {
 		if (str_eq(argv[i], "--help") || str_eq(argv[i], "-h")) {
 			cli_print_help(v->name);
 			return CLI_OK;

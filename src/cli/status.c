@@ -46,6 +46,8 @@ static void add_head(const struct page *p, const json_object *s)
 
 	age_of(s, "started", p->now, up);
 	add_line(p, "Node:", PLAIN, json_get_str(s, "node"));
+	if (str_eq(json_get_str(s, "role"), "standby"))
+		add_line(p, "Role:", DOUBTFUL, "standby: the DaemonSet's pod is not there");
 	add_label(p, "Version:");
 	add_clean(p->out, str_or(json_get_str(s, "version"), "<none>"));
 	buf_addf(p->out, "%s%s\n", *up ? ", up " : "", up);

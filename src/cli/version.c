@@ -29,9 +29,10 @@ int cli_completion(int argc, char **argv)
 	}
 	printf("# source <(edge-healer completion bash)\n_edge_healer() {\n\tlocal verbs=\"");
 	for (size_t i = 0; i < cli_verb_count; i++)
-		printf("%s%s", i ? " " : "", cli_verbs[i].name);
+		if (cli_verb_is_listed(&cli_verbs[i]))
+			printf("%s%s", i ? " " : "", cli_verbs[i].name);
 	printf("\"\n\tlocal options=\"--server --output --watch --help --node --namespace --limit --config --objects "
-	       "--bundle-dir\"\n"
+	       "--bundle-dir --standby\"\n"
 	       "\tif [ \"$COMP_CWORD\" = 1 ]; then\n\t\tmapfile -t COMPREPLY < <(compgen -W \"$verbs\" -- \"$2\")\n"
 	       "\telif [[ $2 == -* ]]; then\n\t\tmapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$2\")\n"
 	       "\telse\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$2\")\n\tfi\n}\ncomplete -F _edge_healer edge-healer\n");

@@ -21,6 +21,8 @@ static const struct { const char *name, *path; } plain_names[] = {
 	{ "GOSSIP_ADDR", "serf.rpc" },
 	{ "CACHE_PATH", "store.path" },
 	{ "LOG_LEVEL", "log.level" },
+	{ "POD_NAME", "pod.name" },
+	{ "POD_NAMESPACE", "pod.namespace" },
 };
 #define ENV_METRICS_PORT "METRICS_PORT"
 

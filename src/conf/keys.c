@@ -13,6 +13,7 @@ static const char *const mode_names[] = { "observe", "heal", NULL };
 static const char *const format_names[] = { "text", "json", NULL };
 static const char *const policy_names[] = { "at-least-once", "at-most-once", "never", NULL };
 static const char *const gate_names[] = { "auto", "on", "off", NULL };
+static const char *const standby_names[] = { "auto", "on", "off", NULL };
 static const char *const minority_names[] = { "passive", "active", NULL };
 static const char *const reconcile_names[] = { "best", "keep_original", "keep_replacement", "longest", NULL };
 
@@ -66,6 +67,12 @@ const struct conf_key conf_keys[] = {
 	     "make kubelet's API calls fail fast while offline; auto: where we may, on: an error where we may not"),
 	LIST("kubelet.gate_addresses", kubelet_gate_addresses, "", false, "further API server addresses (IP:port) for the gate"),
 	TEXT("kubelet.kubeconfig", kubelet_kubeconfig, "", "kubelet's kubeconfig, for the gate; empty = the usual places"),
+
+	TEXT("pod.name", pod_name, "", "name of our own pod (POD_NAME): the standby is made of it"),
+	TEXT("pod.namespace", pod_namespace, "", "its namespace (POD_NAMESPACE)"),
+	TEXT("pod.container", pod_container, "edge-healer", "our container in it; of no matter when it is the only one"),
+	ENUM("pod.standby", pod_standby, "auto", standby_names, false,
+	     "keep a static pod of our own pod for cold boots; auto: where it can be, on: an error where not, off: remove it"),
 
 	LIST("heal.namespaces", heal_namespaces, "*,!kube-system", false, "globs; '!' excludes; the last match decides"),
 	LATER("heal.selector", heal_selector, "", "label selector of workloads to heal"),

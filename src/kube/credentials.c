@@ -268,6 +268,11 @@ static int load_source(struct kube_credentials *c, const struct kube_credentials
 	cleanup(freep) char *env_path = NULL;
 	int r;
 
+	if (conf->anonymous) {
+		c->source = str_dup("anonymous");
+		c->insecure = true;
+		return str_is_empty(conf->server) ? refuse(err, err_size, -ENOENT, "no API server is known") : 0;
+	}
 	if (!str_is_empty(conf->kubeconfig))
 		return load_kubeconfig(c, conf->kubeconfig, conf->context, err, err_size);
 	if (service && service[0])
