@@ -85,7 +85,7 @@ def simulator(variant):
     """Seeds in virtual time (release: all of them), what they found before, one seed twice, mistakes that must be found."""
     sim = 'build/%s/sim/sim' % variant
     rows = [('simulator regressions', [sim, '--file', 'test/sim/regressions.txt'], None),
-            ('simulator', [sim, '--batch', '5000' if variant == 'release' else '100', '--from', '1'], None)]
+            ('simulator', [sim, '--batch', '5000' if variant == 'release' else '500', '--from', '1'], None)]
     if variant == 'release':
         rows += [('simulator replays a seed', [PYTHON, 'test/sim/replay.py', sim], None),
                  ('simulator mutations', ['make', '--no-print-directory', 'VARIANT=release', 'mutations', 'QUICK=1'], None)]
