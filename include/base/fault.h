@@ -1,8 +1,8 @@
 /* base/fault.h — named points at which a test may kill the process
  *
- * EDGE_HEALER_FAULT=name[:n] in the environment arms one: the process kills itself with SIGKILL when it passes there for the n-th time
- * (default the first). The names are in base/faults.def, one per write, rename, claim and API call of a restore, a handover and what
- * else has an effect; the tests go through all of them. Not armed, a point costs one comparison.
+ * EDGE_HEALER_FAULT=name[:n] in the environment arms one: the process kills itself with SIGKILL when it passes there for the
+ * n-th time (default the first). The names are in base/faults.def, one per write, rename, claim and API call of a restore, a
+ * handover and what else has an effect; the tests go through all of them. Not armed, a point costs one comparison.
  */
 #pragma once
 

@@ -30,7 +30,7 @@
 #define HEAL_SETTLE_MS 10000		/* how long a returned node must look healthy before its old "Ready" is believed */
 #define HEAL_REPLACE_RETRY_MS 10000	/* a lost API pod that is still there is deleted again after this */
 #define HEAL_VOICE_MS 15000		/* what a peer said of its own link is believed rather than its tag for this long */
-#define HEAL_LEASE_HOLD_MS 12000	/* a node that its Lease proved alive is looked at again after this: kubelet renews every 10 s */
+#define HEAL_LEASE_HOLD_MS 12000	/* a node that its Lease proved alive is looked at again: kubelet renews every 10 s */
 #define HEAL_LEASE_READ_MS 5000		/* how often a lost node's Lease is read again: it may prove us wrong */
 #define HEAL_LEASE_AGAIN_MS 1000	/* the same, while it proves neither */
 #define HEAL_LEASE_SILENCE_MS 3000	/* gossip reports a failure after at least this much silence (Serf's suspicion is 4 s) */
@@ -48,7 +48,7 @@
 #define HEAL_LEASE_FIRST_MS 3000	/* the first lease of a node must come within this */
 #define HEAL_ALLOWANCE_MS 2000
 #define HEAL_ALLOWANCE_PERCENT 10
-#define HEAL_ONCE_MEMBERS 3		/* a smaller site has no majority without the lost node: there nobody else starts such a pod */
+#define HEAL_ONCE_MEMBERS 3		/* a smaller site has no majority without the lost node: nobody else starts its pods */
 #define HEAL_FENCE_FRESH_MS 5000	/* a fence is acted upon within this, else asked for again … */
 #define HEAL_FENCE_RETRY_MS 2000
 #define HEAL_FENCE_PAUSE_MS 700		/* … up to three of these later, so that two askers do not refuse each other for ever */

@@ -69,6 +69,7 @@ static void look_at_pods(struct agent *a)
 	if (!same_uids(before, seen))
 		think_soon(a);
 	a->running = seen;
+	metric_set(METRIC_LOCAL_PODS, 0, seen ? (double)map_count(seen) : 0);
 	a->running_at = loop_now(a->loop);
 	uids_free(before);
 }

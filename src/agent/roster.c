@@ -1,8 +1,9 @@
 /* roster.c — the last known members of the site, longer than Serf knows them
  *
- * Serf forgets failed members (snapshot at once, reaping after 24 h): each part of a long partition would then take itself for the whole
- * site, and its agents would never find each other again. So members are kept in the store until they leave on purpose or their Node is
- * deleted. One that Serf does not list any more is shown to heal/ as failed, and its address is joined now and then.
+ * Serf forgets failed members (snapshot at once, reaping after 24 h): each part of a long partition would then take itself
+ * for the whole site, and its agents would never find each other again. So members are kept in the store until they leave on
+ * purpose or their Node is deleted. One that Serf does not list any more is shown to heal/ as failed, and its address is
+ * joined now and then.
  */
 #include <stdlib.h>
 

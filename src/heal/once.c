@@ -268,8 +268,8 @@ static bool claimed_elsewhere(const struct heal *h, const char *uid)
 
 struct enforcing { const struct heal_facts *f; struct plan *plan; bool holds, may_resume; };
 
-/* A copy that stood still while others could take its pod: whoever did may have ended it again, so that nobody tells of it. An original
- * is where the cluster wants the pod; a copy is of no use any more. */
+/* A copy that stood still while others could take its pod: whoever did may have ended it again, so that nobody tells of it. An
+ * original is where the cluster wants the pod; a copy is of no use any more. */
 static void copies_give_up(struct heal *h, const struct enforcing *e)
 {
 	bool left = false;

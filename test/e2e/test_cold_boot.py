@@ -39,8 +39,10 @@ def test_a_whole_site_boots_without_the_api_server(c):
 def test_a_pod_that_vanishes_is_brought_back_here(c):
     c.run_web(replicas=6)
     node = c.busiest()
-    mine = c.pods_on(node)
+    pod = next(p for p in c.own_pods('web') if p['spec']['nodeName'] == node.name)
+    uid = pod['metadata']['uid']
     c.offline()
-    node.vanish(mine[0])
-    c.wait_copies([mine[0]], 30)
-    assert [r['node'] for r in c.runs() if r['orig'] == mine[0]] == [node.name]
+    wait_for(lambda: node.metric('edge_healer_local_pods'), 10, 'it has seen its pods run')
+    node.vanish(pod)
+    c.wait_copies([uid], 30)
+    assert [r['node'] for r in c.runs() if r['orig'] == uid] == [node.name]
