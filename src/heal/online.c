@@ -54,9 +54,11 @@ static void pod_replace(struct heal *h, const struct pod *p, const struct tick *
 
 	if (!may_replace(h, f, p))
 		return;
+	if (!mark_is_due(h, p->uid, HEAL_REPLACE_RETRY_MS, t->now, plan))
+		return;
 	if (once_applies(h, f, p) && (pod_is_held(h, f, p->uid) || !once_may_start(h, p, p->node, t, f, plan)))
 		return;			/* its copy runs, or nobody knows yet that it has stopped */
-	if (!mark_is_due(h, p->uid, HEAL_REPLACE_RETRY_MS, t->now, plan) || !budget_take(h, t->now, plan))
+	if (!budget_take(h, t->now, plan))
 		return;
 	mark_put(h, p->uid, t->now);
 	a = plan_add(plan, ACTION_REPLACE);

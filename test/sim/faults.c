@@ -43,16 +43,24 @@ static void add_any(struct world *w, int64_t from, int64_t until)
 		{ FAULT_ROLLOUT, 4, 0, 0, 0, 0 },		 { FAULT_DELETE, 2, 0, 0, 0, 0 },
 		{ FAULT_GATEWAY, 3, 5000, 90000, 0, 0 },
 	};
-	int64_t at_weight = pick(w, 0, 136), k = 0;
+	int64_t at_weight = pick(w, 0, 136), k = 0, for_ns;
 	struct fault *f;
 
 	for (; at_weight >= kinds[k].weight && k + 1 < (int64_t)ARRAY_LEN(kinds); k++)
 		at_weight -= kinds[k].weight;
-	f = add(w, kinds[k].kind, from + (int64_t)(roll_next(&w->rng_faults) % (uint64_t)(until - from)),
-		kinds[k].hi_ms ? pick_ms(w, kinds[k].lo_ms, kinds[k].hi_ms) : 0);
+	for_ns = kinds[k].hi_ms ? pick_ms(w, kinds[k].lo_ms, kinds[k].hi_ms) : 0;
+	f = add(w, kinds[k].kind, from + (int64_t)(roll_next(&w->rng_faults) % (uint64_t)(until - from)), for_ns);
 	f->n = kinds[k].n_hi ? pick(w, kinds[k].n_lo, kinds[k].n_hi) : 0;
 	if (f->kind == FAULT_SCALE || f->kind == FAULT_ROLLOUT || f->kind == FAULT_DELETE)
 		f->node = 0;
+}
+
+/* One draw a statement: the order of arguments is the compiler's. */
+static void add_api(struct world *w, int64_t from, int64_t until)
+{
+	int64_t for_ns = pick_ms(w, 500, 60000), when = pick(w, from, until);
+
+	add(w, pick(w, 0, 1) ? FAULT_API_CUT : FAULT_API_DOWN, when, for_ns);
 }
 
 static int by_time(const void *x, const void *y)
@@ -82,7 +90,7 @@ void faults_make(struct world *w)
 		bool within = pick(w, 0, 99) < 80;
 
 		if (w->only_api)
-			add(w, pick(w, 0, 1) ? FAULT_API_CUT : FAULT_API_DOWN, pick(w, first, last), pick_ms(w, 500, 60000));
+			add_api(w, first, last);
 		else
 			add_any(w, within ? begin : first, within ? end : last);
 	}

@@ -8,11 +8,15 @@ enum { SETTLE_S = 240, CALM_S = 45, LOOK_MS = 5000, CPU = 4000 };
 
 static void conf_make(struct world *w)
 {
+	int64_t stop_after_ms = chance(w, 50) ? 20000 : 8000;	/* one draw a statement: their order is the compiler's */
+	bool minority_active = chance(w, 4);
+	int witnesses = chance(w, 70) ? 2 : (int)roll_in(w, 1, 3);
+
 	w->conf = (struct heal_conf){
 		.namespaces = { "*", "!kube-system" }, .namespace_count = 2, .policy = POLICY_AT_LEAST_ONCE, .keep = KEEP_BEST,
 		.bind_grace_ms = 200, .node_grace_ms = 1000, .claim_timeout_ms = 500, .start_timeout_ms = 10000, .peer_ttl_ms = 2000,
-		.gone_grace_ms = 60000, .local_grace_ms = 5000, .stop_after_ms = chance(w, 50) ? 20000 : 8000, .lease_grace_ms = 12000,
-		.minority_active = chance(w, 4), .witnesses = chance(w, 70) ? 2 : (int)roll_in(w, 1, 3), .max_lost_percent = 50,
+		.gone_grace_ms = 60000, .local_grace_ms = 5000, .stop_after_ms = stop_after_ms, .lease_grace_ms = 12000,
+		.minority_active = minority_active, .witnesses = witnesses, .max_lost_percent = 50,
 		.restores_per_minute = 120 };
 }
 
