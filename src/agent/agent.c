@@ -251,6 +251,7 @@ static int start_all(struct agent *a)
 		return r;
 	a->view = view_new();
 	a->copies = map_new();
+	a->observed = map_new();
 	a->think_timer = timer_new(a->loop, "think", on_think_due, a);
 	a->idle_timer = timer_new(a->loop, "idle", on_idle, a);
 	(void)local_new(a);
@@ -343,6 +344,9 @@ void agent_free(struct agent *a)
 	uplink_free(a);
 	if (a->copies)
 		copies_free_all(a);
+	if (a->observed)
+		observed_clear(a);
+	map_free(a->observed);
 	heal_free(a->heal);
 	plan_fini(&a->plan);
 	if (a->store && store_in_transaction(a->store))

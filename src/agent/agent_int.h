@@ -38,6 +38,7 @@
 #define SILENT_MISSES 2			/* a healer that did not answer this often in a row is dead */
 #define CONFIG_QUIET_MS 200		/* a changed configuration is read when nothing wrote for this long */
 #define GATE_BREATH_MS 300000		/* a closed gate opens this often, for one probe */
+#define OBSERVED_MAX 4096		/* what mode observe tells between two changes of the link */
 #define ROSTER_MAX 1024			/* members that are remembered */
 #define EVENTS_MAX 256			/* Kubernetes Events that wait for the link */
 #define CLAIMS_MAX 50000			/* more than this are not believed */
@@ -129,6 +130,7 @@ struct agent {
 	struct heal *heal;
 	struct plan plan;
 	struct timer *think_timer;
+	struct map *observed;			/* mode observe: "action pod" told since the link changed */
 	struct mono tilted_until;
 	int64_t wall_offset_ns, boot_offset_ms;	/* against the monotonic clock, at the last tick */
 	struct mono last_tick;
@@ -254,6 +256,7 @@ void local_mark_silent(struct agent *a);	/* the members changed */
 void local_stop(struct agent *a, const struct action *act);
 void local_resume(struct agent *a, const struct action *act);
 void local_save_lease(struct agent *a);
+void local_forget(struct agent *a, const char *pod_uid);	/* a copy that was held still is gone */
 void local_free_all(struct agent *a);
 
 /* think.c */
@@ -262,6 +265,7 @@ void think_now(struct agent *a);
 void think_note_clock(struct agent *a);
 bool agent_wants_namespace(const struct agent *a, const char *ns);	/* heal.namespaces */
 bool agent_may_act(const struct agent *a);	/* false in mode observe */
+void observed_clear(struct agent *a);
 void agent_refresh_heal(struct agent *a);	/* hand the configuration (and the site our Node names) to heal/ */
 
 /* effect.c */

@@ -147,6 +147,14 @@ void local_stop(struct agent *a, const struct action *act)
 	local_look_soon(a);
 }
 
+void local_forget(struct agent *a, const char *pod_uid)
+{
+	if (!map_get(a->stopped, pod_uid))
+		return;
+	stopped_remove(a, pod_uid);
+	(void)stopped_save(a);
+}
+
 void local_resume(struct agent *a, const struct action *act)
 {
 	int r;

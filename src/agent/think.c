@@ -79,12 +79,33 @@ static void name_pod(const struct agent *a, const struct action *act, struct tal
 	t->node = act->node;
 }
 
+/* What would be done again with every tick is told once, until the link changes. */
+static bool was_told(struct agent *a, const struct action *act)
+{
+	char *key = str_format("%s %s", action_name(act->kind), act->pod_uid[0] ? act->pod_uid : str_or(act->node, ""));
+
+	if (map_get(a->observed, key) || map_count(a->observed) >= OBSERVED_MAX) {
+		free(key);
+		return true;
+	}
+	(void)map_put(a->observed, key, key);
+	return false;
+}
+
+void observed_clear(struct agent *a)
+{
+	map_for_each(char, key, a->observed) {
+		(void)map_remove(a->observed, key);
+		free(key);
+	}
+}
+
 static void observe(struct agent *a, const struct action *act)
 {
 	struct tale t = { .event = "would act" };
 	struct copy *c = map_get(a->copies, act->pod_uid);
 
-	if (c && c->told)
+	if ((c && c->told) || was_told(a, act))
 		return;
 	if (c)
 		c->told = true;

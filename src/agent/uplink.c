@@ -30,6 +30,7 @@ static void on_link_changed(struct agent *a, enum link_state before)
 	} else if (a->link.state == LINK_ONLINE && !mono_is_set(a->synced_at) && !a->anonymous) {
 		kube_watch_kick(a->watches[WATCH_NODES].watch);
 	}
+	observed_clear(a);
 	local_look_soon(a);
 	agent_gate_on_link(a);
 	gossip_tags_soon(a);
