@@ -12,6 +12,7 @@ struct suspect {
 	struct mono since;		/* of the state */
 	struct mono due;		/* when to look again */
 	bool probing, probed, reachable;
+	bool proven;			/* it was alive when it was last looked at */
 	bool ended;			/* nobody else will answer our question */
 	struct mono probe_due;		/* an outstanding probe is repeated then */
 	struct voice voices[SUSPECT_VOICES_MAX];

@@ -3,8 +3,8 @@
  * Evidence for it: gossip, our own probe of its ports, the peers' views and probes. Evidence against it, at any time: a port that
  * answers, a peer that sees it, and while the API server answers its own Lease, if that was renewed after gossip lost the node.
  *
- * A node that gossip reports as failed is watched for node_grace and probed by ourselves. Only if that fails too are the
- * peers asked. It is lost when `witnesses` peers (all others in a smaller site) confirm and nobody contradicts, and only
+ * A node that gossip reports as failed is watched for node_grace and probed by ourselves, at the beginning and at the end. Only
+ * if that fails too are the peers asked. It is lost when `witnesses` peers (all others in a smaller site) confirm and nobody contradicts, and only
  * when those who answered are, with us, a majority of its last known members: who is cut off may see the others alive in gossip
  * for a while yet. What ends it: gossip says alive again,
  * or the node left (an operator at work, not a failure).
@@ -20,6 +20,7 @@
 #include "heal_int.h"
 
 #define NOTE_MINORITY "we do not see a majority of the site"
+#define NOTE_ANSWERS "its kubelet or healer port answers us"
 #define NOTE_LEASE "its Lease in the API server is renewed"
 
 static const char *const state_names[] = { "grace", "asking", "refuted", "lost" };
@@ -93,7 +94,14 @@ static void suspect_ask(struct suspect *s, struct mono now, struct plan *plan)
 	suspect_move(s, SUSPECT_ASKING, now, "asking the peers");
 	s->due = mono_add_ms(now, HEAL_ANSWER_MS);
 	plan_wake_at(plan, s->due);
+	suspect_probe(s, now, plan);		/* once more: a short outage is over by now */
 	plan_add(plan, ACTION_WITNESS)->node = s->node;
+}
+
+static void suspect_answers(struct suspect *s, struct mono now)
+{
+	suspect_refute(s, now, NOTE_ANSWERS);
+	s->proven = true;
 }
 
 /* GRACE: wait for both the time and our own probe. */
@@ -106,7 +114,7 @@ static void grace_tick(struct suspect *s, const struct tick *t, bool majority, s
 	else if (!s->probed)
 		plan_wake_at(plan, mono_add_ms(t->now, HEAL_PROBE_LOOK_MS));
 	else if (s->reachable)
-		suspect_refute(s, t->now, "its kubelet or healer port answers us");
+		suspect_answers(s, t->now);
 	else if (!majority)
 		suspect_refute(s, t->now, NOTE_MINORITY);
 	else
@@ -138,7 +146,9 @@ static void asking_tick(struct heal *h, struct suspect *s, const struct tick *t,
 	size_t confirm, refute;
 
 	count_voices(h, s, f->peers, &confirm, &refute);
-	if (confirm + refute < others && !s->ended && !mono_reached(t->now, s->due)) {
+	if (s->probed && s->reachable) {
+		suspect_answers(s, t->now);
+	} else if ((!s->probed || (confirm + refute < others && !s->ended)) && !mono_reached(t->now, s->due)) {
 		plan_wake_at(plan, s->due);
 	} else if (refute) {
 		suspect_refute(s, t->now, "a peer still sees it");
@@ -190,6 +200,9 @@ static void suspect_tick(struct heal *h, struct suspect *s, const struct tick *t
 	case SUSPECT_REFUTED:
 		if (mono_reached(t->now, s->due)) {
 			suspect_move(s, SUSPECT_GRACE, t->now, "looking again");
+			if (s->proven)		/* it answered a moment ago: it must be silent for longer than a link flaps */
+				s->due = mono_add_ms(t->now, HEAL_FLAP_MS);
+			s->proven = false;
 			suspect_probe(s, t->now, plan);
 			plan_wake_at(plan, mono_add_ms(t->now, HEAL_PROBE_LOOK_MS));
 		}

@@ -28,8 +28,7 @@ def test_power_loss_with_the_api_up_is_healed_in_seconds(c):
     assert took < 40, took                    # without us: 352 s
     assert TAINT in taints(c, victim)
     assert not c.files(), 'no static pod while the API server answers: %s' % c.files()
-    deleted = {r['pod'] for r in c.rows('lost pod deleted')}
-    assert len(deleted) == len(lost), (deleted, lost)
+    wait_for(lambda: len({r['pod'] for r in c.rows('lost pod deleted')}) == len(lost), 10, 'each lost pod was deleted')
     victim.power_on()
     wait_for(lambda: TAINT not in taints(c, victim), 40, 'the taint to go')
 

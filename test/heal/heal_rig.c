@@ -159,6 +159,7 @@ void rig_lose_evidence(struct rig *g, const char *node)
 	heal_on_probe(g->heal, node, false, g->now);
 	rig_after(g, g->conf.node_grace_ms);
 	assert_non_null(rig_find(g, ACTION_WITNESS, node));
+	heal_on_probe(g->heal, node, false, g->now);		/* the second one */
 	for (size_t i = 0; i < g->peers.count; i++)
 		if (g->items[i].status == PEER_ALIVE)
 			rig_voice(g, node, g->items[i].name, false);

@@ -72,11 +72,35 @@ static int by_time(const void *x, const void *y)
 	return a->kind != b->kind ? (int)a->kind - (int)b->kind : a->node - b->node;
 }
 
+/* No machine dies and no part of the site is away for long: nothing of this is a loss, one thing after the other. The API server is down
+ * all the while, so that a false loss would be restored. */
+static void flapping(struct world *w)
+{
+	static const struct { enum fault_kind kind; int64_t lo_ms, hi_ms; } kinds[] = {
+		{ FAULT_FLAP, 1000, 9000 }, { FAULT_PAIR, 2000, 60000 }, { FAULT_ONE_WAY, 500, 5000 }, { FAULT_SPLIT, 200, 3000 },
+	};
+	int64_t first = SEC(FIRST_S), last = first + w->args.for_ns, at = first + SEC(10);
+
+	add(w, FAULT_API_DOWN, first, w->args.for_ns)->node = 0;
+	while (at < last - SEC(60) && w->fault_count < SIM_FAULTS) {
+		size_t k = (size_t)pick(w, 0, (int64_t)ARRAY_LEN(kinds) - 1);
+		int64_t for_ns = pick_ms(w, kinds[k].lo_ms, kinds[k].hi_ms);
+
+		add(w, kinds[k].kind, at, for_ns);
+		at += for_ns + pick_ms(w, 500, 5000);
+	}
+	w->calm_at = last;
+}
+
 void faults_make(struct world *w)
 {
 	int64_t first = SEC(FIRST_S), last = first + w->args.for_ns, begin = first, end = last;
 	int count = (int)pick(w, 1, 10);
 
+	if (w->args.flap) {
+		flapping(w);
+		return;
+	}
 	if (pick(w, 0, 99) < 75 || w->only_api) {
 		int64_t from = pick_ms(w, 0, 10000) + first, length = w->args.for_ns * pick(w, 30, 95) / 100;
 		struct fault *f = add(w, pick(w, 0, 1) ? FAULT_API_DOWN : FAULT_API_CUT, from, length);

@@ -3,6 +3,7 @@
  *   sim --seed N [--nodes N] [--for 30m] [--drop 3,5]    one run; exit 1 and the invariant's name when one broke
  *   sim --batch COUNT [--from N] [--stop-at 3,7]         COUNT seeds; one line for each that fails; the end at the first that
  *                                                        breaks one of these invariants
+ *   sim --flap --batch COUNT --for 1h                    nothing dies, but the network flaps: no restore is right
  *   sim --file regressions.txt                           the arguments of a run in each line
  *
  * --drop leaves faults out by their number: it finds those that matter.
@@ -45,6 +46,7 @@ static void parse(int argc, char **argv, struct options *o)
 	static const struct option longs[] = {
 		{ "seed", 1, NULL, 's' }, { "nodes", 1, NULL, 'n' }, { "for", 1, NULL, 'f' }, { "drop", 1, NULL, 'd' },
 		{ "batch", 1, NULL, 'b' }, { "from", 1, NULL, 's' }, { "file", 1, NULL, 'i' }, { "quiet", 0, NULL, 'q' },
+		{ "flap", 0, NULL, 'l' },
 		{ "stop-at", 1, NULL, 't' }, { 0 },
 	};
 	int64_t ms;
@@ -66,6 +68,8 @@ static void parse(int argc, char **argv, struct options *o)
 			o->file = optarg;
 		} else if (c == 't') {
 			o->stop_at = number_list(optarg);
+		} else if (c == 'l') {
+			o->run.flap = true;
 		} else if (c == 'q') {
 			o->run.quiet = true;
 		} else {

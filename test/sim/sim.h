@@ -17,7 +17,7 @@
 #define SEC(x) MS((int64_t)(x) * MS_PER_S)
 #define GIB (INT64_C(1) << 30)
 
-enum { SIM_NODES = 9, SIM_RS = 16, SIM_PODS = 2000, SIM_RUNS = 96, SIM_FILES = 64, SIM_FAULTS = 48, SIM_REASON = 240,
+enum { SIM_NODES = 9, SIM_RS = 16, SIM_PODS = 2000, SIM_RUNS = 96, SIM_FILES = 64, SIM_FAULTS = 1024, SIM_REASON = 240,
        SIM_UID = UID_SIZE + 8 };
 
 struct world;
@@ -174,7 +174,7 @@ struct snode {
 
 /* ---- the world ---- */
 
-struct sim_args { uint64_t seed; int nodes; int64_t for_ns; bool quiet, list; uint64_t drop; };
+struct sim_args { uint64_t seed; int nodes; int64_t for_ns; bool quiet, list, flap; uint64_t drop; };
 
 struct world {
 	struct sim_args args;
