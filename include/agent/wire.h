@@ -24,6 +24,10 @@ size_t wire_put_claims(struct buf *b, const struct claim *claims, size_t n);
  * 0 or -EPROTO. */
 int wire_get_claims(const void *data, size_t n, void (*fn)(void *arg, const struct claim *c), void *arg);
 
+#define WIRE_LINK_EVENT "eh-link"		/* a healer's link has changed */
+void wire_put_link(struct buf *b, const char *node, bool api);
+int wire_get_link(const void *data, size_t n, char out_node[NODE_NAME_SIZE], bool *out_api);	/* 0 or -EPROTO */
+
 /* Answers to queries. Each getter returns 0 or -EPROTO and leaves its out-parameters untouched on failure. */
 void wire_put_witness(struct buf *b, bool sees, bool api);
 int wire_get_witness(const void *data, size_t n, bool *out_sees, bool *out_api);

@@ -30,7 +30,7 @@
 #define HEAL_BIND_RETRY_MS 5000		/* a binding without a visible effect is tried again after this */
 #define HEAL_SETTLE_MS 10000		/* how long a returned node must look healthy before its old "Ready" is believed */
 #define HEAL_REPLACE_RETRY_MS 10000	/* a lost API pod that is still there is deleted again after this */
-#define HEAL_VOICE_MS 15000		/* what a peer said of its own link is believed rather than its tag for this long */
+#define HEAL_VOICE_MS 40000		/* what a peer said of its own link is believed rather than its tag for this long */
 #define HEAL_LEASE_HOLD_MS 12000	/* a node that its Lease proved alive is looked at again: kubelet renews every 10 s */
 #define HEAL_LEASE_READ_MS 5000		/* how often a lost node's Lease is read again: it may prove us wrong */
 #define HEAL_LEASE_AGAIN_MS 1000	/* the same, while it proves neither */
@@ -122,6 +122,8 @@ void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 void heal_on_probe(struct heal *h, const char *node, bool reachable, struct mono now);
 struct witness { bool sees, api; };	/* sees the node or reaches its ports; its own link is online */
 void heal_on_witness(struct heal *h, const char *node, const char *from, struct witness w, struct mono now);
+/* A peer tells of its own link: gossip can be late with its tag. */
+void heal_on_link(struct heal *h, const char *from, bool api, struct mono now);
 /* A peer asks about the node: it has waited its grace out. We look at once too, if we suspect it ourselves, so that all reach
  * the same verdict at nearly the same time: ranks are counted from it. */
 void heal_on_asked(struct heal *h, const char *node, struct mono now);

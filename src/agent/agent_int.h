@@ -26,6 +26,7 @@
 #define CLAIMS_REPEAT_MS 30000		/* own claims are told again, for those who were not there */
 #define CLAIMS_SOON_MS 200		/* … and a new one a few times before: gossip loses messages while members fail. First
 					 * within heal.claim_timeout, then after five times as long each time */
+#define LINK_REPEATS 3			/* a change of our link is told this often */
 #define HELLO_SPREAD_MS 200		/* answers to a hello are spread over this */
 #define TILT_STEP_MS 2000		/* a clock step or a pause of this size … */
 #define TILT_MS 10000			/* … makes us only observe for this long */
@@ -119,6 +120,7 @@ struct agent {
 	struct serf_client *serf;
 	struct peers peers;
 	struct timer *tags_timer, *claims_timer;
+	int link_repeats;			/* how often the state of our link is still told */
 	int64_t claims_wait_ms;			/* until they are told again */
 	struct cpu_load load;
 	double load_told;
@@ -214,6 +216,7 @@ void standby_free(struct agent *a);
 int gossip_new(struct agent *a);
 void gossip_free(struct agent *a);
 void gossip_tags_soon(struct agent *a);
+void gossip_tell_link(struct agent *a);		/* it changed: tell it by a message too, a few times; tags can be late */
 void gossip_tell_claims(struct agent *a, struct claim *claims, size_t n);	/* sorts them */
 void gossip_new_claims(struct agent *a, struct claim *claims, size_t n);	/* the same, and again soon */
 void gossip_forget_claims(struct agent *a);	/* those that mean nothing any more; while online */

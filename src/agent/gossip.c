@@ -157,12 +157,43 @@ static void tags_update(struct agent *a)
 	set_number_tag(a, "pods", left.pods);
 }
 
+static void send_link(struct agent *a)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+
+	wire_put_link(&b, a->self, a->link.state == LINK_ONLINE);
+	(void)serf_client_event(a->serf, WIRE_LINK_EVENT, b.data, b.len);
+}
+
+void gossip_tell_link(struct agent *a)
+{
+	a->link_repeats = LINK_REPEATS;
+	gossip_tags_soon(a);
+}
+
+static void on_link_told(struct agent *a, const void *payload, size_t n)
+{
+	char node[NODE_NAME_SIZE];
+	bool api;
+
+	if (wire_get_link(payload, n, node, &api) < 0) {
+		metric_inc(METRIC_GOSSIP_DROPPED);
+	} else if (!str_eq(node, a->self)) {
+		heal_on_link(a->heal, node, api, loop_now(a->loop));
+		think_soon(a);
+	}
+}
+
 static void on_tags_due(void *arg)
 {
 	struct agent *a = arg;
 
 	(void)cpu_load_sample(&a->load);
 	tags_update(a);
+	if (a->link_repeats > 0 && serf_client_is_up(a->serf)) {
+		a->link_repeats--;
+		send_link(a);
+	}
 	timer_start_ms(a->tags_timer, TAGS_MS);
 }
 
@@ -340,6 +371,8 @@ static void on_user_event(void *arg, const char *name, const void *payload, size
 
 	if (str_eq(name, WIRE_HELLO_EVENT))
 		timer_start_ms(in.a->claims_timer, (int64_t)(loop_random(in.a->loop) % HELLO_SPREAD_MS));
+	if (str_eq(name, WIRE_LINK_EVENT))
+		on_link_told(in.a, payload, n);
 	if (!str_eq(name, WIRE_CLAIM_EVENT))
 		return;
 	in.items = mem_new_n(struct claim, UINT8_MAX);
@@ -364,6 +397,7 @@ static void on_up(void *arg)
 			  a->self);
 	log_info(LOG_SERF, "connected", "agent=%s", name);
 	a->isolated_before = false;
+	a->link_repeats = LINK_REPEATS;
 	(void)serf_client_event(a->serf, WIRE_HELLO_EVENT, "", 0);	/* what we missed while we were not there */
 	gossip_tags_soon(a);
 }

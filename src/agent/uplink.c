@@ -31,6 +31,7 @@ static void on_link_changed(struct agent *a, enum link_state before)
 		kube_watch_kick(a->watches[WATCH_NODES].watch);
 	}
 	observed_clear(a);
+	gossip_tell_link(a);
 	local_look_soon(a);
 	agent_gate_on_link(a);
 	gossip_tags_soon(a);

@@ -8,6 +8,8 @@
  * Gossip carries about two such events per 200 ms and peer (its packets hold 1,400 bytes), so a message is kept small: claims
  * that share epoch, rank and state travel together, and half a random UUID names a pod among those of one cluster.
  *
+ * A link message (user event "eh-link"): type=6 | flags u8: 2 = online | length u8, node name
+ *
  * Answers to queries (responses are bounded by serf's 1,024 bytes):
  *
  *   "eh-witness" (payload: the node's name)  type=2 | flags u8: 1 = sees it, 2 = its own link is online
@@ -24,7 +26,7 @@
 
 #include "base/str.h"
 
-enum { WIRE_CLAIMS = 1, WIRE_WITNESS, WIRE_UIDS, WIRE_FENCE, WIRE_YES };
+enum { WIRE_CLAIMS = 1, WIRE_WITNESS, WIRE_UIDS, WIRE_FENCE, WIRE_YES, WIRE_LINK };
 enum { WIRE_HEAD = 4, CLAIMS_HEAD = 1 + 8 + 8 + 4 + 1 + 1 + 1, ITEM_SIZE = 8, FLAG_SEES = 1,
        FLAG_API = 2 };
 
@@ -278,6 +280,29 @@ static void get_name(struct cursor *c, char *out, size_t size)
 	memcpy(out, c->p, n);
 	out[n] = '\0';
 	c->p += n;
+}
+
+void wire_put_link(struct buf *b, const char *node, bool api)
+{
+	put_flags(b, WIRE_LINK, api ? FLAG_API : 0);
+	put_name(b, node);
+}
+
+int wire_get_link(const void *data, size_t n, char out_node[NODE_NAME_SIZE], bool *out_api)
+{
+	struct cursor c = { data, (const unsigned char *)data + n, false };
+	char node[NODE_NAME_SIZE];
+	int flags;
+
+	if (!get_head(&c, WIRE_LINK))
+		return -EPROTO;
+	flags = (int)get(&c, 1);
+	get_name(&c, node, sizeof(node));
+	if (c.bad || c.p != c.end)
+		return -EPROTO;
+	*out_api = flags & FLAG_API;
+	(void)str_copy(out_node, NODE_NAME_SIZE, node);
+	return 0;
 }
 
 int wire_put_fence(struct buf *b, const struct wire_fence *f)

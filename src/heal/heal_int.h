@@ -99,6 +99,7 @@ bool site_answers(const struct heal *h, const struct peers *peers, size_t voices
 bool breaker_trips(const struct heal *h, const struct peers *peers);
 void words_put(struct heal *h, const char *from, bool api, struct mono now);
 void words_free(struct heal *h);
+bool peer_knows_api(const struct heal *h, const struct peer *p, struct mono now);	/* its own link is online */
 bool peer_is_online(const struct heal *h, const struct peers *peers, struct mono now);
 int64_t online_turn_ms(const struct heal *h, const struct peers *peers, struct mono now);
 

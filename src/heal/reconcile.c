@@ -50,14 +50,15 @@ static int64_t alive_for_ms(const struct heal_facts *f, const char *node, struct
 }
 
 /* Its own link is online, so that its kubelet can say what is Ready. */
-static bool is_online(const struct heal_facts *f, const char *node)
+static bool is_online(const struct heal *h, const struct heal_facts *f, const char *node, struct mono now)
 {
 	const struct peer *p = peers_find(f->peers, node);
 
-	return p && p->api;
+	return p && (p->name == h->conf.self || peer_knows_api(h, p, now));
 }
 
-static bool ready_is_true(const struct heal_facts *f, const struct pod *p, const struct copy *c, struct mono now)
+static bool ready_is_true(const struct heal *h, const struct heal_facts *f, const struct pod *p, const struct copy *c,
+			  struct mono now)
 {
 	const struct node *n = p->node ? view_node(f->view, p->node) : NULL;
 	int64_t alive_ms = p->node ? alive_for_ms(f, p->node, now) : -1;
@@ -66,15 +67,16 @@ static bool ready_is_true(const struct heal_facts *f, const struct pod *p, const
 		return false;
 	if (c->claimed.ns && p->ready_since.ns > c->claimed.ns)
 		return true;
-	return is_online(f, p->node) && alive_ms >= HEAL_SETTLE_MS && mono_since_ms(now, f->link_since) >= HEAL_SETTLE_MS;
+	return is_online(h, f, p->node, now) && alive_ms >= HEAL_SETTLE_MS && mono_since_ms(now, f->link_since) >= HEAL_SETTLE_MS;
 }
 
-static int own_ready(const struct heal_facts *f, const struct workload *w, const struct copy *c, struct mono now)
+static int own_ready(const struct heal *h, const struct heal_facts *f, const struct workload *w, const struct copy *c,
+		     struct mono now)
 {
 	int n = 0;
 
 	list_for_each(p, &w->pods, struct pod, by_owner)
-		n += ready_is_true(f, p, c, now);
+		n += ready_is_true(h, f, p, c, now);
 	return n;
 }
 
@@ -220,11 +222,11 @@ static void copy_reconcile(struct heal *h, const struct copy *c, const struct ti
 		return;
 	}
 	keep = keep_of(h, w);
-	if (p && ready_is_true(f, p, c, t->now) && original_goes(keep, c, p))
+	if (p && ready_is_true(h, f, p, c, t->now) && original_goes(keep, c, p))
 		original_end(h, c, p, t, plan, true);
-	else if (p && ready_is_true(f, p, c, t->now))
+	else if (p && ready_is_true(h, f, p, c, t->now))
 		copy_action(plan, ACTION_DROP, c, "original is back");
-	else if (own_ready(f, w, c, t->now) >= w->replicas)
+	else if (own_ready(h, f, w, c, t->now) >= w->replicas)
 		copy_action(plan, ACTION_DROP, c, "ReplicaSet has its own pods Ready");
 	else if (p && original_is_lost(h, f, p) && !waits_for_original(keep, h, f, t, plan))
 		original_end(h, c, p, t, plan, false);

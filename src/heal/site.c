@@ -89,7 +89,7 @@ void words_put(struct heal *h, const char *from, bool api, struct mono now)
 	*w = (struct word){ .from = w->from, .api = api, .at = now };
 }
 
-static bool knows_api(const struct heal *h, const struct peer *p, struct mono now)
+bool peer_knows_api(const struct heal *h, const struct peer *p, struct mono now)
 {
 	struct word *w = map_get(h->words, p->name);
 
@@ -106,12 +106,17 @@ static bool knows_api(const struct heal *h, const struct peer *p, struct mono no
 	return w->tag == p->api ? w->api : p->api;
 }
 
+void heal_on_link(struct heal *h, const char *from, bool api, struct mono now)
+{
+	words_put(h, from, api, now);
+}
+
 bool peer_is_online(const struct heal *h, const struct peers *peers, struct mono now)
 {
 	for (size_t i = 0; i < peers->count; i++) {
 		const struct peer *p = &peers->items[i];
 
-		if (p->status == PEER_ALIVE && in_my_site(h, p) && p->name != h->conf.self && knows_api(h, p, now))
+		if (p->status == PEER_ALIVE && in_my_site(h, p) && p->name != h->conf.self && peer_knows_api(h, p, now))
 			return true;
 	}
 	return false;
@@ -125,7 +130,7 @@ int64_t online_turn_ms(const struct heal *h, const struct peers *peers, struct m
 	for (size_t i = 0; i < peers->count; i++) {
 		const struct peer *p = &peers->items[i];
 
-		before += p->status == PEER_ALIVE && in_my_site(h, p) && knows_api(h, p, now) &&
+		before += p->status == PEER_ALIVE && in_my_site(h, p) && peer_knows_api(h, p, now) &&
 			  strcmp(p->name, h->conf.self) < 0;
 	}
 	return before * h->conf.claim_timeout_ms;

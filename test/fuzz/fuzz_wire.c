@@ -71,5 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	(void)wire_get_uids(data, size, &mirror, look, NULL);
 	(void)wire_get_yes(data, size, &yes);
+	if (wire_get_link(data, size, fence.node, &api) == 0 && !fence.node[0])
+		abort();
 	return 0;
 }

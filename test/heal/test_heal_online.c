@@ -87,6 +87,7 @@ static void two_readings_that_differ_prove_it_whatever_the_clocks_say(void **sta
 	assert_int_equal(rig_count(&g, ACTION_TAINT), 1);
 	lease(&g, 3590 * 1000);
 	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_REFUTED);
+	rig_fini(&g);
 	lost_online(&g);
 	lease(&g, -3600 * 1000);				/* an hour ahead: by itself no proof */
 	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_LOST);
