@@ -30,7 +30,7 @@
 #define HEAL_BIND_RETRY_MS 5000		/* a binding without a visible effect is tried again after this */
 #define HEAL_SETTLE_MS 10000		/* how long a returned node must look healthy before its old "Ready" is believed */
 #define HEAL_REPLACE_RETRY_MS 10000	/* a lost API pod that is still there is deleted again after this */
-#define HEAL_VOICE_MS 40000		/* what a peer said of its own link is believed rather than its tag for this long */
+#define HEAL_VOICE_MS 15000		/* what a peer said of its own link is believed rather than its tag for this long */
 #define HEAL_LEASE_HOLD_MS 12000	/* a node that its Lease proved alive is looked at again: kubelet renews every 10 s */
 #define HEAL_LEASE_READ_MS 5000		/* how often a lost node's Lease is read again: it may prove us wrong */
 #define HEAL_LEASE_AGAIN_MS 1000	/* the same, while it proves neither */

@@ -71,12 +71,23 @@ static bool is_isolated(const struct agent *a)
 	return true;
 }
 
+static size_t count_alive(const struct agent *a)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->peers.count; i++)
+		n += a->peers.items[i].status == PEER_ALIVE;
+	return n;
+}
+
 static void on_members(void *arg, const struct serf_members *m, bool changed)
 {
 	struct agent *a = arg;
 
 	a->peers.as_of = m->as_of;
 	if (changed) {
+		size_t alive = count_alive(a);
+
 		free(a->peers.items);
 		a->peers.items = mem_new_n(struct peer, m->count);
 		a->peers.count = m->count;
@@ -84,6 +95,8 @@ static void on_members(void *arg, const struct serf_members *m, bool changed)
 			peer_fill(a, &m->items[i], &a->peers.items[i]);
 		metric_inc(METRIC_PEER_UPDATES);
 		roster_apply(a);
+		if (count_alive(a) > alive && a->link_repeats == 0)
+			a->link_repeats = 1;	/* who comes back may have missed it */
 		count_members(a);
 		witness_look(a);
 		local_mark_silent(a);

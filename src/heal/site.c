@@ -69,7 +69,8 @@ bool breaker_trips(const struct heal *h, const struct peers *peers)
 
 /* ---- the peers' links ---- */
 
-/* What a peer said of its own link when it was last asked. Gossip can be late with a tag: until the tag moves, the word counts. */
+/* What a peer said of its own link last. Gossip can be late with a tag: until the tag moves, the word counts. One from before it was
+ * away counts no more. */
 struct word {
 	const char *from;		/* interned */
 	bool api, tag;			/* tag: what gossip said then */
@@ -95,7 +96,7 @@ bool peer_knows_api(const struct heal *h, const struct peer *p, struct mono now)
 
 	if (p->silent)
 		return false;
-	if (!w || mono_since_ms(now, w->at) >= HEAL_VOICE_MS)
+	if (!w || mono_since_ms(now, w->at) >= HEAL_VOICE_MS || w->at.ns < p->status_since.ns)
 		return p->api;
 	if (!w->tag_known) {
 		w->tag_known = true;
