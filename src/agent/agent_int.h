@@ -147,6 +147,7 @@ struct agent {
 	struct op *gateway_op;
 	struct list silences;
 	struct mono lease_saved;
+	unsigned fences_saved;		/* version of what is stored */
 
 	struct list events;			/* Kubernetes Events that wait */
 	int event_count;
@@ -254,6 +255,10 @@ void local_mark_silent(struct agent *a);	/* the members changed */
 void local_stop(struct agent *a, const struct action *act);
 void local_resume(struct agent *a, const struct action *act);
 void local_save_lease(struct agent *a);
+
+/* fences.c: what we have permitted, stored before it is told */
+int fences_save(struct agent *a);
+void fences_load(struct agent *a);
 void local_free_all(struct agent *a);
 
 /* think.c */

@@ -12,7 +12,8 @@
  * has stopped, and there is one asker. A node that comes back asks for its lease and is told which of its pods are fenced:
  * those stay frozen until the claim on them has ended.
  *
- * What we granted before our own start is not known: until a start delay has passed we permit nothing.
+ * What we granted before our own start is not known: until a start delay has passed we permit nothing. Fences are stored: who
+ * forgot one would let the pod's node go on beside the holder.
  *
  * Unresolved: a node whose healer is dead while its pods run and that is cut off then. kubelet restarts a dead healer, also
  * offline.
@@ -43,6 +44,7 @@ struct asking {
 
 struct once {
 	struct map *grants, *fences;	/* node → struct granted, pod uid → struct fence */
+	unsigned fences_version;	/* moves with every change of the fences */
 	struct mono born;		/* since when we remember */
 	struct map *askings;		/* pod uid → struct asking */
 	struct mono until;		/* of our own lease */
@@ -377,6 +379,13 @@ static bool is_alive(const struct peers *peers, const char *node)
 	return p && p->status == PEER_ALIVE;
 }
 
+static void fence_drop(struct once *o, struct fence *f)
+{
+	o->fences_version++;
+	(void)map_remove(o->fences, f->pod_uid);
+	free(f);
+}
+
 static void forget_oldest_fence(struct once *o)
 {
 	struct fence *oldest = NULL;
@@ -384,33 +393,56 @@ static void forget_oldest_fence(struct once *o)
 	map_for_each(struct fence, f, o->fences)
 		if (!oldest || f->at.ns < oldest->at.ns)
 			oldest = f;
-	if (oldest) {
-		(void)map_remove(o->fences, oldest->pod_uid);
-		free(oldest);
+	if (oldest)
+		fence_drop(o, oldest);
+}
+
+static void fence_put(struct once *o, const struct fence_question *q, struct mono now)
+{
+	struct fence *f = map_get(o->fences, q->pod_uid);
+	const char *node = intern(q->node), *holder = intern(q->asker);
+
+	if (!f) {
+		if (map_count(o->fences) >= HEAL_FENCES_MAX)
+			forget_oldest_fence(o);
+		f = mem_new(struct fence);
+		(void)str_copy(f->pod_uid, sizeof(f->pod_uid), q->pod_uid);
+		(void)map_put(o->fences, f->pod_uid, f);
 	}
+	if (f->node != node || f->holder != holder)
+		o->fences_version++;
+	f->node = node;
+	f->holder = holder;
+	f->at = now;
 }
 
 bool heal_asked_fence(struct heal *h, const struct peers *peers, const struct fence_question *q, struct mono now)
 {
-	struct fence *f = map_get(h->once->fences, q->pod_uid);
-	const char *asker = intern(q->asker);
+	const struct fence *f = map_get(h->once->fences, q->pod_uid);
 
 	remember(h, now);
 	if (is_alive(peers, q->node) || !grant_is_over(h, q->node, now))
 		return false;
-	if (f && f->holder != asker && (is_alive(peers, f->holder) || !grant_is_over(h, f->holder, now)))
+	if (f && !str_eq(f->holder, q->asker) && (is_alive(peers, f->holder) || !grant_is_over(h, f->holder, now)))
 		return false;
-	if (!f) {
-		if (map_count(h->once->fences) >= HEAL_FENCES_MAX)
-			forget_oldest_fence(h->once);
-		f = mem_new(struct fence);
-		(void)str_copy(f->pod_uid, sizeof(f->pod_uid), q->pod_uid);
-		(void)map_put(h->once->fences, f->pod_uid, f);
-	}
-	f->node = intern(q->node);
-	f->holder = asker;
-	f->at = now;
+	fence_put(h->once, q, now);
 	return true;
+}
+
+unsigned heal_fences_version(const struct heal *h)
+{
+	return h->once->fences_version;
+}
+
+void heal_each_fence(const struct heal *h, void (*fn)(void *arg, const struct fence_question *f), void *arg)
+{
+	map_for_each(struct fence, f, h->once->fences)
+		fn(arg, &(struct fence_question){ f->pod_uid, f->node, f->holder });
+}
+
+void heal_set_fence(struct heal *h, const struct fence_question *f, struct mono now)
+{
+	fence_put(h->once, f, now);
 }
 
 /* A fence goes when its holder lives and claims the pod no more. A pod that is gone from the cluster keeps its fence: its old
@@ -422,11 +454,8 @@ static void fences_tick(struct heal *h, const struct tick *t, const struct heal_
 		bool holder_lives = fence->holder == h->conf.self || is_alive(f->peers, fence->holder);
 		bool held = c && str_eq(c->node, fence->holder);
 
-		if (mono_since_ms(t->now, fence->at) < HEAL_FENCE_HOLD_MS || !view_pod(f->view, fence->pod_uid) || !holder_lives ||
-		    held)
-			continue;
-		(void)map_remove(h->once->fences, fence->pod_uid);
-		free(fence);
+		if (mono_since_ms(t->now, fence->at) >= HEAL_FENCE_HOLD_MS && view_pod(f->view, fence->pod_uid) && holder_lives && !held)
+			fence_drop(h->once, fence);
 	}
 }
 
@@ -435,10 +464,8 @@ void once_claim_ended(struct heal *h, const struct claim *c)
 {
 	struct fence *f = map_get(h->once->fences, c->pod_uid);
 
-	if (!f || c->state == CLAIM_LIVE || !str_eq(f->holder, c->node))
-		return;
-	(void)map_remove(h->once->fences, f->pod_uid);
-	free(f);
+	if (f && c->state != CLAIM_LIVE && str_eq(f->holder, c->node))
+		fence_drop(h->once, f);
 }
 
 /* ---- asking for a fence ---- */
@@ -455,10 +482,8 @@ static void own_fence_drop(struct heal *h, const char *pod_uid)
 	struct fence *f = map_get(h->once->fences, pod_uid);
 	const struct claim *c = claims_live(h->claims, pod_uid);
 
-	if (!f || f->holder != h->conf.self || (c && str_eq(c->node, h->conf.self)))
-		return;
-	(void)map_remove(h->once->fences, pod_uid);
-	free(f);
+	if (f && f->holder == h->conf.self && !(c && str_eq(c->node, h->conf.self)))
+		fence_drop(h->once, f);
 }
 
 /* The next question, at a time of our own: meanwhile somebody else may have the fence. */

@@ -182,6 +182,38 @@ static void a_fence_is_permitted_only_after_the_start_delay(void **state)
 	rig_fini(&g);
 }
 
+static void carry_over(void *arg, const struct fence_question *f)
+{
+	heal_set_fence(arg, f, (struct mono){ 1 });
+}
+
+/* Whoever of a majority forgot it would let n5 go on beside n2. */
+static void a_fence_outlives_the_process(void **state)
+{
+	const char *fenced[HEAL_MINE_MAX];
+	struct heal *next;
+	unsigned before;
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	tick(&g);
+	rig_status(&g, "n5", PEER_FAILED);
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(&g.conf));
+	before = heal_fences_version(g.heal);
+	assert_true(ask_fence(&g, "n5", "n2"));
+	assert_int_not_equal(heal_fences_version(g.heal), before);
+	before = heal_fences_version(g.heal);
+	assert_true(ask_fence(&g, "n5", "n2"));
+	assert_int_equal(heal_fences_version(g.heal), before);	/* nothing to store */
+	next = heal_new(&g.conf);
+	heal_each_fence(g.heal, carry_over, next);
+	assert_int_equal(heal_asked_grant(next, "n5", fenced, g.now), 1);
+	assert_string_equal(fenced[0], "uid-one-1");
+	heal_free(next);
+	rig_fini(&g);
+}
+
 static void no_fence_for_a_node_that_lives_or_was_granted_lately(void **state)
 {
 	const char *fenced[HEAL_MINE_MAX];
@@ -313,6 +345,7 @@ int main(void)
 		cmocka_unit_test(a_stopped_pod_goes_on_only_when_nobody_else_may_run_it),
 		cmocka_unit_test(a_fence_is_permitted_only_after_the_start_delay),
 		cmocka_unit_test(no_fence_for_a_node_that_lives_or_was_granted_lately),
+		cmocka_unit_test(a_fence_outlives_the_process),
 		cmocka_unit_test(a_fence_ends_with_the_claim),
 		cmocka_unit_test(a_lost_pod_is_started_with_a_fence),
 		cmocka_unit_test(a_fence_that_took_too_long_is_not_acted_upon),

@@ -65,6 +65,8 @@ MUTATIONS = [
      'if (runs_twice_here(h, c, f))', 'if (false)', (3,), 6000),
     ('an old copy is resumed', 'once.c',
      'o->lapsed = o->lapsed || until.ns > mono_add_ms(o->until, heal_start_delay_ms(&h->conf)).ns;', '', (3,), 6000),
+    ('a granter forgets its fences with its process', 'once.c',
+     'fence_put(h->once, f, now);\n}', '(void)h;\n}', (3,), 9000),
     ('two askers refuse each other for ever', 'once.c',
      '\t\t\town_fence_drop(h, p->uid);', '\t\t\treturn false;', (0,), 6000),
     ('the Lease is not asked', 'online.c',
