@@ -54,7 +54,7 @@ struct once {
 	const char *granters[SUSPECT_VOICES_MAX];
 	size_t granter_count;
 	struct map *fenced, *fenced_next;	/* uids of pods here that somebody else may run; those of this round alone */
-	bool lapsed;			/* between two leases others could have had fences */
+	bool lapsed;			/* a lease is there, but before it others could have had fences: our copies go first */
 	bool settled;			/* a round of this process has ended with a majority */
 };
 
@@ -221,15 +221,27 @@ static bool is_majority(const struct heal *h, const struct peers *peers, const c
 	return 2 * voices > site.known;
 }
 
+static bool has_copies(const struct heal *h, const struct heal_facts *f)
+{
+	map_for_each(struct copy, c, f->copies)
+		if (c->state != COPY_DROPPING && is_once(h, f->view, c->workload_uid))
+			return true;
+	return false;
+}
+
+/* The first lease of a boot, or one after a gap: others could have had fences. Whoever had one may have ended it again, so that
+ * nobody tells of it. The lease begins when our copies are gone, so that no crash in between can make them valid again. */
 static void lease_count(struct heal *h, const struct heal_facts *f)
 {
 	struct once *o = h->once;
 	struct mono until = mono_add_ms(o->asked, h->conf.stop_after_ms);
+	bool gap = !mono_is_set(o->until) || until.ns > mono_add_ms(o->until, heal_start_delay_ms(&h->conf)).ns;
 
 	if (!mono_is_set(o->asked) || until.ns <= o->until.ns || !is_majority(h, f->peers, o->granters, o->granter_count))
 		return;
-	o->lapsed = o->lapsed || until.ns > mono_add_ms(o->until, heal_start_delay_ms(&h->conf)).ns;
-	o->until = until;
+	o->lapsed = gap && has_copies(h, f);
+	if (!o->lapsed)
+		o->until = until;
 }
 
 void heal_on_grant_end(struct heal *h, struct mono asked)
@@ -268,22 +280,7 @@ static bool claimed_elsewhere(const struct heal *h, const char *uid)
 	return c && !str_eq(c->node, h->conf.self);
 }
 
-struct enforcing { const struct heal_facts *f; struct plan *plan; bool holds, may_resume; };
-
-/* A copy that stood still while others could take its pod: whoever did may have ended it again, so that nobody tells of it. An
- * original is where the cluster wants the pod; a copy is of no use any more. */
-static void copies_give_up(struct heal *h, const struct enforcing *e)
-{
-	bool left = false;
-
-	map_for_each(struct copy, c, e->f->copies) {
-		if (c->state == COPY_DROPPING || !is_once(h, e->f->view, c->workload_uid) || !map_get(e->f->stopped, c->pod_uid))
-			continue;
-		act_on(e->plan, ACTION_WITHDRAW, c->pod_uid, "at-most-once: it stood still, and somebody else may have taken it");
-		left = true;
-	}
-	h->once->lapsed = left;
-}
+struct enforcing { const struct heal_facts *f; struct plan *plan; bool holds, tilted, may_resume; };
 
 static void stop_or_resume(struct heal *h, const struct enforcing *e, const char *uid)
 {
@@ -296,6 +293,21 @@ static void stop_or_resume(struct heal *h, const struct enforcing *e, const char
 		act_on(e->plan, ACTION_STOP, uid, "at-most-once: another node may run it");
 	else if (stopped && e->holds && !elsewhere && e->may_resume)
 		act_on(e->plan, ACTION_RESUME, uid, "at-most-once: the lease is held and nobody else may run it");
+}
+
+/* An original is where the cluster wants the pod; a copy that somebody may have overtaken is of no use any more. One whose claim
+ * has ended was told to be gone: nothing but its end may follow. */
+static void copy_enforce(struct heal *h, const struct enforcing *e, const struct copy *c)
+{
+	bool ended = !claims_live(h->claims, c->pod_uid), stopped = e->f->stopped && map_get(e->f->stopped, c->pod_uid);
+
+	if (!ended && !h->once->lapsed)
+		stop_or_resume(h, e, c->pod_uid);
+	else if (!e->tilted)
+		act_on(e->plan, ACTION_WITHDRAW, c->pod_uid,
+		       ended ? "at-most-once: its claim has ended" : "at-most-once: somebody else may have taken it meanwhile");
+	else if (!stopped)
+		act_on(e->plan, ACTION_STOP, c->pod_uid, "at-most-once: somebody else may have taken it meanwhile");
 }
 
 /* Stopped once, and not of such a workload any more. */
@@ -318,7 +330,7 @@ static void lease_enforce(struct heal *h, const struct tick *t, const struct hea
 	const struct node *self = view_node(f->view, h->conf.self);
 	bool small = site_count(h, f->peers).known < HEAL_ONCE_MEMBERS;
 	struct enforcing e = { .f = f, .plan = plan, .holds = once_holds_lease(h, f->peers, t->now),
-			       .may_resume = !t->tilted && (small || h->once->settled) };
+			       .tilted = t->tilted, .may_resume = !t->tilted && (small || h->once->settled) };
 
 	if (self)
 		list_for_each(p, &self->pods, struct pod, by_node)
@@ -326,11 +338,8 @@ static void lease_enforce(struct heal *h, const struct tick *t, const struct hea
 			    (!f->running || map_get(f->running, p->uid)))
 				stop_or_resume(h, &e, p->uid);
 	map_for_each(struct copy, c, f->copies)
-		if (is_once(h, f->view, c->workload_uid) && c->state != COPY_DROPPING &&
-		    !(h->once->lapsed && f->stopped && map_get(f->stopped, c->pod_uid)))
-			stop_or_resume(h, &e, c->pod_uid);
-	if (h->once->lapsed && e.holds && e.may_resume && f->stopped)
-		copies_give_up(h, &e);
+		if (is_once(h, f->view, c->workload_uid) && c->state != COPY_DROPPING)
+			copy_enforce(h, &e, c);
 	if (f->stopped && !t->tilted)
 		resume_others(h, &e);
 	if (mono_is_set(h->once->until) && e.holds)
@@ -572,7 +581,7 @@ void once_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 	if (h->once_ended)
 		round_end(h, f);
 	lease_ask(h, t, f, plan);
-	if (can_judge(h->once, t->now) || (f->stopped && map_count(f->stopped)))
+	if (can_judge(h->once, t->now) || h->once->lapsed || (f->stopped && map_count(f->stopped)))
 		lease_enforce(h, t, f, plan);
 	else if (mono_is_set(h->once->first_asked))
 		plan_wake_at(plan, mono_add_ms(h->once->first_asked, HEAL_LEASE_FIRST_MS));

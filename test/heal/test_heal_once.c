@@ -147,6 +147,49 @@ static void a_stopped_pod_goes_on_only_when_nobody_else_may_run_it(void **state)
 	}
 }
 
+/* After a boot somebody else may have taken its pod, and may have ended that again. */
+static void an_old_copy_goes_before_the_lease_begins(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n5");
+	(void)rig_copy(&g, "uid-one-1", COPY_RUNNING);
+	tick(&g);
+	grants(&g, 3);
+	assert_non_null(rig_find(&g, ACTION_WITHDRAW, "uid-one-1"));
+	assert_false(mono_is_set(heal_lease_until(g.heal)));
+	rig_copy_gone(&g, "uid-one-1");
+	tick(&g);
+	assert_true(mono_is_set(heal_lease_until(g.heal)));
+	rig_fini(&g);
+}
+
+/* The healer was killed between telling that its claim has ended and removing the copy. */
+static void a_copy_whose_claim_has_ended_is_not_resumed(void **state)
+{
+	struct map *stopped = map_new();
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n5");
+	tick(&g);
+	grants(&g, 3);
+	(void)rig_copy(&g, "uid-one-1", COPY_RUNNING);
+	(void)rig_claim(&g, "uid-one-1", "n1", 1, CLAIM_DONE);
+	(void)map_put(stopped, "uid-one-1", stopped);
+	g.f.stopped = stopped;
+	tick(&g);
+	assert_int_equal(rig_count(&g, ACTION_RESUME), 0);
+	assert_non_null(rig_find(&g, ACTION_WITHDRAW, "uid-one-1"));
+	rig_fini(&g);
+	map_free(stopped);
+}
+
 static bool ask_fence(struct rig *g, const char *node, const char *asker)
 {
 	struct fence_question q = { "uid-one-1", node, asker };
@@ -346,6 +389,8 @@ int main(void)
 		cmocka_unit_test(a_fence_is_permitted_only_after_the_start_delay),
 		cmocka_unit_test(no_fence_for_a_node_that_lives_or_was_granted_lately),
 		cmocka_unit_test(a_fence_outlives_the_process),
+		cmocka_unit_test(an_old_copy_goes_before_the_lease_begins),
+		cmocka_unit_test(a_copy_whose_claim_has_ended_is_not_resumed),
 		cmocka_unit_test(a_fence_ends_with_the_claim),
 		cmocka_unit_test(a_lost_pod_is_started_with_a_fence),
 		cmocka_unit_test(a_fence_that_took_too_long_is_not_acted_upon),
