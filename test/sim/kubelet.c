@@ -370,6 +370,7 @@ void machine_wakes(struct world *w, int i)
 	n->mono_base = node_mono(w, i).ns;
 	n->mono_at = w->now;
 	n->slept += w->now - n->slept_at;
+	n->woke = w->now;
 	n->suspended = false;
 	w->runs_changed = true;
 	tell(w, i, "wakes");

@@ -160,7 +160,7 @@ struct snode {
 	bool up, suspended, serf_up, started_offline, cold, tags_pending;	/* cold: booted, and the API server has not answered */
 	int no_gateway;
 	unsigned boot, serf_life;
-	int64_t mono_base, mono_at, ppm, wall_off, booted, slept, slept_at;
+	int64_t mono_base, mono_at, ppm, wall_off, booted, slept, slept_at, woke;
 	struct mono serf_seen;		/* last answer of its serf while that was up */
 	int api_cut, disk_full, refuses;
 	int64_t slow_ms;
@@ -200,6 +200,7 @@ struct world {
 	int invariant;			/* the one that broke */
 	bool broken, runs_changed;	/* runs_changed: since the last look at the invariants */
 	int64_t looked_at;
+	int64_t crowd_since;		/* more copies of one pod than there may be for long; 0 = not so */
 	int64_t converged_at;		/* since when nothing is left to do; 0 = not so */
 	char reason[SIM_REASON];
 };
