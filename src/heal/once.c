@@ -250,15 +250,26 @@ void heal_on_grant_end(struct heal *h, struct mono asked)
 		h->once_ended = true;
 }
 
-/* All answers are there. If they are those of a majority, what none of them calls fenced is ours again. */
-static void round_end(struct heal *h, const struct heal_facts *f)
+/* Without a lease from a former process the first answers are waited for. */
+static bool can_judge(const struct once *o, struct mono now)
+{
+	return mono_is_set(o->until) ||
+	       (mono_is_set(o->first_asked) && mono_since_ms(now, o->first_asked) >= HEAL_LEASE_FIRST_MS);
+}
+
+/* All answers are there. If they are those of a majority, what none of them calls fenced is ours again. A node without a lease yet
+ * asks again at once, as long as nothing is stopped for the lack of one: a message may have been lost. */
+static void round_end(struct heal *h, const struct tick *t, const struct heal_facts *f)
 {
 	struct once *o = h->once;
 	struct map *swap = o->fenced;
 
 	h->once_ended = o->open = false;
-	if (!is_majority(h, f->peers, o->granters, o->granter_count))
+	if (!is_majority(h, f->peers, o->granters, o->granter_count)) {
+		if (!can_judge(o, t->now))
+			o->ask_due = t->now;
 		return;
+	}
 	o->settled = true;
 	o->fenced = o->fenced_next;
 	o->fenced_next = swap;
@@ -344,13 +355,6 @@ static void lease_enforce(struct heal *h, const struct tick *t, const struct hea
 		resume_others(h, &e);
 	if (mono_is_set(h->once->until) && e.holds)
 		plan_wake_at(plan, h->once->until);
-}
-
-/* Without a lease from a former process the first answers are waited for. */
-static bool can_judge(const struct once *o, struct mono now)
-{
-	return mono_is_set(o->until) ||
-	       (mono_is_set(o->first_asked) && mono_since_ms(now, o->first_asked) >= HEAL_LEASE_FIRST_MS);
 }
 
 /* ---- granting ---- */
@@ -579,7 +583,7 @@ void once_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 	remember(h, t->now);
 	lease_count(h, f);
 	if (h->once_ended)
-		round_end(h, f);
+		round_end(h, t, f);
 	lease_ask(h, t, f, plan);
 	if (can_judge(h->once, t->now) || h->once->lapsed || (f->stopped && map_count(f->stopped)))
 		lease_enforce(h, t, f, plan);
