@@ -460,14 +460,17 @@ void heal_set_fence(struct heal *h, const struct fence_question *f, struct mono 
 
 /* A fence goes when its holder lives and claims the pod no more. A pod that is gone from the cluster keeps its fence: its old
  * node may not know that yet. */
-static void fences_tick(struct heal *h, const struct tick *t, const struct heal_facts *f)
+static void fences_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
 	map_for_each(struct fence, fence, h->once->fences) {
 		const struct claim *c = claims_live(h->claims, fence->pod_uid);
 		bool holder_lives = fence->holder == h->conf.self || is_alive(f->peers, fence->holder);
 		bool held = c && str_eq(c->node, fence->holder);
+		struct mono due = mono_add_ms(fence->at, HEAL_FENCE_HOLD_MS);
 
-		if (mono_since_ms(t->now, fence->at) >= HEAL_FENCE_HOLD_MS && view_pod(f->view, fence->pod_uid) && holder_lives && !held)
+		if (!mono_reached(t->now, due))
+			plan_wake_at(plan, due);
+		else if (view_pod(f->view, fence->pod_uid) && holder_lives && !held)
 			fence_drop(h->once, fence);
 	}
 }
@@ -589,5 +592,5 @@ void once_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 		lease_enforce(h, t, f, plan);
 	else if (mono_is_set(h->once->first_asked))
 		plan_wake_at(plan, mono_add_ms(h->once->first_asked, HEAL_LEASE_FIRST_MS));
-	fences_tick(h, t, f);
+	fences_tick(h, t, f, plan);
 }

@@ -201,7 +201,6 @@ static int mirror_of(const struct world *w, int i, const char *uid)
 
 static void look_at_api(struct world *w, int i)
 {
-	w->n[i].started_offline = false;
 	for (int p = 0; p < w->api.pod_count; p++) {
 		struct spod *x = &w->api.pods[p];
 
@@ -252,6 +251,8 @@ static void on_look(struct world *w, const struct event *e)
 	n->kubelet_looking = false;
 	if (!n->up || n->suspended)
 		return;
+	if (api_ok(w, e->a.node))
+		n->started_offline = false;	/* before the files: what was removed meanwhile ends now */
 	look_at_files(w, e->a.node);
 	if (api_ok(w, e->a.node))
 		look_at_api(w, e->a.node);
