@@ -181,6 +181,7 @@ static void look_at_pod(struct world *w, int i, int p)
 		api_pod_remove(w, p);
 	} else if (!r && x->starting != w->n[i].boot) {
 		x->starting = w->n[i].boot;
+		api_pod_ready(w, p, false);	/* its first status, before any container starts: what was true in another boot ends */
 		after_ms(w, w->n[i].slow_ms + roll_in(w, 200, 1500), on_start,
 			 (struct about){ .node = i, .life = w->n[i].boot, .n = p });
 	} else if (x->ready != (r && !r->frozen)) {
