@@ -29,6 +29,9 @@ uint32_t claims_epoch(const struct claims *c, const char *pod_uid);
 uint32_t claims_next_epoch(const struct claims *c, const char *pod_uid);
 /* Nodes that gave up this epoch, into exclude[RANK_DEPTH] (interned, rest NULL). */
 void claims_withdrawn(const struct claims *c, const char *pod_uid, uint32_t epoch, const char *exclude[RANK_DEPTH]);
+/* Has the node given it up in the epoch of the best claim, which is another's? Then it is still to be told: who missed it would
+ * believe in it for ever. */
+bool claims_has_given_up(const struct claims *c, const char *pod_uid, const char *node);
 void claims_remove(struct claims *c, const char *pod_uid);
 size_t claims_count(const struct claims *c);
 /* Visit every known claim (the best one per pod). Do not change the table meanwhile. */

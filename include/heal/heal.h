@@ -156,6 +156,11 @@ void heal_on_fence_end(struct heal *h, const char *pod_uid);
 size_t heal_asked_grant(struct heal *h, const char *node, const char *fenced[HEAL_MINE_MAX], struct mono now);
 struct fence_question { const char *pod_uid, *node, *asker; };
 bool heal_asked_fence(struct heal *h, const struct peers *peers, const struct fence_question *q, struct mono now);
+/* The fences outlive the process and the boot: a permission is stored before it is given. They are saved anew whenever the number
+ * that heal_fences_version() gives has changed; asker: who holds the fence. */
+unsigned heal_fences_version(const struct heal *h);
+void heal_each_fence(const struct heal *h, void (*fn)(void *arg, const struct fence_question *f), void *arg);
+void heal_set_fence(struct heal *h, const struct fence_question *f, struct mono now);	/* of a former process */
 /* The start delay: longer than stop_after by the allowance. */
 int64_t heal_start_delay_ms(const struct heal_conf *conf);
 

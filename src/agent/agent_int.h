@@ -151,6 +151,7 @@ struct agent {
 	struct op *gateway_op;
 	struct list silences;
 	struct mono lease_saved;
+	unsigned fences_saved;		/* version of what is stored */
 
 	struct list events;			/* Kubernetes Events that wait */
 	int event_count;
@@ -260,7 +261,12 @@ void local_stop(struct agent *a, const struct action *act);
 void local_resume(struct agent *a, const struct action *act);
 void local_save_lease(struct agent *a);
 void local_forget(struct agent *a, const char *pod_uid);	/* a copy that was held still is gone */
+
 void local_free_all(struct agent *a);
+
+/* fences.c: what we have permitted, stored before it is told */
+int fences_save(struct agent *a);
+void fences_load(struct agent *a);
 
 /* think.c */
 void think_soon(struct agent *a);		/* in the next round of the loop */

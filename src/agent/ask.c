@@ -234,7 +234,7 @@ static bool answer_fence(struct agent *a, const void *payload, size_t n, struct 
 	if (wire_get_fence(payload, n, &f) < 0)
 		return false;
 	if (is_neighbour(a, f.asker)) {
-		bool yes = heal_asked_fence(a->heal, &a->peers, &q, loop_now(a->loop));
+		bool yes = heal_asked_fence(a->heal, &a->peers, &q, loop_now(a->loop)) && fences_save(a) == 0;
 
 		wire_put_yes(out, yes);
 		if (yes)

@@ -258,12 +258,24 @@ void gossip_new_claims(struct agent *a, struct claim *claims, size_t n)
 
 struct own_claims { const struct agent *a; struct claim *items; size_t count; };
 
+/* We gave the pod up and somebody else has taken it: the end of ours is told as well. */
+static void add_given_up(struct own_claims *own, const struct claim *c)
+{
+	struct claim *mine = &own->items[own->count++];
+
+	*mine = *c;
+	mine->state = CLAIM_WITHDRAWN;
+	(void)str_copy(mine->node, sizeof(mine->node), own->a->self);
+}
+
 static void collect_own(void *arg, const struct claim *c)
 {
 	struct own_claims *own = arg;
 
 	if (str_eq(c->node, own->a->self))	/* ended ones too, until they are forgotten: others may wait for the end */
 		own->items[own->count++] = *c;
+	else if (claims_has_given_up(heal_claims(own->a->heal), c->pod_uid, own->a->self))
+		add_given_up(own, c);
 }
 
 static void on_claims_due(void *arg)

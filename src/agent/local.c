@@ -411,6 +411,7 @@ int local_new(struct agent *a)
 void local_load(struct agent *a)
 {
 	lease_load(a);
+	fences_load(a);
 	stopped_load(a);
 	local_look_soon(a);
 }

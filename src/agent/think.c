@@ -225,6 +225,7 @@ void think_now(struct agent *a)
 	t.tilted = mono_is_set(a->tilted_until) && !mono_reached(t.now, a->tilted_until);
 	heal_tick(a->heal, &t, &f, &a->plan);
 	local_save_lease(a);
+	(void)fences_save(a);
 	heal_each_suspect(a->heal, note_lost, a);
 	metric_set(METRIC_BREAKER_OPEN, 0, heal_breaker_is_open(a->heal));
 	/* Executing may make us think again: keep this plan apart. */

@@ -63,9 +63,12 @@ static enum claim_news entry_end(struct entry *e, const struct claim *claim)
 {
 	if (claim->state == CLAIM_WITHDRAWN)
 		entry_note_gone(e, claim->node);
-	if (e->best.state != CLAIM_LIVE || !str_eq(e->best.node, claim->node))
+	if (e->best.state != CLAIM_LIVE)
 		return CLAIM_NEWS_NONE;
-	e->best.state = claim->state;
+	/* The end of a claim that beats the one we know: we have missed its beginning. */
+	if (!str_eq(e->best.node, claim->node) && (claim->state != CLAIM_DONE || claim_compare(claim, &e->best) > 0))
+		return CLAIM_NEWS_NONE;
+	e->best = *claim;
 	return CLAIM_NEWS_WITHDRAWN;
 }
 
@@ -140,6 +143,13 @@ void claims_withdrawn(const struct claims *c, const char *pod_uid, uint32_t epoc
 
 	for (size_t i = 0; i < RANK_DEPTH; i++)
 		exclude[i] = e && e->best.epoch == epoch ? e->gone[i] : NULL;
+}
+
+bool claims_has_given_up(const struct claims *c, const char *pod_uid, const char *node)
+{
+	const struct entry *e = map_get(c->by_pod, pod_uid);
+
+	return e && !str_eq(e->best.node, node) && entry_has_gone(e, node);
 }
 
 void claims_remove(struct claims *c, const char *pod_uid)

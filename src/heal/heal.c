@@ -58,6 +58,9 @@ void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 	plan->count = 0;
 	plan->next_due = (struct mono){ 0 };
 	h->gateway = f->gateway;
+	if (t->tilted && !h->tilted)
+		suspects_doubt(h, t->now);
+	h->tilted = t->tilted;
 	once_tick(h, t, f, plan);	/* always: what may not run any more is stopped, whatever we know of the others */
 	if (!fresh) {
 		h->paused = true;

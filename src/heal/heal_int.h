@@ -80,6 +80,7 @@ struct heal {
 	struct claims *claims;
 	bool breaker_open;
 	bool paused;			/* the last tick decided nothing: turns are given anew */
+	bool tilted;			/* so was the last tick */
 	double tokens;			/* of the restore budget */
 	struct mono tokens_at;
 	struct resources local_left;	/* of facts.local_free, within one tick */
@@ -87,6 +88,7 @@ struct heal {
 
 /* suspect.c */
 void suspects_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
+void suspects_doubt(struct heal *h, struct mono now);
 void suspects_free(struct heal *h);
 bool suspect_is_lost(const struct heal *h, const char *node);
 bool suspect_is_alive(const struct heal *h, const char *node);	/* suspected, and proven to be alive */

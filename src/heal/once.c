@@ -12,7 +12,8 @@
  * has stopped, and there is one asker. A node that comes back asks for its lease and is told which of its pods are fenced:
  * those stay frozen until the claim on them has ended.
  *
- * What we granted before our own start is not known: until a start delay has passed we permit nothing.
+ * What we granted before our own start is not known: until a start delay has passed we permit nothing. Fences are stored: who
+ * forgot one would let the pod's node go on beside the holder.
  *
  * Unresolved: a node whose healer is dead while its pods run and that is cut off then. kubelet restarts a dead healer, also
  * offline.
@@ -43,6 +44,7 @@ struct asking {
 
 struct once {
 	struct map *grants, *fences;	/* node → struct granted, pod uid → struct fence */
+	unsigned fences_version;	/* moves with every change of the fences */
 	struct mono born;		/* since when we remember */
 	struct map *askings;		/* pod uid → struct asking */
 	struct mono until;		/* of our own lease */
@@ -52,7 +54,7 @@ struct once {
 	const char *granters[SUSPECT_VOICES_MAX];
 	size_t granter_count;
 	struct map *fenced, *fenced_next;	/* uids of pods here that somebody else may run; those of this round alone */
-	bool lapsed;			/* between two leases others could have had fences */
+	bool lapsed;			/* a lease is there, but before it others could have had fences: our copies go first */
 	bool settled;			/* a round of this process has ended with a majority */
 };
 
@@ -219,15 +221,27 @@ static bool is_majority(const struct heal *h, const struct peers *peers, const c
 	return 2 * voices > site.known;
 }
 
+static bool has_copies(const struct heal *h, const struct heal_facts *f)
+{
+	map_for_each(struct copy, c, f->copies)
+		if (c->state != COPY_DROPPING && is_once(h, f->view, c->workload_uid))
+			return true;
+	return false;
+}
+
+/* The first lease of a boot, or one after a gap: others could have had fences. Whoever had one may have ended it again, so that
+ * nobody tells of it. The lease begins when our copies are gone, so that no crash in between can make them valid again. */
 static void lease_count(struct heal *h, const struct heal_facts *f)
 {
 	struct once *o = h->once;
 	struct mono until = mono_add_ms(o->asked, h->conf.stop_after_ms);
+	bool gap = !mono_is_set(o->until) || until.ns > mono_add_ms(o->until, heal_start_delay_ms(&h->conf)).ns;
 
 	if (!mono_is_set(o->asked) || until.ns <= o->until.ns || !is_majority(h, f->peers, o->granters, o->granter_count))
 		return;
-	o->lapsed = o->lapsed || until.ns > mono_add_ms(o->until, heal_start_delay_ms(&h->conf)).ns;
-	o->until = until;
+	o->lapsed = gap && has_copies(h, f);
+	if (!o->lapsed)
+		o->until = until;
 }
 
 void heal_on_grant_end(struct heal *h, struct mono asked)
@@ -236,15 +250,26 @@ void heal_on_grant_end(struct heal *h, struct mono asked)
 		h->once_ended = true;
 }
 
-/* All answers are there. If they are those of a majority, what none of them calls fenced is ours again. */
-static void round_end(struct heal *h, const struct heal_facts *f)
+/* Without a lease from a former process the first answers are waited for. */
+static bool can_judge(const struct once *o, struct mono now)
+{
+	return mono_is_set(o->until) ||
+	       (mono_is_set(o->first_asked) && mono_since_ms(now, o->first_asked) >= HEAL_LEASE_FIRST_MS);
+}
+
+/* All answers are there. If they are those of a majority, what none of them calls fenced is ours again. A node without a lease yet
+ * asks again at once, as long as nothing is stopped for the lack of one: a message may have been lost. */
+static void round_end(struct heal *h, const struct tick *t, const struct heal_facts *f)
 {
 	struct once *o = h->once;
 	struct map *swap = o->fenced;
 
 	h->once_ended = o->open = false;
-	if (!is_majority(h, f->peers, o->granters, o->granter_count))
+	if (!is_majority(h, f->peers, o->granters, o->granter_count)) {
+		if (!can_judge(o, t->now))
+			o->ask_due = t->now;
 		return;
+	}
 	o->settled = true;
 	o->fenced = o->fenced_next;
 	o->fenced_next = swap;
@@ -266,22 +291,7 @@ static bool claimed_elsewhere(const struct heal *h, const char *uid)
 	return c && !str_eq(c->node, h->conf.self);
 }
 
-struct enforcing { const struct heal_facts *f; struct plan *plan; bool holds, may_resume; };
-
-/* A copy that stood still while others could take its pod: whoever did may have ended it again, so that nobody tells of it. An
- * original is where the cluster wants the pod; a copy is of no use any more. */
-static void copies_give_up(struct heal *h, const struct enforcing *e)
-{
-	bool left = false;
-
-	map_for_each(struct copy, c, e->f->copies) {
-		if (c->state == COPY_DROPPING || !is_once(h, e->f->view, c->workload_uid) || !map_get(e->f->stopped, c->pod_uid))
-			continue;
-		act_on(e->plan, ACTION_WITHDRAW, c->pod_uid, "at-most-once: it stood still, and somebody else may have taken it");
-		left = true;
-	}
-	h->once->lapsed = left;
-}
+struct enforcing { const struct heal_facts *f; struct plan *plan; bool holds, tilted, may_resume; };
 
 static void stop_or_resume(struct heal *h, const struct enforcing *e, const char *uid)
 {
@@ -294,6 +304,21 @@ static void stop_or_resume(struct heal *h, const struct enforcing *e, const char
 		act_on(e->plan, ACTION_STOP, uid, "at-most-once: another node may run it");
 	else if (stopped && e->holds && !elsewhere && e->may_resume)
 		act_on(e->plan, ACTION_RESUME, uid, "at-most-once: the lease is held and nobody else may run it");
+}
+
+/* An original is where the cluster wants the pod; a copy that somebody may have overtaken is of no use any more. One whose claim
+ * has ended was told to be gone: nothing but its end may follow. */
+static void copy_enforce(struct heal *h, const struct enforcing *e, const struct copy *c)
+{
+	bool ended = !claims_live(h->claims, c->pod_uid), stopped = e->f->stopped && map_get(e->f->stopped, c->pod_uid);
+
+	if (!ended && !h->once->lapsed)
+		stop_or_resume(h, e, c->pod_uid);
+	else if (!e->tilted)
+		act_on(e->plan, ACTION_WITHDRAW, c->pod_uid,
+		       ended ? "at-most-once: its claim has ended" : "at-most-once: somebody else may have taken it meanwhile");
+	else if (!stopped)
+		act_on(e->plan, ACTION_STOP, c->pod_uid, "at-most-once: somebody else may have taken it meanwhile");
 }
 
 /* Stopped once, and not of such a workload any more. */
@@ -316,7 +341,7 @@ static void lease_enforce(struct heal *h, const struct tick *t, const struct hea
 	const struct node *self = view_node(f->view, h->conf.self);
 	bool small = site_count(h, f->peers).known < HEAL_ONCE_MEMBERS;
 	struct enforcing e = { .f = f, .plan = plan, .holds = once_holds_lease(h, f->peers, t->now),
-			       .may_resume = !t->tilted && (small || h->once->settled) };
+			       .tilted = t->tilted, .may_resume = !t->tilted && (small || h->once->settled) };
 
 	if (self)
 		list_for_each(p, &self->pods, struct pod, by_node)
@@ -324,22 +349,12 @@ static void lease_enforce(struct heal *h, const struct tick *t, const struct hea
 			    (!f->running || map_get(f->running, p->uid)))
 				stop_or_resume(h, &e, p->uid);
 	map_for_each(struct copy, c, f->copies)
-		if (is_once(h, f->view, c->workload_uid) && c->state != COPY_DROPPING &&
-		    !(h->once->lapsed && f->stopped && map_get(f->stopped, c->pod_uid)))
-			stop_or_resume(h, &e, c->pod_uid);
-	if (h->once->lapsed && e.holds && e.may_resume && f->stopped)
-		copies_give_up(h, &e);
+		if (is_once(h, f->view, c->workload_uid) && c->state != COPY_DROPPING)
+			copy_enforce(h, &e, c);
 	if (f->stopped && !t->tilted)
 		resume_others(h, &e);
 	if (mono_is_set(h->once->until) && e.holds)
 		plan_wake_at(plan, h->once->until);
-}
-
-/* Without a lease from a former process the first answers are waited for. */
-static bool can_judge(const struct once *o, struct mono now)
-{
-	return mono_is_set(o->until) ||
-	       (mono_is_set(o->first_asked) && mono_since_ms(now, o->first_asked) >= HEAL_LEASE_FIRST_MS);
 }
 
 /* ---- granting ---- */
@@ -377,6 +392,13 @@ static bool is_alive(const struct peers *peers, const char *node)
 	return p && p->status == PEER_ALIVE;
 }
 
+static void fence_drop(struct once *o, struct fence *f)
+{
+	o->fences_version++;
+	(void)map_remove(o->fences, f->pod_uid);
+	free(f);
+}
+
 static void forget_oldest_fence(struct once *o)
 {
 	struct fence *oldest = NULL;
@@ -384,49 +406,72 @@ static void forget_oldest_fence(struct once *o)
 	map_for_each(struct fence, f, o->fences)
 		if (!oldest || f->at.ns < oldest->at.ns)
 			oldest = f;
-	if (oldest) {
-		(void)map_remove(o->fences, oldest->pod_uid);
-		free(oldest);
+	if (oldest)
+		fence_drop(o, oldest);
+}
+
+static void fence_put(struct once *o, const struct fence_question *q, struct mono now)
+{
+	struct fence *f = map_get(o->fences, q->pod_uid);
+	const char *node = intern(q->node), *holder = intern(q->asker);
+
+	if (!f) {
+		if (map_count(o->fences) >= HEAL_FENCES_MAX)
+			forget_oldest_fence(o);
+		f = mem_new(struct fence);
+		(void)str_copy(f->pod_uid, sizeof(f->pod_uid), q->pod_uid);
+		(void)map_put(o->fences, f->pod_uid, f);
 	}
+	if (f->node != node || f->holder != holder)
+		o->fences_version++;
+	f->node = node;
+	f->holder = holder;
+	f->at = now;
 }
 
 bool heal_asked_fence(struct heal *h, const struct peers *peers, const struct fence_question *q, struct mono now)
 {
-	struct fence *f = map_get(h->once->fences, q->pod_uid);
-	const char *asker = intern(q->asker);
+	const struct fence *f = map_get(h->once->fences, q->pod_uid);
 
 	remember(h, now);
 	if (is_alive(peers, q->node) || !grant_is_over(h, q->node, now))
 		return false;
-	if (f && f->holder != asker && (is_alive(peers, f->holder) || !grant_is_over(h, f->holder, now)))
+	if (f && !str_eq(f->holder, q->asker) && (is_alive(peers, f->holder) || !grant_is_over(h, f->holder, now)))
 		return false;
-	if (!f) {
-		if (map_count(h->once->fences) >= HEAL_FENCES_MAX)
-			forget_oldest_fence(h->once);
-		f = mem_new(struct fence);
-		(void)str_copy(f->pod_uid, sizeof(f->pod_uid), q->pod_uid);
-		(void)map_put(h->once->fences, f->pod_uid, f);
-	}
-	f->node = intern(q->node);
-	f->holder = asker;
-	f->at = now;
+	fence_put(h->once, q, now);
 	return true;
+}
+
+unsigned heal_fences_version(const struct heal *h)
+{
+	return h->once->fences_version;
+}
+
+void heal_each_fence(const struct heal *h, void (*fn)(void *arg, const struct fence_question *f), void *arg)
+{
+	map_for_each(struct fence, f, h->once->fences)
+		fn(arg, &(struct fence_question){ f->pod_uid, f->node, f->holder });
+}
+
+void heal_set_fence(struct heal *h, const struct fence_question *f, struct mono now)
+{
+	fence_put(h->once, f, now);
 }
 
 /* A fence goes when its holder lives and claims the pod no more. A pod that is gone from the cluster keeps its fence: its old
  * node may not know that yet. */
-static void fences_tick(struct heal *h, const struct tick *t, const struct heal_facts *f)
+static void fences_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
 	map_for_each(struct fence, fence, h->once->fences) {
 		const struct claim *c = claims_live(h->claims, fence->pod_uid);
 		bool holder_lives = fence->holder == h->conf.self || is_alive(f->peers, fence->holder);
 		bool held = c && str_eq(c->node, fence->holder);
+		struct mono due = mono_add_ms(fence->at, HEAL_FENCE_HOLD_MS);
 
-		if (mono_since_ms(t->now, fence->at) < HEAL_FENCE_HOLD_MS || !view_pod(f->view, fence->pod_uid) || !holder_lives ||
-		    held)
-			continue;
-		(void)map_remove(h->once->fences, fence->pod_uid);
-		free(fence);
+		if (!mono_reached(t->now, due))
+			plan_wake_at(plan, due);
+		else if (view_pod(f->view, fence->pod_uid) && holder_lives && !held)
+			fence_drop(h->once, fence);
 	}
 }
 
@@ -435,10 +480,8 @@ void once_claim_ended(struct heal *h, const struct claim *c)
 {
 	struct fence *f = map_get(h->once->fences, c->pod_uid);
 
-	if (!f || c->state == CLAIM_LIVE || !str_eq(f->holder, c->node))
-		return;
-	(void)map_remove(h->once->fences, f->pod_uid);
-	free(f);
+	if (f && c->state != CLAIM_LIVE && str_eq(f->holder, c->node))
+		fence_drop(h->once, f);
 }
 
 /* ---- asking for a fence ---- */
@@ -455,10 +498,8 @@ static void own_fence_drop(struct heal *h, const char *pod_uid)
 	struct fence *f = map_get(h->once->fences, pod_uid);
 	const struct claim *c = claims_live(h->claims, pod_uid);
 
-	if (!f || f->holder != h->conf.self || (c && str_eq(c->node, h->conf.self)))
-		return;
-	(void)map_remove(h->once->fences, pod_uid);
-	free(f);
+	if (f && f->holder == h->conf.self && !(c && str_eq(c->node, h->conf.self)))
+		fence_drop(h->once, f);
 }
 
 /* The next question, at a time of our own: meanwhile somebody else may have the fence. */
@@ -545,11 +586,11 @@ void once_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 	remember(h, t->now);
 	lease_count(h, f);
 	if (h->once_ended)
-		round_end(h, f);
+		round_end(h, t, f);
 	lease_ask(h, t, f, plan);
-	if (can_judge(h->once, t->now) || (f->stopped && map_count(f->stopped)))
+	if (can_judge(h->once, t->now) || h->once->lapsed || (f->stopped && map_count(f->stopped)))
 		lease_enforce(h, t, f, plan);
 	else if (mono_is_set(h->once->first_asked))
 		plan_wake_at(plan, mono_add_ms(h->once->first_asked, HEAL_LEASE_FIRST_MS));
-	fences_tick(h, t, f);
+	fences_tick(h, t, f, plan);
 }

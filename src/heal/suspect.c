@@ -22,6 +22,7 @@
 #define NOTE_MINORITY "we do not see a majority of the site"
 #define NOTE_ANSWERS "its kubelet or healer port answers us"
 #define NOTE_LEASE "its Lease in the API server is renewed"
+#define NOTE_LEASE_OLD "its Lease was renewed while the API server answered"
 
 static const char *const state_names[] = { "grace", "asking", "refuted", "lost" };
 
@@ -168,6 +169,8 @@ static void lease_tick(struct suspect *s, const struct tick *t, const struct hea
 	if (f->link != LINK_ONLINE) {
 		s->lease_read = s->lease_alive = false;
 		s->lease_due = (struct mono){ 0 };
+		if (s->state == SUSPECT_REFUTED && str_eq(s->note, NOTE_LEASE))	/* no proof of now any more */
+			(void)str_copy(s->note, sizeof(s->note), NOTE_LEASE_OLD);
 		return;
 	}
 	if (s->lease_alive) {
@@ -236,6 +239,14 @@ void suspects_tick(struct heal *h, const struct tick *t, const struct heal_facts
 		(void)map_remove(h->suspects, s->node);	/* reaped from gossip */
 		free(s);
 	}
+}
+
+/* After a pause of ours a verdict from before it is old: the node may have come back meanwhile. */
+void suspects_doubt(struct heal *h, struct mono now)
+{
+	map_for_each(struct suspect, s, h->suspects)
+		if (s->state == SUSPECT_LOST)
+			suspect_refute(s, now, "we were away ourselves: looking again");
 }
 
 void suspects_free(struct heal *h)

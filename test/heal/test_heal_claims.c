@@ -30,6 +30,32 @@ static void the_better_claim_wins_in_any_order(void **state)
 			}
 }
 
+/* n5 took the pod after n4 had given it up; the messages in between were not heard. */
+static void a_missed_end_is_made_up_for(void **state)
+{
+	struct claims *c = claims_new();
+	struct claim m = make("n4", 1, 1, 7, CLAIM_LIVE);
+
+	(void)state;
+	(void)claims_put(c, &m);
+	m = make("n5", 1, 1, 6, CLAIM_DONE);
+	(void)claims_put(c, &m);
+	assert_string_equal(claims_live(c, "p")->node, "n4");	/* worse than n4's: n4 may have it still */
+	m = make("n5", 1, 1, 8, CLAIM_DONE);
+	assert_int_equal(claims_put(c, &m), CLAIM_NEWS_WITHDRAWN);
+	assert_null(claims_live(c, "p"));
+	m = make("n4", 2, 0, 8, CLAIM_LIVE);
+	(void)claims_put(c, &m);
+	m.state = CLAIM_WITHDRAWN;
+	(void)claims_put(c, &m);
+	assert_false(claims_has_given_up(c, "p", "n4"));	/* its end is the best claim: told as such */
+	m = make("n5", 2, 1, 8, CLAIM_LIVE);
+	(void)claims_put(c, &m);
+	assert_true(claims_has_given_up(c, "p", "n4"));
+	assert_false(claims_has_given_up(c, "p", "n5"));
+	claims_free(c);
+}
+
 static void news_say_what_changed(void **state)
 {
 	static const struct { const char *node; uint32_t epoch, rank; enum claim_state s; enum claim_news news; } story[] = {
@@ -121,6 +147,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_better_claim_wins_in_any_order),
 		cmocka_unit_test(news_say_what_changed),
+		cmocka_unit_test(a_missed_end_is_made_up_for),
 		cmocka_unit_test(epochs_grow_with_each_loss),
 		cmocka_unit_test(those_who_gave_up_are_remembered_for_their_epoch),
 	};

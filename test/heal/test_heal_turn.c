@@ -199,6 +199,17 @@ static void a_pause_does_not_give_everybody_the_turn(void **state)
 		rig_peer(&g, "n2")->api = false;
 		rig_after(&g, 10);
 		assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+		if (how == 1) {		/* the verdict from before is old */
+			assert_int_equal(rig_suspect(&g, "n4"), SUSPECT_REFUTED);
+			rig_after(&g, HEAL_REFUTED_RETRY_MS);
+			heal_on_probe(g.heal, "n4", false, g.now);
+			rig_after(&g, 1);
+			rig_voice(&g, "n4", "n2", false);
+			rig_voice(&g, "n4", "n3", false);
+			rig_after(&g, 1);
+			assert_int_equal(rig_suspect(&g, "n4"), SUSPECT_LOST);
+			assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+		}
 		rig_after(&g, 1000);
 		assert_int_equal(rig_count(&g, ACTION_RESTORE), 1);
 		rig_fini(&g);

@@ -163,6 +163,42 @@ static void save_lease(struct world *w, int i)
 	a->lease_slept = w->n[i].slept;
 }
 
+static void fence_collect(void *arg, const struct fence_question *f)
+{
+	struct sagent *a = arg;
+	struct sfence *row = &a->fences[a->fence_count++];
+
+	if (a->fence_count > SIM_FENCES)
+		abort();
+	(void)str_copy(row->uid, sizeof(row->uid), f->pod_uid);
+	row->node = f->node;
+	row->holder = f->asker;
+}
+
+bool fences_save(struct world *w, int i)
+{
+	struct sagent *a = &w->n[i].a;
+
+	if (heal_fences_version(a->heal) == a->fences_saved)
+		return true;
+	if (w->n[i].disk_full)
+		return false;
+	a->fence_count = 0;
+	heal_each_fence(a->heal, fence_collect, a);
+	a->fences_saved = heal_fences_version(a->heal);
+	return true;
+}
+
+static void fences_load(struct world *w, int i)
+{
+	struct sagent *a = &w->n[i].a;
+
+	for (size_t k = 0; k < a->fence_count; k++)
+		heal_set_fence(a->heal, &(struct fence_question){ a->fences[k].uid, a->fences[k].node, a->fences[k].holder },
+			       node_mono(w, i));
+	a->fences_saved = heal_fences_version(a->heal);
+}
+
 static void arm(struct world *w, int i, const struct tick *t)
 {
 	struct sagent *a = &w->n[i].a;
@@ -197,6 +233,7 @@ void agent_tick(struct world *w, int i)
 	};
 	heal_tick(a->heal, &t, &f, &a->plan);
 	save_lease(w, i);
+	(void)fences_save(w, i);
 	check_plan(w, i, &t, &a->plan, &f);
 	arm(w, i, &t);
 	plan_run(w, i, &a->plan);
@@ -285,6 +322,7 @@ void agent_start(struct world *w, int i)
 	link_init(&a->link, 3 * MS_PER_S, node_mono(w, i));
 	if (mono_is_set(a->lease) && a->lease_boot == n->boot)
 		heal_set_lease(a->heal, (struct mono){ a->lease.ns - (n->slept - a->lease_slept) });
+	fences_load(w, i);
 	for (int j = 0; j < w->nodes; j++)
 		n->seen[j].since = node_mono(w, i);
 	w->changed_at = w->now;

@@ -170,7 +170,7 @@ static void asked_fence(struct world *w, int i, int asker, struct answer *x)
 	struct fence_question q = { .pod_uid = x->about, .asker = w->n[asker].name };
 
 	q.node = w->n[x->from].name;	/* of a question: the lost node */
-	x->yes = heal_asked_fence(w->n[i].a.heal, &w->n[i].a.peers, &q, node_mono(w, i));
+	x->yes = heal_asked_fence(w->n[i].a.heal, &w->n[i].a.peers, &q, node_mono(w, i)) && fences_save(w, i);
 }
 
 static void on_question(struct world *w, const struct event *e)

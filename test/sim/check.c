@@ -8,6 +8,7 @@
 #include "sim.h"
 
 enum { LATE_S = 40,			/* gossip may tell of a return this late, and a retry follow */
+       CROWD_S = 2,			/* claims made within one delay of gossip know nothing of each other */
        SETTLED_S = 95,			/* three repeats of a claim */
        RAN_S = 32,			/* a pod that ran so recently may still be taken for Ready */
        GONE_S = 50,			/* gone_grace less the drift of the clocks */
@@ -186,9 +187,13 @@ void check_restore(struct world *w, int i, const struct action *act)
 
 /* ---- effects in the API ---- */
 
+/* It has just booted; or it woke, and its healer was killed in that very instant: nobody has looked yet. */
 static bool is_new_boot(const struct world *w, int i)
 {
-	return w->n[i].booted && w->now - w->n[i].booted < SEC(BOOT_S);
+	const struct snode *n = &w->n[i];
+	bool blind = !n->a.up || n->a.think_pending;
+
+	return (n->booted && w->now - n->booted < SEC(BOOT_S)) || (blind && n->woke && w->now - n->woke < SEC(BOOT_S));
 }
 
 /* Its Lease must have told by now that it lives. */
@@ -344,9 +349,11 @@ static const struct copy *live_copy(const struct world *w, int i, const char *ui
 	return c && c->state != COPY_DROPPING ? c : NULL;
 }
 
-/* Copies of one pod among nodes that hear each other. */
-static void check_copies(struct world *w, int most, const char *when)
+/* Copies of one pod among nodes that hear each other; more than `most` only for so long. */
+static void check_copies(struct world *w, int most, int64_t for_ns, const char *when)
 {
+	bool crowd = false;
+
 	for (int i = 0; i < w->nodes; i++) {
 		if (!w->n[i].a.up)
 			continue;
@@ -356,10 +363,15 @@ static void check_copies(struct world *w, int most, const char *when)
 			for (int j = i; j < w->nodes; j++)
 				n += (j == i || gossips(w, i, j)) && live_copy(w, j, c->pod_uid) &&
 				     live_copy(w, j, c->pod_uid)->epoch == c->epoch;
-			if (n > most && live_copy(w, i, c->pod_uid))
+			if (n <= most || !live_copy(w, i, c->pod_uid))
+				continue;
+			crowd = true;
+			w->crowd_since = w->crowd_since ? w->crowd_since : w->now;
+			if (w->now - w->crowd_since >= for_ns)
 				broken(w, 2, "%d copies of %s%s", n, c->name, when);
 		}
 	}
+	w->crowd_since = crowd ? w->crowd_since : 0;
 }
 
 void check_step(struct world *w)
@@ -371,7 +383,7 @@ void check_step(struct world *w)
 				check_once_runs(w, r);
 		for (int i = 0; i < w->nodes; i++)
 			check_rows(w, i);
-		check_copies(w, w->conf.minority_active ? SIM_NODES : 2, "");
+		check_copies(w, w->conf.minority_active ? SIM_NODES : 2, SEC(CROWD_S), "");
 	}
 }
 
@@ -379,7 +391,7 @@ void check_step(struct world *w)
 void check_settled(struct world *w)
 {
 	if (w->now - w->changed_at > SEC(SETTLED_S))
-		check_copies(w, 1, " after everything has settled");
+		check_copies(w, 1, 0, " after everything has settled");
 	w->runs_changed = true;
 }
 

@@ -181,6 +181,7 @@ static void look_at_pod(struct world *w, int i, int p)
 		api_pod_remove(w, p);
 	} else if (!r && x->starting != w->n[i].boot) {
 		x->starting = w->n[i].boot;
+		api_pod_ready(w, p, false);	/* its first status, before any container starts: what was true in another boot ends */
 		after_ms(w, w->n[i].slow_ms + roll_in(w, 200, 1500), on_start,
 			 (struct about){ .node = i, .life = w->n[i].boot, .n = p });
 	} else if (x->ready != (r && !r->frozen)) {
@@ -201,7 +202,6 @@ static int mirror_of(const struct world *w, int i, const char *uid)
 
 static void look_at_api(struct world *w, int i)
 {
-	w->n[i].started_offline = false;
 	for (int p = 0; p < w->api.pod_count; p++) {
 		struct spod *x = &w->api.pods[p];
 
@@ -252,6 +252,8 @@ static void on_look(struct world *w, const struct event *e)
 	n->kubelet_looking = false;
 	if (!n->up || n->suspended)
 		return;
+	if (api_ok(w, e->a.node))
+		n->started_offline = false;	/* before the files: what was removed meanwhile ends now */
 	look_at_files(w, e->a.node);
 	if (api_ok(w, e->a.node))
 		look_at_api(w, e->a.node);
@@ -370,6 +372,7 @@ void machine_wakes(struct world *w, int i)
 	n->mono_base = node_mono(w, i).ns;
 	n->mono_at = w->now;
 	n->slept += w->now - n->slept_at;
+	n->woke = w->now;
 	n->suspended = false;
 	w->runs_changed = true;
 	tell(w, i, "wakes");

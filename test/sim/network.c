@@ -262,14 +262,19 @@ void tell_claims(struct world *w, int i, const struct claim *claims, size_t n)
 	}
 }
 
-struct own_claims { const char *self; struct claim *items; size_t count; };
+struct own_claims { const struct claims *all; const char *self; struct claim *items; size_t count; };
 
 static void collect_own(void *arg, const struct claim *c)
 {
 	struct own_claims *own = arg;
 
-	if (str_eq(c->node, own->self))		/* ended ones too: who was away has not heard of the end */
+	if (str_eq(c->node, own->self)) {	/* ended ones too: who was away has not heard of the end */
 		own->items[own->count++] = *c;
+	} else if (claims_has_given_up(own->all, c->pod_uid, own->self)) {
+		own->items[own->count] = *c;
+		own->items[own->count].state = CLAIM_WITHDRAWN;
+		(void)str_copy(own->items[own->count++].node, NODE_NAME_SIZE, own->self);
+	}
 }
 
 static void on_repeat(struct world *w, const struct event *e)
@@ -281,6 +286,7 @@ static void on_repeat(struct world *w, const struct event *e)
 		return;
 	if (e->a.n)		/* the timer, not an answer to a hello */
 		after_ms(w, roll_in(w, REPEAT_MS * 9 / 10, REPEAT_MS * 11 / 10), on_repeat, e->a);
+	own.all = heal_claims(n->a.heal);
 	own.items = mem_new_n(struct claim, claims_count(heal_claims(n->a.heal)) + 1);
 	claims_each(heal_claims(n->a.heal), collect_own, &own);
 	if (own.count)

@@ -17,7 +17,7 @@
 #define SEC(x) MS((int64_t)(x) * MS_PER_S)
 #define GIB (INT64_C(1) << 30)
 
-enum { SIM_NODES = 9, SIM_RS = 16, SIM_PODS = 2000, SIM_RUNS = 96, SIM_FILES = 64, SIM_FAULTS = 1024, SIM_REASON = 240,
+enum { SIM_NODES = 9, SIM_RS = 16, SIM_PODS = 2000, SIM_RUNS = 96, SIM_FILES = 64, SIM_FENCES = 64, SIM_FAULTS = 1024, SIM_REASON = 240,
        SIM_UID = UID_SIZE + 8 };
 
 struct world;
@@ -148,6 +148,9 @@ struct sagent {
 	struct mono lease;
 	unsigned lease_boot;
 	int64_t lease_slept;		/* the node's sleep when it was stored */
+	struct sfence { char uid[UID_SIZE]; const char *node, *holder; } fences[SIM_FENCES];
+	size_t fence_count;
+	unsigned fences_saved;		/* version of what is stored */
 	struct map *told;		/* "kind uid" → struct tally: storms */
 };
 
@@ -157,7 +160,7 @@ struct snode {
 	bool up, suspended, serf_up, started_offline, cold, tags_pending;	/* cold: booted, and the API server has not answered */
 	int no_gateway;
 	unsigned boot, serf_life;
-	int64_t mono_base, mono_at, ppm, wall_off, booted, slept, slept_at;
+	int64_t mono_base, mono_at, ppm, wall_off, booted, slept, slept_at, woke;
 	struct mono serf_seen;		/* last answer of its serf while that was up */
 	int api_cut, disk_full, refuses;
 	int64_t slow_ms;
@@ -197,6 +200,7 @@ struct world {
 	int invariant;			/* the one that broke */
 	bool broken, runs_changed;	/* runs_changed: since the last look at the invariants */
 	int64_t looked_at;
+	int64_t crowd_since;		/* more copies of one pod than there may be for long; 0 = not so */
 	int64_t converged_at;		/* since when nothing is left to do; 0 = not so */
 	char reason[SIM_REASON];
 };
@@ -286,6 +290,7 @@ void agent_kill(struct world *w, int i);
 void agent_soon(struct world *w, int i);			/* think, as soon as possible */
 void agent_link(struct world *w, int i);			/* its way to the API server changed */
 void agent_tick(struct world *w, int i);
+bool fences_save(struct world *w, int i);			/* false: they could not be stored */
 bool agent_step(struct world *w, int i);			/* false: it was killed at this very step */
 struct resources local_free(const struct world *w, int i);
 
