@@ -273,7 +273,6 @@ void local_resume(struct agent *a, const struct action *act);
 void local_save_lease(struct agent *a);
 void local_forget(struct agent *a, const char *pod_uid);	/* a copy that was held still is gone */
 int local_rewrite(struct agent *a);		/* in the open transaction */
-void local_forget(struct agent *a, const char *uid);	/* a copy is gone: it need not be held still */
 void local_free_all(struct agent *a);
 
 /* think.c */

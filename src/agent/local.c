@@ -176,14 +176,6 @@ void local_resume(struct agent *a, const struct action *act)
 	tell_held(a, act, "pod resumed", "AtMostOnceResumed");
 }
 
-void local_forget(struct agent *a, const char *uid)
-{
-	if (!map_get(a->stopped, uid))
-		return;
-	stopped_remove(a, uid);
-	(void)stopped_save(a);
-}
-
 /* Containers that kubelet restarted meanwhile; and what is gone need not be held. */
 static void hold_still(struct agent *a)
 {
