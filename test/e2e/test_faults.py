@@ -75,7 +75,7 @@ def lose_one(c, points_, victim=None):
 
 
 def offline_site(c, restoring, ending):
-    replicas = 40
+    replicas = 60                             # a dozen lost: three for each, even if they had not the same before
     shop(c, replicas)
     watch = PodWatch(c.api, c.ns)
     victim, lost = lose_one(c, restoring)
