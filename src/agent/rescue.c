@@ -91,7 +91,7 @@ void rescue_look(struct agent *a)
 	r = store_rescue(a->store, aside);
 	if (r < 0) {
 		if (!a->store_gone)
-			log_error(LOG_STORE, "store was deleted", "store.path=%s cannot be written anew: %s: no effects until it can",
+			log_error(LOG_STORE, "store was deleted", "store.path=%s error=%s: no effects until it can be made anew",
 				  a->conf->store_path, err_str(r));
 		a->store_gone = a->store_failed = true;
 		return;
