@@ -29,7 +29,8 @@ EVICT = ('evict.intent', 'evict.send', 'evict.close')
 ONCE = (('stop.note', 'resume.thaw'), ('stop.freeze', 'resume.note'))
 ONCE_DROP, UNDO, ORPHAN = 'drop.freeze', 'restore.undo', 'orphan.remove'
 # point: why no scenario here passes it
-ELSEWHERE = {}
+ELSEWHERE = {'standby.' + what: 'test_standby.py kills there' for what in ('commit', 'write', 'close')}
+ELSEWHERE['standby.remove'] = 'not yet: what is left is removed by the next start that wants no standby'
 
 KEEP = {'edge-healer.io/reconcile': 'keep_replacement'}
 AT_MOST_ONCE = {'edge-healer.io/policy': 'at-most-once'}
@@ -162,7 +163,8 @@ def test_killed_in_an_eviction(c):
     victim = c.busiest()
     lost = c.lose(victim)
     c.wait_copies(lost)
-    armed = dict(zip([n for n in c.nodes if n is not victim], EVICT))
+    armed = dict(zip({n.name: n for n, _ in c.copies()}.values(), EVICT))
+    assert len(armed) == len(EVICT), 'each survivor holds a copy: %s' % c.copies()
     victim.power_on()
     wait_for(lambda: any(m['node'] == victim.name and m['status'] == 'alive' for m in c.nodes[c.nodes[0] is victim].http('/v1/members') or []), 30,
              'gossip sees the node again')
