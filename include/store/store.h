@@ -30,6 +30,12 @@ struct store;
 int store_open(const char *path, struct store **out_store, char *out_set_aside);
 void store_close(struct store *s);			/* NULL-safe; an open transaction is rolled back */
 int store_reset(struct store *s, char *out_set_aside);	/* set the file aside and begin an empty one */
+/* Is its file, and that of its log, still the one at its path? If not, everything is lost with this process: */
+bool store_is_there(const struct store *s);
+enum { STORE_E_EMPTY = 1 };
+/* … write all of it to its path anew. What is there now is renamed, out_set_aside (STORE_PATH_SIZE bytes) says how, else "".
+ * 0; STORE_E_EMPTY: the old one could not be read, the new one is empty; or -errno: as it was, try again later. */
+int store_rescue(struct store *s, char *out_set_aside);
 const char *store_fault(const struct store *s);		/* NULL = the last write worked; borrowed */
 void store_idle(struct store *s);			/* checkpoint and trim; from an idle timer */
 
@@ -48,6 +54,10 @@ int store_put_pod(struct store *s, const struct pod *p);
 int store_delete_pod(struct store *s, const char *uid);
 /* Ownership of the pod moves to fn; `constraints` is the text it was shared under, or NULL: the caller sets p->constraints. */
 int store_each_pod(struct store *s, void (*fn)(void *arg, struct pod *p, const char *constraints), void *arg);
+
+/* Delete the rows that `keep` refuses. */
+enum store_rows { STORE_NODE_ROWS, STORE_WORKLOAD_ROWS, STORE_POD_ROWS };
+int store_keep_only(struct store *s, enum store_rows rows, bool (*keep)(void *arg, const char *uid), void *arg);
 
 /* ---- ConfigMaps and Secrets ---- */
 
@@ -81,6 +91,8 @@ int store_each_readiness(struct store *s, void (*fn)(void *arg, const char *uid,
 
 /* ---- claims and copies ---- */
 int store_put_claim(struct store *s, const struct claim *c);
+int store_clear_claims(struct store *s);
+int store_clear_copies(struct store *s);
 int store_delete_claim(struct store *s, const char *pod_uid);
 int store_each_claim(struct store *s, void (*fn)(void *arg, const struct claim *c), void *arg);
 int store_put_copy(struct store *s, const struct copy *c);

@@ -97,6 +97,14 @@ static void on_think_due(void *arg)
 	think_now(arg);
 }
 
+static void on_store_due(void *arg)
+{
+	struct agent *a = arg;
+
+	rescue_look(a);
+	timer_start_ms(a->store_timer, STORE_LOOK_MS);
+}
+
 static void on_idle(void *arg)
 {
 	struct agent *a = arg;
@@ -254,6 +262,7 @@ static int start_all(struct agent *a)
 	a->observed = map_new();
 	a->think_timer = timer_new(a->loop, "think", on_think_due, a);
 	a->idle_timer = timer_new(a->loop, "idle", on_idle, a);
+	a->store_timer = timer_new(a->loop, "store", on_store_due, a);
 	(void)local_new(a);
 	objects_new(a);
 	secrets_open(a);
@@ -281,6 +290,7 @@ static int start_all(struct agent *a)
 	watch_config(a);
 	uplink_start(a);
 	timer_start_ms(a->idle_timer, IDLE_MS);
+	timer_start_ms(a->store_timer, STORE_LOOK_MS);
 	return 0;
 }
 
@@ -355,6 +365,7 @@ void agent_free(struct agent *a)
 	timer_free(a->flush);
 	timer_free(a->think_timer);
 	timer_free(a->idle_timer);
+	timer_free(a->store_timer);
 	conf_free(a->conf);
 	free(a->config_path);
 	free(a->http_token);

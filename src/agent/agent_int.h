@@ -22,6 +22,7 @@
 #define DROP_LOOK_MS 250		/* how often a stopping copy is looked at */
 #define TAGS_MS 5000			/* how often load is measured and tags are refreshed */
 #define TAGS_SOON_MS 200		/* after a change */
+#define STORE_LOOK_MS 5000		/* how often it is looked whether the store is still where it was opened */
 #define IDLE_MS 60000			/* checkpoint, history, rejoin */
 #define CLAIMS_REPEAT_MS 30000		/* own claims are told again, for those who were not there */
 #define CLAIMS_SOON_MS 200		/* … and a new one a few times before: gossip loses messages while members fail. First
@@ -100,6 +101,9 @@ struct agent {
 	struct timer *flush;
 	int pending_rows;
 	bool store_failed;			/* rows were lost: the mirror must be written again */
+	bool store_gone;			/* its file was deleted and could not be made anew */
+	bool store_sweep;			/* it may hold rows of what is gone: when the mirror is in sync they are deleted */
+	struct timer *store_timer;
 
 	struct view *view;
 	struct mirror_watch watches[WATCH_COUNT];
@@ -180,6 +184,14 @@ void mirror_free(struct agent *a);
 void mirror_check_store(struct agent *a);	/* after writes: begin again if rows were lost */
 int store_batch_begin(struct agent *a);		/* join or open the batched transaction */
 void store_batch_flush(struct agent *a);
+
+void mirror_forget_versions(struct agent *a);	/* the next sync writes everything */
+
+/* rescue.c */
+void rescue_look(struct agent *a);		/* is the store's file still there? */
+int rescue_begin(struct agent *a);		/* a durable transaction in a file that is there: 0 or -errno */
+void rescue_rows(struct agent *a);		/* rows were lost: write what we know */
+void rescue_sweep(struct agent *a);		/* the mirror is in sync */
 
 /* uplink.c */
 int uplink_new(struct agent *a);
@@ -262,6 +274,7 @@ void local_resume(struct agent *a, const struct action *act);
 void local_save_lease(struct agent *a);
 void local_forget(struct agent *a, const char *pod_uid);	/* a copy that was held still is gone */
 
+int local_rewrite(struct agent *a);		/* in the open transaction */
 void local_free_all(struct agent *a);
 
 /* fences.c: what we have permitted, stored before it is told */
@@ -296,6 +309,7 @@ int objects_load(struct agent *a);		/* what the store holds; again after other k
 void objects_free(struct agent *a);
 void objects_start(struct agent *a);		/* the link is there and the mirror in sync */
 void objects_stop(struct agent *a);
+void objects_rewrite(struct agent *a);		/* rows were lost */
 void objects_soon(struct agent *a);
 void objects_note(struct agent *a, struct workload *w, const json_object *rs);	/* sets w->refusal */
 void objects_forget(struct agent *a, const char *workload_uid);

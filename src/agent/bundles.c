@@ -8,6 +8,7 @@
 
 #include "agent_int.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "node/bundle.h"
 
@@ -23,8 +24,10 @@ int bundles_write(struct agent *a, const struct copy *c, const struct bundle *b)
 
 void bundles_remove(struct agent *a, const struct copy *c)
 {
-	int r = bundle_remove(a->conf->kubelet_bundle_dir, c->static_uid);
+	int r;
 
+	fault_pass(FAULT_BUNDLE_REMOVE);
+	r = bundle_remove(a->conf->kubelet_bundle_dir, c->static_uid);
 	if (r < 0)
 		log_error(LOG_NODE, "bundle not removed", "folder=%s/%s error=%s: remove it by hand", a->conf->kubelet_bundle_dir,
 			  c->static_uid, r == -EPERM ? "it lacks our marker" : err_str(r));

@@ -5,7 +5,8 @@
  *   2. the claims are told
  *   3. the files of ConfigMaps and Secrets (bundles.c); fsync and rename of each manifest; one fsync of the folder (state starting)
  *   4. their pod cgroups are looked at every PROOF_MS until populated (state running)
- *   5. later: the file is removed (state dropping) and the row goes when the pod's cgroup is gone
+ *   5. later: one commit says that the copy is dropping and its claim over, the file is removed, the end is told; the row goes when
+ *      file and cgroup are gone
  *
  * What can fail: 1 → nothing happened, the next rank takes over. 3 → the claim is withdrawn, the next rank takes over. 4 → after
  * start_timeout heal/ withdraws. kill -9 anywhere: copies_load() finds the row and finishes or undoes by its state; a file with
@@ -65,15 +66,18 @@ static struct claim claim_of(const struct agent *a, const struct copy *c, enum c
 	return claim;
 }
 
-/* End our claim and tell it; the next rank may go on (withdrawn) or all is well (done). */
-static void claim_end(struct agent *a, const struct copy *c, enum claim_state state)
+/* Our claim is over: the next rank may go on (withdrawn) or all is well (done). Its row and the copy's, "dropping", are on disk
+ * before anybody hears of it: else we would come back from a crash with a claim that the others have seen end. */
+static struct claim copy_note_end(struct agent *a, struct copy *c, enum claim_state state)
 {
 	struct claim claim = claim_of(a, c, state);
 
+	c->state = COPY_DROPPING;
+	copy_save(a, c);
 	(void)heal_on_claim(a->heal, &claim);
 	if (store_batch_begin(a) == 0 && store_put_claim(a->store, &claim) < 0)
 		a->store_failed = true;
-	gossip_new_claims(a, &claim, 1);
+	return claim;
 }
 
 static void copy_forget(struct agent *a, struct copy *c)
@@ -95,15 +99,20 @@ static void copy_forget(struct agent *a, struct copy *c)
 
 static bool is_gone(const struct agent *a, const struct copy *c)
 {
-	return !cgroup_pod_exists(a->conf->kubelet_cgroup_root, c->static_uid);
+	return !manifest_exists(a->conf->kubelet_static_pod_path, c->file) &&
+	       !cgroup_pod_exists(a->conf->kubelet_cgroup_root, c->static_uid);
 }
 
 /* Hold it still: it must not run, and kubelet cannot be waited for. */
 static void copy_freeze(struct agent *a, struct copy *c, const char *why)
 {
-	int r = c->frozen ? 0 : cgroup_pod_freeze(a->conf->kubelet_cgroup_root, c->static_uid, true);
+	int r;
 
-	if (c->frozen || r == -ENOENT)
+	if (c->frozen)
+		return;
+	fault_pass(FAULT_DROP_FREEZE);
+	r = cgroup_pod_freeze(a->conf->kubelet_cgroup_root, c->static_uid, true);
+	if (r == -ENOENT)
 		return;
 	if (r < 0) {
 		metric_add(METRIC_EFFECT_ERRORS, EFFECT_FREEZE, 1);
@@ -127,6 +136,14 @@ static void copy_freeze_if_stuck(struct agent *a, struct copy *c)
 		copy_freeze(a, c, "kubelet did not remove it in time");
 }
 
+/* A folder that was read-only or full may take it by now. */
+static void remove_again(struct agent *a, const struct copy *c)
+{
+	if (manifest_exists(a->conf->kubelet_static_pod_path, c->file) &&
+	    manifest_remove(a->conf->kubelet_static_pod_path, c->file) == 0)
+		log_info(LOG_NODE, "manifest removed after all", "file=%s", c->file);
+}
+
 static void on_drop_due(void *arg)
 {
 	struct agent *a = arg;
@@ -135,6 +152,7 @@ static void on_drop_due(void *arg)
 	map_for_each(struct copy, c, a->copies) {
 		if (c->state != COPY_DROPPING)
 			continue;
+		remove_again(a, c);
 		if (is_gone(a, c)) {
 			struct tale t = tale_of(c, "copy gone", NULL);
 
@@ -166,34 +184,32 @@ static int64_t grace_ms(struct agent *a, const struct copy *c)
 	return s * MS_PER_S + DROP_PATIENCE_MS;
 }
 
-/* Remove the file; the row stays until the pod is really gone. */
-static void copy_remove_file(struct agent *a, struct copy *c)
-{
-	int r;
-
-	fault_pass(FAULT_DROP_NOTE);
-	c->state = COPY_DROPPING;
-	c->deadline = mono_add_ms(loop_now(a->loop), grace_ms(a, c));
-	copy_save(a, c);
-	store_batch_flush(a);		/* the row says "dropping" before the file goes */
-	fault_pass(FAULT_DROP_REMOVE);
-	r = manifest_remove(a->conf->kubelet_static_pod_path, c->file);
-	if (r < 0) {
-		metric_add(METRIC_EFFECT_ERRORS, EFFECT_REMOVE, 1);
-		log_error(LOG_NODE, "manifest not removed", "file=%s error=%s: remove it by hand", c->file, err_str(r));
-	}
-	copy_freeze_if_stuck(a, c);
-	copies_count(a);
-	if (!timer_is_running(a->drop_timer))
-		timer_start_ms(a->drop_timer, DROP_LOOK_MS);
-}
-
 static bool is_once(const struct agent *a, const struct copy *c)
 {
 	const struct workload *w = view_workload(a->view, c->workload_uid);
 	int policy = !w ? POLICY_DEFAULT : w->policy == POLICY_DEFAULT ? a->conf->heal_policy : (int)w->policy;
 
 	return policy == POLICY_AT_MOST_ONCE;
+}
+
+/* Its row says "dropping". Remove the file; the row stays until the pod is really gone. */
+static void copy_remove_file(struct agent *a, struct copy *c)
+{
+	int r;
+
+	c->deadline = mono_add_ms(loop_now(a->loop), grace_ms(a, c));
+	if (is_once(a, c))
+		copy_freeze(a, c, "at most once: it must not run while another one may");
+	fault_pass(FAULT_DROP_REMOVE);
+	r = manifest_remove(a->conf->kubelet_static_pod_path, c->file);
+	if (r < 0) {
+		metric_add(METRIC_EFFECT_ERRORS, EFFECT_REMOVE, 1);
+		log_error(LOG_NODE, "manifest not removed", "file=%s error=%s: tried again until it is", c->file, err_str(r));
+	}
+	copy_freeze_if_stuck(a, c);
+	copies_count(a);
+	if (!timer_is_running(a->drop_timer))
+		timer_start_ms(a->drop_timer, DROP_LOOK_MS);
 }
 
 static int handover_label(const struct action *act)
@@ -204,7 +220,8 @@ static int handover_label(const struct action *act)
 void copy_end(struct agent *a, const struct action *act)
 {
 	struct copy *c = map_get(a->copies, act->pod_uid);
-	bool withdrawn = act->kind == ACTION_WITHDRAW;
+	bool withdrawn = act->kind == ACTION_WITHDRAW, lost = withdrawn && str_has_prefix(act->reason, "lost the claim");
+	struct claim claim;
 	struct tale t;
 
 	if (!c || c->state == COPY_DROPPING)
@@ -213,14 +230,20 @@ void copy_end(struct agent *a, const struct action *act)
 	t.warning = withdrawn;
 	metric_add(METRIC_HANDOVER, handover_label(act), 1);
 	if (withdrawn)
-		metric_add(METRIC_CLAIMS, str_has_prefix(act->reason, "lost the claim") ? CLAIM_LOST : CLAIM_GIVEN_UP, 1);
+		metric_add(METRIC_CLAIMS, lost ? CLAIM_LOST : CLAIM_GIVEN_UP, 1);
 	tell(a, &t, "reason=\"%s\" epoch=%u", act->reason, c->epoch);
-	if (is_once(a, c))		/* stopped before anybody hears that it is */
-		copy_freeze(a, c, "at most once: it must not run while another one may");
-	fault_pass(FAULT_DROP_TELL);
-	if (!withdrawn || !str_has_prefix(act->reason, "lost the claim"))
-		claim_end(a, c, withdrawn ? CLAIM_WITHDRAWN : CLAIM_DONE);
+	fault_pass(FAULT_DROP_NOTE);
+	if (lost) {
+		c->state = COPY_DROPPING;
+		copy_save(a, c);
+	} else {
+		claim = copy_note_end(a, c, withdrawn ? CLAIM_WITHDRAWN : CLAIM_DONE);
+	}
+	store_batch_flush(a);		/* the rows say so before the file goes and anybody hears of it */
 	copy_remove_file(a, c);
+	fault_pass(FAULT_DROP_TELL);
+	if (!lost)
+		gossip_new_claims(a, &claim, 1);
 }
 
 /* ---- 4: proof ---- */
@@ -342,8 +365,7 @@ static int batch_commit(struct agent *a, struct restore *items, size_t n)
 {
 	int r;
 
-	store_batch_flush(a);
-	r = store_begin(a->store, true);
+	r = rescue_begin(a);
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		struct restore *it = &items[i];
 		struct claim claim = claim_of(a, it->c, CLAIM_LIVE);
@@ -392,15 +414,21 @@ static void restore_failed(struct agent *a, struct restore *it)
 {
 	struct copy *c = it->c;
 	struct tale t = tale_of(c, "manifest not written", "RestoreFailed");
+	struct claim claim = copy_note_end(a, c, CLAIM_WITHDRAWN);
 
 	t.warning = true;
-	(void)manifest_remove(a->conf->kubelet_static_pod_path, c->file);	/* renamed, but its folder was not synced */
 	metric_add(METRIC_EFFECT_ERRORS, EFFECT_WRITE, 1);
 	metric_add(METRIC_CLAIMS, CLAIM_GIVEN_UP, 1);
 	tell(a, &t, "folder=%s error=\"%s\"", a->conf->kubelet_static_pod_path, err_str(it->result));
-	claim_end(a, c, CLAIM_WITHDRAWN);
+	store_batch_flush(a);
+	fault_pass(FAULT_RESTORE_UNDO);
+	(void)manifest_remove(a->conf->kubelet_static_pod_path, c->file);	/* renamed, but its folder was not synced */
+	gossip_new_claims(a, &claim, 1);
 	heal_on_restore_failed(a->heal, c->pod_uid, loop_now(a->loop));
-	copy_forget(a, c);
+	if (is_gone(a, c))
+		copy_forget(a, c);
+	else
+		timer_start_ms(a->drop_timer, DROP_LOOK_MS);
 }
 
 static void batch_finish(struct agent *a, struct restore *items, size_t n)
@@ -526,9 +554,6 @@ static void resume_copy(void *arg, struct copy *c)
 		/* Written or not, kubelet has what the folder says. Without a file heal/ withdraws it at once. */
 		c->state = COPY_STARTING;
 		c->deadline = there ? mono_add_ms(loop_now(a->loop), a->conf->heal_start_timeout_ms) : loop_now(a->loop);
-	} else if (c->state == COPY_RUNNING && !there) {
-		c->state = COPY_DROPPING;	/* somebody removed it: see to its end */
-		claim_end(a, c, CLAIM_DONE);
 	}
 	log_info(LOG_HEAL, "resumed", "pod=%s/%s state=%s file=%s there=%d", c->ns, c->name, copy_state_name(c->state), c->file,
 		 there);
@@ -558,8 +583,10 @@ static void adopt_or_remove(void *arg, const char *file)
 	if (c && str_eq(c->file, file))
 		return;
 	log_warn(LOG_NODE, "orphan removed", "file=%s pod=%s epoch=%u: ours, but not in the store", file, uid, epoch);
-	if (agent_may_act(a))
-		(void)manifest_remove(a->conf->kubelet_static_pod_path, file);
+	if (!agent_may_act(a))
+		return;
+	fault_pass(FAULT_ORPHAN_REMOVE);
+	(void)manifest_remove(a->conf->kubelet_static_pod_path, file);
 }
 
 static void close_intent(void *arg, const struct intent *i)
@@ -569,8 +596,8 @@ static void close_intent(void *arg, const struct intent *i)
 		 i->pod_uid, i->target);
 }
 
-/* What the copies take of this node: from their templates. */
-static void restore_requests(struct agent *a)
+/* What the copies take of this node: from their templates. Those that end are seen to. */
+static void resume_copies(struct agent *a)
 {
 	struct map *docs = map_new();
 
@@ -580,6 +607,9 @@ static void restore_requests(struct agent *a)
 		c->request.pods = 1;
 		if (tmpl)
 			kube_pod_request(json_get(tmpl, "spec"), NULL, &c->request);
+		/* Somebody removed it while we were away. The end of its claim is told with the first hello. */
+		if (c->state == COPY_RUNNING && !manifest_exists(a->conf->kubelet_static_pod_path, c->file))
+			(void)copy_note_end(a, c, CLAIM_DONE);
 		if (c->state == COPY_DROPPING && agent_may_act(a))
 			copy_remove_file(a, c);
 	}
@@ -598,7 +628,7 @@ int copies_load(struct agent *a)
 	r = r < 0 ? r : store_begin(a->store, true);
 	r = r < 0 ? r : store_clear_intents(a->store);
 	r = r < 0 ? r : store_commit(a->store);
-	restore_requests(a);
+	resume_copies(a);
 	if (manifest_each(a->conf->kubelet_static_pod_path, adopt_or_remove, a) < 0)
 		log_warn(LOG_NODE, "static-pod folder", "kubelet.static_pod_path=%s cannot be read: offline restore will fail",
 			 a->conf->kubelet_static_pod_path);

@@ -34,11 +34,16 @@ static void effect_free(struct effect *e)
 	free(e);
 }
 
+static enum fault_id fault_of(enum action_kind k, enum fault_id bind, enum fault_id evict, enum fault_id del)
+{
+	return k == ACTION_BIND ? bind : k == ACTION_EVICT ? evict : del;
+}
+
 static void effect_close(struct effect *e)
 {
 	struct agent *a = e->a;
 
-	fault_pass(e->intent.kind == ACTION_BIND ? FAULT_BIND_CLOSE : FAULT_DELETE_CLOSE);
+	fault_pass(fault_of(e->intent.kind, FAULT_BIND_CLOSE, FAULT_EVICT_CLOSE, FAULT_DELETE_CLOSE));
 	if (store_batch_begin(a) == 0 && store_close_intent(a->store, e->intent.id) < 0)
 		a->store_failed = true;
 	effect_free(e);
@@ -56,7 +61,7 @@ static struct effect *effect_new(struct agent *a, const struct action *act, cons
 	(void)str_copy(e->intent.pod_uid, sizeof(e->intent.pod_uid), p->uid);
 	(void)str_copy(e->intent.target, sizeof(e->intent.target), str_or(act->node, ""));
 	list_add_tail(&a->effects, &e->link);
-	fault_pass(act->kind == ACTION_BIND ? FAULT_BIND_INTENT : FAULT_DELETE_INTENT);
+	fault_pass(fault_of(act->kind, FAULT_BIND_INTENT, FAULT_EVICT_INTENT, FAULT_DELETE_INTENT));
 	r = store_batch_begin(a);
 	r = r < 0 ? r : store_open_intent(a->store, &e->intent, loop_wall(a->loop));
 	if (r == 0)

@@ -12,6 +12,7 @@
 #include "agent/wire.h"
 #include "agent_int.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -238,7 +239,10 @@ void gossip_tell_claims(struct agent *a, struct claim *claims, size_t n)
 	for (size_t i = 0; i < n;) {
 		cleanup(buf_fini) struct buf b = BUF_INIT;
 		size_t told = wire_put_claims(&b, claims + i, n - i);
-		int r = told ? serf_client_event(a->serf, WIRE_CLAIM_EVENT, b.data, b.len) : -EINVAL;
+		int r;
+
+		fault_pass(FAULT_CLAIM_SEND);
+		r = told ? serf_client_event(a->serf, WIRE_CLAIM_EVENT, b.data, b.len) : -EINVAL;
 
 		if (r < 0) {		/* repeated later; until then the others see no claim */
 			metric_add(METRIC_EFFECT_ERRORS, EFFECT_CLAIM, 1);

@@ -76,17 +76,22 @@ static void look_at_pods(struct agent *a)
 
 /* ---- pods that are held still ---- */
 
-static int stopped_save(struct agent *a)
+static int stopped_put(struct agent *a)
 {
 	cleanup(buf_fini) struct buf text = BUF_INIT;
-	int r;
 
 	map_for_each(char, uid, a->stopped)
 		buf_addf(&text, "%s%s", text.len ? " " : "", uid);
 	buf_adds(&text, "");
-	store_batch_flush(a);
-	r = store_begin(a->store, true);
-	r = r < 0 ? r : store_put_meta(a->store, META_STOPPED, text.data);
+	return store_put_meta(a->store, META_STOPPED, text.data);
+}
+
+static int stopped_save(struct agent *a)
+{
+	int r;
+
+	r = rescue_begin(a);
+	r = r < 0 ? r : stopped_put(a);
 	if (r == 0)
 		return store_commit(a->store);
 	store_rollback(a->store);
@@ -370,17 +375,32 @@ static void lease_load(struct agent *a)
 	a->lease_saved = until;
 }
 
+static int lease_put(struct agent *a)
+{
+	char text[BOOT_ID_SIZE + 32];
+
+	(void)snprintf(text, sizeof(text), "%s %lld", a->boot_id, (long long)a->lease_saved.ns);
+	return store_put_meta(a->store, META_LEASE, text);
+}
+
 void local_save_lease(struct agent *a)
 {
 	struct mono until = heal_lease_until(a->heal);
-	char text[BOOT_ID_SIZE + 32];
 
 	if (until.ns == a->lease_saved.ns)
 		return;
 	a->lease_saved = until;
-	(void)snprintf(text, sizeof(text), "%s %lld", a->boot_id, (long long)until.ns);
-	if (store_batch_begin(a) == 0 && store_put_meta(a->store, META_LEASE, text) < 0)
+	if (store_batch_begin(a) == 0 && lease_put(a) < 0)
 		a->store_failed = true;
+}
+
+/* A boot that is still cold must be one to the next process too: any other text than the boot id says so. */
+int local_rewrite(struct agent *a)
+{
+	int r = stopped_put(a);
+
+	r = r < 0 ? r : lease_put(a);
+	return r < 0 ? r : store_put_meta(a->store, META_BOOT, a->cold_boot ? "cold" : a->boot_id);
 }
 
 static void stopped_load(struct agent *a)

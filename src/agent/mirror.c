@@ -12,6 +12,7 @@
 
 #include "agent_int.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -44,8 +45,11 @@ void store_batch_flush(struct agent *a)
 {
 	timer_stop(a->flush);
 	a->pending_rows = 0;
-	if (store_in_transaction(a->store) && store_commit(a->store) < 0)
-		a->store_failed = true;
+	if (store_in_transaction(a->store)) {
+		fault_pass(FAULT_STORE_COMMIT);
+		if (store_commit(a->store) < 0)
+			a->store_failed = true;
+	}
 	mirror_check_store(a);
 }
 
@@ -62,7 +66,7 @@ static void store_recover(struct agent *a)
 {
 	char aside[STORE_PATH_SIZE];
 
-	if (!a->store_failed || store_in_transaction(a->store))
+	if (!a->store_failed || store_in_transaction(a->store) || (a->store_gone && !store_is_there(a->store)))
 		return;
 	if (store_put_meta(a->store, "probe", "1") == -EILSEQ && store_reset(a->store, aside) == 0)
 		log_error(LOG_STORE, "store was corrupt", "set_aside=%s begun_anew=true", aside);
@@ -70,14 +74,25 @@ static void store_recover(struct agent *a)
 		return;			/* still failing: the idle timer tries again */
 	a->store_failed = false;
 	log_info(LOG_STORE, "store takes writes again", "syncing the mirror anew");
-	if (a->watches[WATCH_PODS].watch && a->link.state == LINK_ONLINE)
-		mirror_start(a);
+	rescue_rows(a);
 }
 
 void mirror_check_store(struct agent *a)
 {
 	store_recover(a);
 	metric_set(METRIC_STORE_OK, 0, !a->store_failed && !store_fault(a->store));
+}
+
+void mirror_forget_versions(struct agent *a)
+{
+	if (!a->view)
+		return;
+	map_for_each(struct node, n, a->view->nodes)
+		n->version = 0;
+	map_for_each(struct workload, w, a->view->workloads)
+		w->version = 0;
+	map_for_each(struct pod, p, a->view->pods)
+		p->version = 0;
 }
 
 /* ---- decoding ---- */
@@ -265,6 +280,7 @@ static void on_synced(void *arg, const char *version)
 	for (size_t i = 0; i < WATCH_COUNT; i++)
 		if (!a->watches[i].synced)
 			return;
+	rescue_sweep(a);
 	store_batch_flush(a);
 	if (!mono_is_set(a->synced_at))
 		a->synced_at = loop_now(a->loop);

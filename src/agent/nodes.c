@@ -145,14 +145,17 @@ void node_taint(struct agent *a, const struct action *act)
 	n->tainted = act->kind == ACTION_TAINT;
 	n->intent = (struct intent){ .kind = act->kind };
 	(void)str_copy(n->intent.target, sizeof(n->intent.target), act->node);
+	fault_pass(FAULT_TAINT_INTENT);
 	r = store_batch_begin(a);
 	r = r < 0 ? r : store_open_intent(a->store, &n->intent, loop_wall(a->loop));
-	if (r < 0) {
+	if (r == 0)
+		store_batch_flush(a);	/* on disk before the request leaves */
+	if (r < 0 || a->store_failed) {
+		log_warn(LOG_STORE, "no intent, no effect", "effect=%s node=%s", action_name(act->kind), act->node);
 		n->intent.id = 0;
 		node_op_free(n);
 		return;
 	}
-	store_batch_flush(a);
 	buf_adds(&path, "/api/v1/nodes/");
 	kube_escape(&path, act->node);
 	n->op = kube_request(a->kube, &(struct kube_request_params){ .path = path.data }, on_node_read, n);

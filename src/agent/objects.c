@@ -98,6 +98,19 @@ static void object_set_gone(struct object *o)
 	object_changed(o);
 }
 
+/* What is known to be gone is written from memory, the others when they are seen again. */
+void objects_rewrite(struct agent *a)
+{
+	if (!a->objects)
+		return;
+	map_for_each(struct object, o, a->objects->all) {
+		o->version = 0;
+		o->seen = false;
+		if (o->state == OBJECT_GONE)
+			object_store(o, NULL);
+	}
+}
+
 static int64_t version_of(const json_object *doc)
 {
 	const char *text = json_get_str(doc, "metadata.resourceVersion");

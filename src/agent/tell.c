@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "agent_int.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -63,6 +64,7 @@ void tell_send_events(struct agent *a)
 		.uid = e->uid, .type = e->warning ? "Warning" : "Normal", .reason = e->reason, .message = e->message,
 		.instance = a->self, .at = e->at,
 	};
+	fault_pass(FAULT_EVENT_SEND);
 	a->event_op = kube_event_create(a->kube, &p, on_event_sent, a);
 }
 

@@ -125,9 +125,17 @@ void heal_set_lease(struct heal *h, struct mono until)
 	o->open = false;
 }
 
+/* Until the agent has answered nothing is known of the site; a lease of an earlier process says that it was not small. */
+static bool site_is_small(const struct heal *h, const struct peers *peers)
+{
+	if (!mono_is_set(peers->as_of) && mono_is_set(h->once->until))
+		return false;
+	return site_count(h, peers).known < HEAL_ONCE_MEMBERS;
+}
+
 bool once_holds_lease(const struct heal *h, const struct peers *peers, struct mono now)
 {
-	return site_count(h, peers).known < HEAL_ONCE_MEMBERS ||
+	return site_is_small(h, peers) ||
 	       (mono_is_set(h->once->until) && !mono_reached(now, h->once->until));
 }
 
@@ -146,7 +154,7 @@ bool once_applies(const struct heal *h, const struct heal_facts *f, const struct
 /* Held wherever the cluster has such a workload: a pod may come at any time. */
 static bool wants_lease(const struct heal *h, const struct heal_facts *f)
 {
-	if (site_count(h, f->peers).known < HEAL_ONCE_MEMBERS)
+	if (site_is_small(h, f->peers))
 		return false;
 	map_for_each(struct workload, w, f->view->workloads)
 		if (policy_of(h, w) == POLICY_AT_MOST_ONCE)
@@ -339,9 +347,9 @@ static void resume_others(struct heal *h, const struct enforcing *e)
 static void lease_enforce(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
 	const struct node *self = view_node(f->view, h->conf.self);
-	bool small = site_count(h, f->peers).known < HEAL_ONCE_MEMBERS;
+	bool small = site_is_small(h, f->peers), known = mono_is_set(f->peers->as_of);
 	struct enforcing e = { .f = f, .plan = plan, .holds = once_holds_lease(h, f->peers, t->now),
-			       .tilted = t->tilted, .may_resume = !t->tilted && (small || h->once->settled) };
+			       .tilted = t->tilted, .may_resume = !t->tilted && known && (small || h->once->settled) };
 
 	if (self)
 		list_for_each(p, &self->pods, struct pod, by_node)
@@ -351,7 +359,7 @@ static void lease_enforce(struct heal *h, const struct tick *t, const struct hea
 	map_for_each(struct copy, c, f->copies)
 		if (is_once(h, f->view, c->workload_uid) && c->state != COPY_DROPPING)
 			copy_enforce(h, &e, c);
-	if (f->stopped && !t->tilted)
+	if (f->stopped && !t->tilted && known)
 		resume_others(h, &e);
 	if (mono_is_set(h->once->until) && e.holds)
 		plan_wake_at(plan, h->once->until);

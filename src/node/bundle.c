@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -193,6 +194,7 @@ static int write_items(int at, const char *uid, const struct bundle *b)
 	for (size_t i = 0; r == 0 && i < b->count; i++) {
 		const struct bundle_item *it = &b->items[i];
 
+		fault_pass(FAULT_BUNDLE_FILE);
 		r = make_parents(fd, it->path);
 		r = r < 0 ? r : it->is_dir ? make_dir(fd, it->path, it->mode) : write_file(fd, it, b->gid);
 	}

@@ -67,8 +67,9 @@ static int poll_take(struct serf_client *c, const struct serf_frame *body)
 
 	if (r == 0)
 		serf_members_replace(&c->members, &fresh, loop_now(c->loop));
-	else if (r == SERF_E_SAME)
-		c->members.as_of = loop_now(c->loop);
+	/* As old as the question: the answer may have waited in the socket while this process did not run. */
+	if (r == 0 || r == SERF_E_SAME)
+		c->members.as_of = c->poll_sent;
 	c->poll_cost_ns = serf_poll_cost_smooth(c->poll_cost_ns, serf_poll_cost_ns(cpu_ns() - before, body->n));
 	return r;
 }

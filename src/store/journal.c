@@ -16,6 +16,16 @@ int store_delete_claim(struct store *s, const char *pod_uid)
 	return store_exec(s, STMT_DEL_CLAIM, "t", pod_uid);
 }
 
+int store_clear_claims(struct store *s)
+{
+	return store_exec(s, STMT_CLEAR_CLAIMS, "");
+}
+
+int store_clear_copies(struct store *s)
+{
+	return store_exec(s, STMT_CLEAR_COPIES, "");
+}
+
 struct claim_ctx {
 	void (*fn)(void *arg, const struct claim *c);
 	void *arg;

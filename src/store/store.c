@@ -81,11 +81,9 @@ static int errno_of(int rc)
 	}
 }
 
-/* Remember a failure until a write works again. */
-static int store_result(struct store *s, int rc, bool write)
+int store_result(struct store *s, int rc, bool write)
 {
 	int r = errno_of(rc);
-
 
 	if (r < 0)
 		str_set(&s->fault, sqlite3_errmsg(s->db));
@@ -298,7 +296,7 @@ static int why_not_open(const char *path)
 	return -ENOENT;
 }
 
-static int open_db(struct store *s)
+int store_open_db(struct store *s)
 {
 	static const char setup[] = "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA foreign_keys=ON;"
 				    "PRAGMA temp_store=MEMORY;PRAGMA journal_size_limit=8388608;";
@@ -315,12 +313,14 @@ static int open_db(struct store *s)
 	r = r < 0 ? r : run_sql(s, sql);
 	r = r < 0 ? r : check_integrity(s);
 	r = r < 0 ? r : migrate(s);
-	if (r == 0)
+	if (r == 0) {
 		str_set(&s->fault, NULL);
+		store_note_files(s);
+	}
 	return r;
 }
 
-static void close_db(struct store *s)
+void store_close_db(struct store *s)
 {
 	store_rollback(s);
 	for (size_t i = 0; i < STMT_COUNT; i++) {
@@ -334,7 +334,7 @@ static void close_db(struct store *s)
 }
 
 /* Rename the database and its companions out of the way; they may still tell a person something. */
-static int set_aside(struct store *s, char *out_name)
+int store_set_aside(struct store *s, char *out_name)
 {
 	static const char *const suffixes[] = { "-wal", "-shm" };
 	int r;
@@ -355,9 +355,9 @@ int store_reset(struct store *s, char *out_set_aside)
 {
 	int r;
 
-	close_db(s);
-	r = set_aside(s, out_set_aside);
-	return r < 0 && r != -ENOENT ? r : open_db(s);
+	store_close_db(s);
+	r = store_set_aside(s, out_set_aside);
+	return r < 0 && r != -ENOENT ? r : store_open_db(s);
 }
 
 int store_open(const char *path, struct store **out_store, char *out_set_aside)
@@ -369,7 +369,7 @@ int store_open(const char *path, struct store **out_store, char *out_set_aside)
 	s->path = str_dup(path);
 	s->constraint_ids = map_new();
 	out_set_aside[0] = '\0';
-	r = open_db(s);
+	r = store_open_db(s);
 	if (r == -EILSEQ)
 		r = store_reset(s, out_set_aside);
 	if (r < 0) {
@@ -385,7 +385,7 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
-	close_db(s);
+	store_close_db(s);
 	map_free(s->constraint_ids);
 	store_set_seal(s, NULL);
 	free(s->fault);

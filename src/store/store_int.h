@@ -1,6 +1,7 @@
 /* store/store_int.h — shared by the files of store/ only */
 #pragma once
 #include <sqlite3.h>
+#include <sys/types.h>
 #include "base/map.h"
 #include "store/store.h"
 
@@ -20,12 +21,17 @@
 	X(DEL_POD, "DELETE FROM pods WHERE uid=?1") \
 	X(ALL_PODS, "SELECT p.uid,p.ns,p.name,p.node,p.owner,p.original,p.version,p.phase,p.flags,p.priority,p.cpu,p.mem," \
 		    "p.ready_since,c.key FROM pods p LEFT JOIN constraints c ON c.id=p.constraints") \
+	X(POD_UIDS, "SELECT uid FROM pods") \
+	X(WORKLOAD_UIDS, "SELECT uid FROM workloads") \
+	X(NODE_UIDS, "SELECT uid FROM nodes") \
 	X(PUT_CLAIM, "INSERT OR REPLACE INTO claims(pod,node,epoch,rank,mirror,state,at) VALUES(?1,?2,?3,?4,?5,?6,?7)") \
 	X(DEL_CLAIM, "DELETE FROM claims WHERE pod=?1") \
+	X(CLEAR_CLAIMS, "DELETE FROM claims") \
 	X(ALL_CLAIMS, "SELECT pod,node,epoch,rank,mirror,state,at FROM claims") \
 	X(PUT_COPY, "INSERT OR REPLACE INTO copies(pod,static,ns,name,workload_uid,workload,lost_node,file,epoch,rank,state," \
 		    "declared,claimed,written,running) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)") \
 	X(DEL_COPY, "DELETE FROM copies WHERE pod=?1") \
+	X(CLEAR_COPIES, "DELETE FROM copies") \
 	X(ALL_COPIES, "SELECT pod,static,ns,name,workload_uid,workload,lost_node,file,epoch,rank,state,declared,claimed," \
 		      "written,running FROM copies") \
 	X(OPEN_INTENT, "INSERT INTO intents(kind,pod,epoch,target,at) VALUES(?1,?2,?3,?4,?5)") \
@@ -56,15 +62,25 @@ enum store_stmt {
 	STMT_COUNT
 };
 
+struct file_id { dev_t dev; ino_t ino; };	/* ino 0 = there is none */
+
 struct store {
 	sqlite3 *db;
 	sqlite3_stmt *stmts[STMT_COUNT];	/* prepared at first use */
 	char *path;
+	struct file_id file, log;		/* as they were opened */
 	struct seal *seal;
 	char *fault;
 	bool in_transaction, durable;
 	struct map *constraint_ids;		/* key → struct constraint_id */
 };
+
+/* store.c, for rescue.c */
+int store_open_db(struct store *s);
+void store_close_db(struct store *s);
+int store_set_aside(struct store *s, char *out_name);
+int store_result(struct store *s, int rc, bool write);	/* remembers a failure until a write works again */
+void store_note_files(struct store *s);
 
 /* Run a statement to its end. `types`: t = text or NULL, i = int64_t, b = bytes (const void *, size_t; NULL = NULL), one per
  * parameter. */

@@ -16,6 +16,7 @@ import uuid
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'rig'))
 from cluster import Cluster, is_ready, levels, longest, wait_for  # noqa: E402,F401
 from suite import Skip  # noqa: E402,F401
+import shim  # noqa: E402
 
 ACTIONS = ('won bid', 'manifest written', 'manifest not written', 'restored', 'handed over', 'withdrawn', 'lost pod deleted')
 LEASE_FRESH = 30                             # seconds; a live scheduler renews every 2
@@ -34,13 +35,22 @@ def stage(**options):
 
 
 class Stage(Cluster):
-    def __init__(self, binary, kubeconfig, nodes=3, scheduler=True, speed=10, config=None, profile='local', **more):
+    def __init__(self, binary, kubeconfig, nodes=3, scheduler=True, speed=10, config=None, profile='local', shimmed=False, **more):
         run = uuid.uuid4().hex[:6]
+        self.shimmed = shimmed               # its healers run with rig/shim.c
         super().__init__(binary, nodes, kubeconfig=kubeconfig, profile=profile, speed=1 if kubeconfig else speed,
                          scheduler=scheduler, config=dict({'kube.offline_after': '1s'}, **config or {}),
                          names=['eh-%s-%d' % (run, i + 1) for i in range(nodes)], ns='eh-' + run, run_id=run, **more)
         self.namespaces = [self.ns]
         self.patience = 150 if kubeconfig else 45
+
+    def healer_env(self, node):
+        if not self.shimmed:
+            return {}
+        library = shim.build(self.dir)
+        if not library:
+            raise Skip('no C compiler: the healer cannot be given another clock or machine')
+        return shim.env(library, node)
 
     # ---- the cluster around it ----
 

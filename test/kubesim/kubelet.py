@@ -231,8 +231,9 @@ class Kubelet:
                     uid = self.dirty.pop()
                     try:
                         await self._write_status(uid)
-                    except client.Unreachable:
-                        self.dirty.add(uid)
+                    except (client.Unreachable, client.HttpError) as e:
+                        if isinstance(e, client.Unreachable) or e.code >= 500:
+                            self.dirty.add(uid)
                         raise
             except (client.Unreachable, client.HttpError) as e:
                 if isinstance(e, client.HttpError) and e.code not in (404, 409):

@@ -46,6 +46,10 @@ class Cluster:
         self.net = '127.%d.%d.' % (1 + pid % 250, 1 + (pid // 250) % 250)
         self.api_listen = self.net + '1:0'
 
+    def healer_env(self, node):
+        """More environment for the healer of a node."""
+        return {}
+
     def within(self):
         """Where the tests' own connections to the API server are opened."""
         return contextlib.nullcontext()

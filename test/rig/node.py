@@ -17,6 +17,7 @@ from apiclient import KUBESIM
 from process import PYTHON, Process, wait_for
 
 SERF_PORT, RPC_PORT, KUBELET_PORT, HEALTHZ_PORT, HTTP_PORT = 7946, 7373, 10250, 10248, 8000
+PROXY_PORT = 6443                        # no ephemeral one: a client could hold it when the proxy listens again after `refuse`
 MEMORY_FS = '/dev/shm'
 
 
@@ -73,7 +74,7 @@ class Node:
 
     def start_proxy(self):
         target = self.cluster.api.url
-        p = self._start('proxy', [PYTHON, os.path.join(KUBESIM, 'proxy.py'), '--listen', self.ip + ':0', '--to',
+        p = self._start('proxy', [PYTHON, os.path.join(KUBESIM, 'proxy.py'), '--listen', '%s:%d' % (self.ip, PROXY_PORT), '--to',
                                   '%s:%d' % (target.hostname, target.port)], stdin=subprocess.PIPE)
         where = p.line('proxy: listening on ')
         self._write_kubeconfig(where)
@@ -135,9 +136,11 @@ class Node:
         with open(self.path('edge-healer.yaml'), 'w') as f:
             json.dump({k: v for k, v in config.items() if v != {}}, f, indent=1)
 
-    def start_healer(self):
+    def start_healer(self, env=None):
+        """env: EDGE_HEALER_FAULT=name arms the point (include/base/faults.def) at which it kills itself."""
         self.write_config()
-        self._start('healer', [self.cluster.binary, 'agent', '--config', self.path('edge-healer.yaml')])
+        self._start('healer', [self.cluster.binary, 'agent', '--config', self.path('edge-healer.yaml')],
+                    dict(self.cluster.healer_env(self), **(env or {})))
 
     # ---- looking ----
 
