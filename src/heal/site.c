@@ -69,8 +69,8 @@ bool breaker_trips(const struct heal *h, const struct peers *peers)
 
 /* ---- the peers' links ---- */
 
-/* What a peer said of its own link last. Gossip can be late with a tag: until the tag moves, the word counts. One from before it was
- * away counts no more. */
+/* What a peer said of its own link last. Gossip can be late with a tag: until the tag moves, the word counts. One from before
+ * it was away counts no more. */
 struct word {
 	const char *from;		/* interned */
 	bool api, tag;			/* tag: what gossip said then */

@@ -1,13 +1,14 @@
 /* suspect.c — is a silent node lost? Never on one piece of evidence
  *
- * Evidence for it: gossip, our own probe of its ports, the peers' views and probes. Evidence against it, at any time: a port that
- * answers, a peer that sees it, and while the API server answers its own Lease, if that was renewed after gossip lost the node.
+ * Evidence for it: gossip, our own probe of its ports, the peers' views and probes. Evidence against it, at any time: a port
+ * that answers, a peer that sees it, and while the API server answers its own Lease, if that was renewed after gossip lost
+ * the node.
  *
- * A node that gossip reports as failed is watched for node_grace and probed by ourselves, at the beginning and at the end. Only
- * if that fails too are the peers asked. It is lost when `witnesses` peers (all others in a smaller site) confirm and nobody contradicts, and only
- * when those who answered are, with us, a majority of its last known members: who is cut off may see the others alive in gossip
- * for a while yet. What ends it: gossip says alive again,
- * or the node left (an operator at work, not a failure).
+ * A node that gossip reports as failed is watched for node_grace and probed by ourselves, at the beginning and at the end.
+ * Only if that fails too are the peers asked. It is lost when `witnesses` peers (all others in a smaller site) confirm and
+ * nobody contradicts, and only when those who answered are, with us, a majority of its last known members: who is cut off may
+ * see the others alive in gossip for a while yet. What ends it: gossip says alive again, or the node left (an operator at
+ * work, not a failure).
  *
  *   GRACE ──probe failed──> ASKING ──enough confirm──> LOST ──majority gone──> REFUTED
  *     └──it answers──> REFUTED <──contradicted or too few──┘      REFUTED ──retry──> GRACE
