@@ -323,6 +323,8 @@ void agent_start(struct world *w, int i)
 	if (mono_is_set(a->lease) && a->lease_boot == n->boot)
 		heal_set_lease(a->heal, (struct mono){ a->lease.ns - (n->slept - a->lease_slept) });
 	fences_load(w, i);
+	list_for_each(p, &a->view->unbound, struct pod, unbound)
+		p->unbound_since = node_mono(w, i);	/* read from the store anew */
 	for (int j = 0; j < w->nodes; j++)
 		n->seen[j].since = node_mono(w, i);
 	w->changed_at = w->now;
