@@ -17,7 +17,7 @@ QUICK_SEEDS = 1000
 
 MUTATIONS = [
     ('our own probe is not heard', 'suspect.c',
-     'else if (s->reachable)', 'else if (false)', (1,), 4000),
+     's->reachable = reachable;', 's->reachable = reachable && false;', (1,), 4000),
     ('gossip alone makes the majority', 'site.c',
      'return 2 * (voices + 1) > n.known;', 'return voices || n.known;', (1, 7), 2000),
     ('every node is of our site', 'site.c',
@@ -45,11 +45,11 @@ MUTATIONS = [
     ('a new loss has the old epoch', 'claims.c',
      'e->best.epoch : e->best.epoch + 1;', 'e->best.epoch : e->best.epoch;', (0, 2, 3, 8), 2000),
     ('any Ready is believed', 'reconcile.c',
-     'return is_online(f, p->node) && alive_ms >= HEAL_SETTLE_MS &&', 'return alive_ms >= 0 ||', (4,), 2000),
+     'return is_online(h, f, p->node, now) && alive_ms >= HEAL_SETTLE_MS &&', 'return alive_ms >= 0 ||', (4,), 2000),
     ('a Ready of a node that is cut off is believed', 'reconcile.c',
-     'return is_online(f, p->node) && ', 'return ', (4,), 6000),
+     'return is_online(h, f, p->node, now) && ', 'return ', (4,), 6000),
     ('break before make', 'reconcile.c',
-     'else if (own_ready(f, w, c, t->now) >= w->replicas)', 'else if (own_ready(f, w, c, t->now) >= 0)', (4,), 1000),
+     'else if (own_ready(h, f, w, c, t->now) >= w->replicas)', 'else if (own_ready(h, f, w, c, t->now) >= 0)', (4,), 1000),
     ('gone_grace is over at once', 'reconcile.c',
      'if (mono_reached(t->now, due))\n\t\tcopy_action', 'if (true)\n\t\tcopy_action', (4,), 2000),
     ('started elsewhere before the node has stopped it', 'once.c',
