@@ -349,7 +349,9 @@ static const struct copy *live_copy(const struct world *w, int i, const char *ui
 	return c && c->state != COPY_DROPPING ? c : NULL;
 }
 
-/* Copies of one pod among nodes that hear each other; more than `most` only for so long. */
+/* Copies of one pod among nodes that hear each other; more than `most` only for so long, more than CROWD_MAX never. */
+enum { CROWD_MAX = 3 };
+
 static void check_copies(struct world *w, int most, int64_t for_ns, const char *when)
 {
 	bool crowd = false;
@@ -367,7 +369,7 @@ static void check_copies(struct world *w, int most, int64_t for_ns, const char *
 				continue;
 			crowd = true;
 			w->crowd_since = w->crowd_since ? w->crowd_since : w->now;
-			if (w->now - w->crowd_since >= for_ns)
+			if (n > CROWD_MAX || w->now - w->crowd_since >= for_ns)
 				broken(w, 2, "%d copies of %s%s", n, c->name, when);
 		}
 	}
