@@ -272,7 +272,7 @@ void local_mark_silent(struct agent *a);	/* the members changed */
 void local_stop(struct agent *a, const struct action *act);
 void local_resume(struct agent *a, const struct action *act);
 void local_save_lease(struct agent *a);
-void local_forget(struct agent *a, const char *pod_uid);	/* a copy that was held still is gone */
+void local_forget(struct agent *a, const struct copy *c);	/* it is gone */
 
 int local_rewrite(struct agent *a);		/* in the open transaction */
 void local_free_all(struct agent *a);

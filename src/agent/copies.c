@@ -86,8 +86,7 @@ static void copy_forget(struct agent *a, struct copy *c)
 	if (store_batch_begin(a) == 0 && store_delete_copy(a->store, c->pod_uid) < 0)
 		a->store_failed = true;
 	bundles_remove(a, c);
-	if (!str_eq(c->lost_node, a->self))		/* an original of this node may have to stay as it is */
-		local_forget(a, c->pod_uid);
+	local_forget(a, c);
 	(void)map_remove(a->copies, c->pod_uid);
 	copy_free(c);
 	copies_count(a);

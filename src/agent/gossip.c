@@ -182,6 +182,8 @@ static void send_link(struct agent *a)
 void gossip_tell_link(struct agent *a)
 {
 	a->link_repeats = LINK_REPEATS;
+	a->claims_wait_ms = CLAIMS_SOON_MS;	/* what we claimed or ended before a restart may not have been told */
+	timer_start_ms(a->claims_timer, CLAIMS_SOON_MS);
 	gossip_tags_soon(a);
 }
 

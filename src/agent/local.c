@@ -7,6 +7,7 @@
  *
  * A boot without the API server is a cold boot until the mirror has been in sync: only then the boot id is stored.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -98,12 +99,14 @@ static int stopped_save(struct agent *a)
 	return r;
 }
 
-/* The cgroup of the pod itself, or of our copy of it. */
+/* Our copy, or the pod itself. Both when it is to stand still: kubelet may have started the original beside a frozen copy. */
 static int freeze(const struct agent *a, const char *uid, bool frozen)
 {
+	const char *root = a->conf->kubelet_cgroup_root;
 	const struct copy *c = map_get(a->copies, uid);
+	int r = c && !frozen ? -ENOENT : cgroup_pod_freeze(root, uid, frozen);
 
-	return cgroup_pod_freeze(a->conf->kubelet_cgroup_root, c ? c->static_uid : uid, frozen);
+	return c ? cgroup_pod_freeze(root, c->static_uid, frozen) : r;
 }
 
 static void stopped_remove(struct agent *a, const char *uid)
@@ -152,11 +155,19 @@ void local_stop(struct agent *a, const struct action *act)
 	local_look_soon(a);
 }
 
-void local_forget(struct agent *a, const char *pod_uid)
+/* A copy is gone. An original of this node that was frozen beside it goes on, unless it shall stand still itself. */
+void local_forget(struct agent *a, const struct copy *c)
 {
-	if (!map_get(a->stopped, pod_uid))
+	bool stopped = map_get(a->stopped, c->pod_uid) != NULL;
+
+	if (str_eq(c->lost_node, a->self)) {
+		if (!stopped)
+			(void)cgroup_pod_freeze(a->conf->kubelet_cgroup_root, c->pod_uid, false);
 		return;
-	stopped_remove(a, pod_uid);
+	}
+	if (!stopped)
+		return;
+	stopped_remove(a, c->pod_uid);
 	(void)stopped_save(a);
 }
 

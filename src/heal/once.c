@@ -474,7 +474,9 @@ static void fences_tick(struct heal *h, const struct tick *t, const struct heal_
 		const struct claim *c = claims_live(h->claims, fence->pod_uid);
 		bool holder_lives = fence->holder == h->conf.self || is_alive(f->peers, fence->holder);
 		bool held = c && str_eq(c->node, fence->holder);
-		struct mono due = mono_add_ms(fence->at, HEAL_FENCE_HOLD_MS);
+		bool mine = fence->holder == h->conf.self && !map_get(f->copies, fence->pod_uid);
+		/* what others claim we may not have heard; what we do not hold ourselves we know */
+		struct mono due = mono_add_ms(fence->at, mine ? HEAL_FENCE_FRESH_MS : HEAL_FENCE_HOLD_MS);
 
 		if (!mono_reached(t->now, due))
 			plan_wake_at(plan, due);

@@ -16,11 +16,17 @@ def build(folder):
     return out
 
 
+def _first(binary):
+    """A sanitizer's runtime must be loaded before anything else."""
+    needed = subprocess.run(['ldd', binary], capture_output=True, text=True).stdout
+    return [line.split()[2] for line in needed.splitlines() if 'libasan' in line and '=>' in line]
+
+
 def env(library, n):
     """For the healer of a node: its machine idles, its clock and its disk are the test's to change."""
     with open(n.path('proc-stat'), 'w') as f:
         f.write(IDLE)
-    return {'LD_PRELOAD': library, 'SHIM_STAT': n.path('proc-stat'), 'SHIM_CLOCK': n.path('clock-shift'),
+    return {'LD_PRELOAD': ':'.join(_first(n.cluster.binary) + [library]), 'SHIM_STAT': n.path('proc-stat'), 'SHIM_CLOCK': n.path('clock-shift'),
             'SHIM_READONLY': n.path('disk-is-read-only')}
 
 
