@@ -162,7 +162,7 @@ unsigned heal_fences_version(const struct heal *h);
 void heal_each_fence(const struct heal *h, void (*fn)(void *arg, const struct fence_question *f), void *arg);
 void heal_set_fence(struct heal *h, const struct fence_question *f, struct mono now);	/* of a former process */
 /* The start delay: longer than stop_after by the allowance. */
-int64_t heal_start_delay_ms(const struct heal_conf *conf);
+int64_t heal_start_delay_ms(int64_t stop_after_ms);
 
 /* A claim from gossip, the store or ourselves. */
 enum claim_news heal_on_claim(struct heal *h, const struct claim *c);

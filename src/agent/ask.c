@@ -240,7 +240,7 @@ static bool answer_fence(struct agent *a, const void *payload, size_t n, struct 
 		if (yes)
 			tell(a, &(struct tale){ .event = "fence permitted", .uid = f.pod_uid, .node = intern(f.node) },
 			     "pod=%s for=%s start_delay_ms=%lld", f.pod_uid, f.asker,
-			     (long long)a->conf->heal_stop_after_ms);
+			     (long long)heal_start_delay_ms(a->conf->heal_stop_after_ms));
 	}
 	return true;
 }

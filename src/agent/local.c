@@ -116,13 +116,6 @@ static void stopped_remove(struct agent *a, const char *uid)
 	free(own);
 }
 
-static int64_t local_start_delay_ms(const struct agent *a)
-{
-	struct heal_conf conf = { .stop_after_ms = a->conf->heal_stop_after_ms };
-
-	return heal_start_delay_ms(&conf);
-}
-
 static void tell_held(struct agent *a, const struct action *act, const char *event, const char *kube_reason)
 {
 	const struct pod *p = view_pod(a->view, act->pod_uid);
@@ -132,7 +125,7 @@ static void tell_held(struct agent *a, const struct action *act, const char *eve
 
 	tell(a, &t, "reason=\"%s\" lease_ended_ms_ago=%lld stop_after_ms=%lld start_delay_ms=%lld", act->reason,
 	     mono_is_set(until) ? (long long)mono_since_ms(loop_now(a->loop), until) : -1LL,
-	     (long long)a->conf->heal_stop_after_ms, (long long)local_start_delay_ms(a));
+	     (long long)a->conf->heal_stop_after_ms, (long long)heal_start_delay_ms(a->conf->heal_stop_after_ms));
 }
 
 void local_stop(struct agent *a, const struct action *act)

@@ -181,7 +181,7 @@ static struct mono turns_from(const struct heal *h, const struct tick *t, const 
 	if (!lost_node)
 		from = unbound_due(h, p);
 	else if (s && once_applies(h, f, p))
-		from = mono_add_ms(s->since, heal_start_delay_ms(&h->conf));
+		from = mono_add_ms(s->since, heal_start_delay_ms(h->conf.stop_after_ms));
 	return from.ns > t->now.ns ? from : t->now;
 }
 

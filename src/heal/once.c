@@ -96,9 +96,9 @@ void once_free(struct once *o)
 	free(o);
 }
 
-int64_t heal_start_delay_ms(const struct heal_conf *conf)
+int64_t heal_start_delay_ms(int64_t stop_after_ms)
 {
-	return conf->stop_after_ms + conf->stop_after_ms * HEAL_ALLOWANCE_PERCENT / 100 + HEAL_ALLOWANCE_MS;
+	return stop_after_ms + stop_after_ms * HEAL_ALLOWANCE_PERCENT / 100 + HEAL_ALLOWANCE_MS;
 }
 
 static void remember(struct heal *h, struct mono now)
@@ -243,7 +243,7 @@ static void lease_count(struct heal *h, const struct heal_facts *f)
 {
 	struct once *o = h->once;
 	struct mono until = mono_add_ms(o->asked, h->conf.stop_after_ms);
-	bool gap = !mono_is_set(o->until) || until.ns > mono_add_ms(o->until, heal_start_delay_ms(&h->conf)).ns;
+	bool gap = !mono_is_set(o->until) || until.ns > mono_add_ms(o->until, heal_start_delay_ms(h->conf.stop_after_ms)).ns;
 
 	if (!mono_is_set(o->asked) || until.ns <= o->until.ns || !is_majority(h, f->peers, o->granters, o->granter_count))
 		return;
@@ -388,7 +388,7 @@ size_t heal_asked_grant(struct heal *h, const char *node, const char *fenced[HEA
 static bool grant_is_over(const struct heal *h, const char *node, struct mono now)
 {
 	const struct granted *g = map_get(h->once->grants, node);
-	int64_t delay = heal_start_delay_ms(&h->conf);
+	int64_t delay = heal_start_delay_ms(h->conf.stop_after_ms);
 
 	return mono_since_ms(now, h->once->born) >= delay && (!g || mono_since_ms(now, g->at) >= delay);
 }

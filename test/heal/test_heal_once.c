@@ -210,7 +210,7 @@ static void a_fence_is_permitted_only_after_the_start_delay(void **state)
 	rig_pod(&g, "one-1", "one", "n5");
 	tick(&g);
 	rig_status(&g, "n5", PEER_FAILED);
-	g.now = mono_add_ms(g.now, heal_start_delay_ms(&g.conf) - 1);
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms) - 1);
 	assert_false(ask_fence(&g, "n5", "n2"));		/* what we granted before our start we do not know */
 	g.now = mono_add_ms(g.now, 1);
 	assert_true(ask_fence(&g, "n5", "n2"));
@@ -220,7 +220,7 @@ static void a_fence_is_permitted_only_after_the_start_delay(void **state)
 	assert_string_equal(fenced[0], "uid-one-1");
 	rig_status(&g, "n2", PEER_FAILED);
 	(void)heal_asked_grant(g.heal, "n2", fenced, g.now);
-	g.now = mono_add_ms(g.now, heal_start_delay_ms(&g.conf) - 1);
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms) - 1);
 	assert_false(ask_fence(&g, "n5", "n3"));		/* n2 may run it still */
 	g.now = mono_add_ms(g.now, 1);
 	assert_true(ask_fence(&g, "n5", "n3"));
@@ -244,7 +244,7 @@ static void a_fence_outlives_the_process(void **state)
 	rig_init(&g, 5);
 	tick(&g);
 	rig_status(&g, "n5", PEER_FAILED);
-	g.now = mono_add_ms(g.now, heal_start_delay_ms(&g.conf));
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
 	before = heal_fences_version(g.heal);
 	assert_true(ask_fence(&g, "n5", "n2"));
 	assert_int_not_equal(heal_fences_version(g.heal), before);
@@ -267,12 +267,12 @@ static void no_fence_for_a_node_that_lives_or_was_granted_lately(void **state)
 	(void)state;
 	rig_init(&g, 5);
 	tick(&g);
-	g.now = mono_add_ms(g.now, 2 * heal_start_delay_ms(&g.conf));
+	g.now = mono_add_ms(g.now, 2 * heal_start_delay_ms(g.conf.stop_after_ms));
 	assert_false(ask_fence(&g, "n5", "n2"));		/* alive */
 	(void)heal_asked_grant(g.heal, "n5", fenced, g.now);
 	rig_status(&g, "n5", PEER_FAILED);
 	assert_false(ask_fence(&g, "n5", "n2"));
-	g.now = mono_add_ms(g.now, heal_start_delay_ms(&g.conf));
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
 	assert_true(ask_fence(&g, "n5", "n2"));
 	rig_fini(&g);
 }
@@ -290,7 +290,7 @@ static void a_fence_ends_with_the_claim(void **state)
 		rig_pod(&g, "one-1", "one", "n5");
 		tick(&g);
 		rig_status(&g, "n5", PEER_FAILED);
-		g.now = mono_add_ms(g.now, heal_start_delay_ms(&g.conf));
+		g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
 		assert_true(ask_fence(&g, "n5", "n2"));
 		(void)rig_claim(&g, "uid-one-1", "n2", 1, CLAIM_LIVE);
 		if (i == 0)
@@ -319,13 +319,13 @@ static void a_lost_pod_is_started_with_a_fence(void **state)
 	tick(&g);
 	grants(&g, 4);
 	rig_lose(&g, "n5");
-	for (; waited < 2 * heal_start_delay_ms(&g.conf) && !rig_count(&g, ACTION_ASK_FENCE); waited += 100) {
+	for (; waited < 2 * heal_start_delay_ms(g.conf.stop_after_ms) && !rig_count(&g, ACTION_ASK_FENCE); waited += 100) {
 		if (rig_count(&g, ACTION_ASK_GRANT))
 			grants(&g, 3);
 		after(&g, 100);
 		assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
 	}
-	assert_in_range(waited, heal_start_delay_ms(&g.conf) - 5000, heal_start_delay_ms(&g.conf) + 500);
+	assert_in_range(waited, heal_start_delay_ms(g.conf.stop_after_ms) - 5000, heal_start_delay_ms(g.conf.stop_after_ms) + 500);
 	assert_string_equal(rig_find(&g, ACTION_ASK_FENCE, "uid-one-1")->node, "n5");
 	heal_on_fence(g.heal, "uid-one-1", "n2", true);
 	heal_on_fence(g.heal, "uid-one-1", "n2", true);		/* counts once */
@@ -376,7 +376,7 @@ static void in_a_site_of_two_nobody_starts_it(void **state)
 	rig_pod(&g, "one-1", "one", "n2");
 	rig_lose(&g, "n2");
 	assert_non_null(rig_find(&g, ACTION_REFUSE, "uid-one-1"));
-	quiet_for(&g, 2 * heal_start_delay_ms(&g.conf), ACTION_RESTORE);
+	quiet_for(&g, 2 * heal_start_delay_ms(g.conf.stop_after_ms), ACTION_RESTORE);
 	rig_fini(&g);
 }
 
