@@ -13,7 +13,9 @@ struct suspect {
 	struct mono due;		/* when to look again */
 	bool probing, probed, reachable;
 	bool proven;			/* it was alive when it was last looked at */
+	bool patient;			/* therefore it is probed all through its grace */
 	bool ended;			/* nobody else will answer our question */
+	struct mono probed_at;		/* when the last probe was sent */
 	struct mono probe_due;		/* an outstanding probe is repeated then */
 	struct voice voices[SUSPECT_VOICES_MAX];
 	size_t voice_count;

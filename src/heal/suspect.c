@@ -84,6 +84,7 @@ static void suspect_probe(struct suspect *s, struct mono now, struct plan *plan)
 {
 	s->probing = true;
 	s->probed = false;
+	s->probed_at = now;
 	s->probe_due = mono_add_ms(now, HEAL_ANSWER_MS);
 	plan_add(plan, ACTION_PROBE)->node = s->node;
 }
@@ -106,17 +107,29 @@ static void suspect_answers(struct suspect *s, struct mono now)
 	s->proven = true;
 }
 
+/* One that answered a moment ago is probed all through its grace: two looks can both meet a link that flaps. */
+static struct mono next_probe(const struct suspect *s)
+{
+	if (!s->probed)
+		return s->probing ? s->probe_due : (struct mono){ 0 };
+	return s->patient ? mono_add_ms(s->probed_at, HEAL_FLAP_PROBE_MS) : MONO_NEVER;
+}
+
 /* GRACE: wait for both the time and our own probe. */
 static void grace_tick(struct suspect *s, const struct tick *t, bool majority, struct plan *plan)
 {
-	if (!s->probed && (!s->probing || mono_reached(t->now, s->probe_due)))
+	bool over = mono_reached(t->now, s->due);
+
+	if (s->probed && s->reachable && (over || s->patient)) {
+		suspect_answers(s, t->now);
+		return;
+	}
+	if (mono_reached(t->now, next_probe(s)) && (!over || !s->probed))
 		suspect_probe(s, t->now, plan);
-	if (!mono_reached(t->now, s->due))
-		plan_wake_at(plan, s->due);
+	if (!over)
+		plan_wake_at(plan, mono_min(s->due, next_probe(s)));
 	else if (!s->probed)
 		plan_wake_at(plan, mono_add_ms(t->now, HEAL_PROBE_LOOK_MS));
-	else if (s->reachable)
-		suspect_answers(s, t->now);
 	else if (!majority)
 		suspect_refute(s, t->now, NOTE_MINORITY);
 	else
@@ -204,6 +217,7 @@ static void suspect_tick(struct heal *h, struct suspect *s, const struct tick *t
 	case SUSPECT_REFUTED:
 		if (mono_reached(t->now, s->due)) {
 			suspect_move(s, SUSPECT_GRACE, t->now, "looking again");
+			s->patient = s->proven;
 			if (s->proven)		/* it answered a moment ago: it must be silent for longer than a link flaps */
 				s->due = mono_add_ms(t->now, HEAL_FLAP_MS);
 			s->proven = false;

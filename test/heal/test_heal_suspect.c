@@ -108,6 +108,22 @@ static void other_sites_are_no_losses(void **state)
 	rig_fini(&g);
 }
 
+/* Every probe of that time fails; it is woken when it wants to be. */
+static void silent_for(struct rig *g, int64_t ms)
+{
+	struct mono end = mono_add_ms(g->now, ms);
+
+	heal_on_probe(g->heal, "n5", false, g->now);
+	while (g->now.ns < end.ns) {
+		int64_t due_ms = mono_is_set(g->plan.next_due) ? mono_since_ms(g->plan.next_due, g->now) : ms;
+		int64_t left_ms = mono_since_ms(end, g->now);
+
+		rig_after(g, due_ms > 0 && due_ms < left_ms ? due_ms : left_ms);
+		if (rig_find(g, ACTION_PROBE, "n5"))
+			heal_on_probe(g->heal, "n5", false, g->now);
+	}
+}
+
 static void a_refuted_suspicion_is_looked_at_again(void **state)
 {
 	struct rig g;
@@ -122,12 +138,32 @@ static void a_refuted_suspicion_is_looked_at_again(void **state)
 	assert_int_equal(mono_since_ms(g.plan.next_due, g.now), HEAL_REFUTED_RETRY_MS);
 	rig_after(&g, HEAL_REFUTED_RETRY_MS);
 	assert_non_null(rig_find(&g, ACTION_PROBE, "n5"));
-	heal_on_probe(g.heal, "n5", false, g.now);
-	rig_after(&g, HEAL_FLAP_MS - 1);			/* it answered: a link that flaps is no loss */
+	silent_for(&g, HEAL_FLAP_MS - 1);			/* it answered: a link that flaps is no loss */
 	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_GRACE);
 	rig_after(&g, 1);
 	assert_non_null(rig_find(&g, ACTION_WITNESS, "n5"));
 	assert_int_equal(rig_count(&g, ACTION_PROBE), 1);	/* once more */
+	rig_fini(&g);
+}
+
+static void one_answer_within_the_grace_of_a_flapping_node_refutes(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_status(&g, "n5", PEER_FAILED);
+	rig_tick(&g);
+	heal_on_probe(g.heal, "n5", true, g.now);
+	rig_after(&g, 1000);
+	rig_after(&g, HEAL_REFUTED_RETRY_MS);
+	silent_for(&g, 2 * HEAL_FLAP_PROBE_MS);
+	heal_on_probe(g.heal, "n5", true, g.now);
+	rig_after(&g, 1);
+	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_REFUTED);
+	rig_after(&g, HEAL_REFUTED_RETRY_MS);
+	silent_for(&g, HEAL_FLAP_MS - 1);			/* the whole grace anew */
+	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_GRACE);
 	rig_fini(&g);
 }
 
@@ -363,6 +399,7 @@ int main(void)
 		cmocka_unit_test(another_site_cannot_speak_for_it_either),
 		cmocka_unit_test(other_sites_are_no_losses),
 		cmocka_unit_test(a_refuted_suspicion_is_looked_at_again),
+		cmocka_unit_test(one_answer_within_the_grace_of_a_flapping_node_refutes),
 		cmocka_unit_test(lost_answers_do_not_stop_us),
 		cmocka_unit_test(what_ends_a_suspicion),
 		cmocka_unit_test(a_minority_declares_nothing_and_keeps_nothing),
