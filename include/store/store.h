@@ -90,11 +90,12 @@ int store_delete_readiness(struct store *s, const char *uid);
 int store_each_readiness(struct store *s, void (*fn)(void *arg, const char *uid, bool ready, const char *reason), void *arg);
 
 /* ---- claims and copies ---- */
+/* Replaces what was known of the pod's holder; who gave it up in the same epoch is remembered beside it. */
 int store_put_claim(struct store *s, const struct claim *c);
 int store_clear_claims(struct store *s);
 int store_clear_copies(struct store *s);
 int store_delete_claim(struct store *s, const char *pod_uid);
-int store_each_claim(struct store *s, void (*fn)(void *arg, const struct claim *c), void *arg);
+int store_each_claim(struct store *s, void (*fn)(void *arg, const struct claim *c), void *arg);	/* those withdrawn last */
 int store_put_copy(struct store *s, const struct copy *c);
 int store_delete_copy(struct store *s, const char *pod_uid);
 int store_each_copy(struct store *s, void (*fn)(void *arg, struct copy *c), void *arg);	/* ownership moves to fn */

@@ -16,9 +16,14 @@
 static void put_claim(void *arg, const struct claim *c)
 {
 	struct agent *a = arg;
+	struct claim given_up = *c;
 
-	if (store_put_claim(a->store, c) < 0)
-		a->store_failed = true;
+	if (claims_has_given_up(heal_claims(a->heal), c->pod_uid, a->self)) {
+		given_up.state = CLAIM_WITHDRAWN;
+		(void)str_copy(given_up.node, sizeof(given_up.node), a->self);
+		a->store_failed |= store_put_claim(a->store, &given_up) < 0;
+	}
+	a->store_failed |= store_put_claim(a->store, c) < 0;
 }
 
 static void journal_rewrite(struct agent *a)

@@ -5,9 +5,13 @@
 #include "base/str.h"
 #include "store_int.h"
 
+/* One row for the best claim of a pod, and one for each node that gave it up in the same epoch: a restart must not make it the
+ * turn of those again. */
 int store_put_claim(struct store *s, const struct claim *c)
 {
-	return store_exec(s, STMT_PUT_CLAIM, "ttiiiii", c->pod_uid, c->node, (int64_t)c->epoch, (int64_t)c->rank,
+	int r = store_exec(s, STMT_END_CLAIMS, "tiii", c->pod_uid, (int64_t)c->epoch, (int64_t)c->state, (int64_t)CLAIM_WITHDRAWN);
+
+	return r < 0 ? r : store_exec(s, STMT_PUT_CLAIM, "ttiiiii", c->pod_uid, c->node, (int64_t)c->epoch, (int64_t)c->rank,
 			  (int64_t)c->mirror, (int64_t)c->state, c->at.ns);
 }
 
@@ -51,7 +55,7 @@ int store_each_claim(struct store *s, void (*fn)(void *arg, const struct claim *
 {
 	struct claim_ctx ctx = { fn, arg };
 
-	return store_query(s, STMT_ALL_CLAIMS, on_claim, &ctx, "");
+	return store_query(s, STMT_ALL_CLAIMS, on_claim, &ctx, "i", (int64_t)CLAIM_WITHDRAWN);
 }
 
 int store_put_copy(struct store *s, const struct copy *c)

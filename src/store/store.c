@@ -53,6 +53,12 @@ static const char *const migrations[] = {
 	"CREATE TABLE readiness(uid TEXT PRIMARY KEY, ready INTEGER, reason TEXT) WITHOUT ROWID;",
 	/* 3: a member counts for its site also when Serf has forgotten it */
 	"ALTER TABLE peers ADD COLUMN site TEXT;",
+	/* 4: who gave a pod up is remembered beside who holds it now */
+	"CREATE TABLE claims4(pod TEXT NOT NULL, node TEXT NOT NULL, epoch INTEGER, rank INTEGER, mirror INTEGER,"
+	" state INTEGER, at INTEGER, PRIMARY KEY(pod,node)) WITHOUT ROWID;"
+	"INSERT INTO claims4(pod,node,epoch,rank,mirror,state,at) SELECT pod,node,epoch,rank,mirror,state,at FROM claims;"
+	"DROP TABLE claims;"
+	"ALTER TABLE claims4 RENAME TO claims;",
 };
 
 static int errno_of(int rc)

@@ -27,7 +27,8 @@
 	X(PUT_CLAIM, "INSERT OR REPLACE INTO claims(pod,node,epoch,rank,mirror,state,at) VALUES(?1,?2,?3,?4,?5,?6,?7)") \
 	X(DEL_CLAIM, "DELETE FROM claims WHERE pod=?1") \
 	X(CLEAR_CLAIMS, "DELETE FROM claims") \
-	X(ALL_CLAIMS, "SELECT pod,node,epoch,rank,mirror,state,at FROM claims") \
+	X(END_CLAIMS, "DELETE FROM claims WHERE pod=?1 AND (epoch<?2 OR (epoch=?2 AND state<>?4 AND ?3<>?4))") \
+	X(ALL_CLAIMS, "SELECT pod,node,epoch,rank,mirror,state,at FROM claims ORDER BY state=?1") \
 	X(PUT_COPY, "INSERT OR REPLACE INTO copies(pod,static,ns,name,workload_uid,workload,lost_node,file,epoch,rank,state," \
 		    "declared,claimed,written,running) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)") \
 	X(DEL_COPY, "DELETE FROM copies WHERE pod=?1") \

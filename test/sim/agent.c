@@ -303,7 +303,7 @@ static void on_idle(struct world *w, const struct event *e)
 	claims_each(heal_claims(a->heal), collect_stale, &s);
 	for (size_t k = 0; k < s.count; k++) {
 		heal_forget_claim(a->heal, s.items[k].pod_uid);
-		free(map_remove(a->claims, s.items[k].pod_uid));
+		claim_forget(w, e->a.node, s.items[k].pod_uid);
 	}
 }
 

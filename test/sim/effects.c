@@ -41,17 +41,44 @@ static void row_delete(struct world *w, int i, const char *uid)
 		copy_free(map_remove(w->n[i].a.rows, uid));
 }
 
+/* As store_put_claim(): the best claim of a pod, and who gave it up in the same epoch. */
+static bool claim_is_over(const struct claim *row, const struct claim *c)
+{
+	if (!str_eq(row->pod_uid, c->pod_uid))
+		return false;
+	return row->epoch < c->epoch || str_eq(row->node, c->node) ||
+	       (row->epoch == c->epoch && row->state != CLAIM_WITHDRAWN && c->state != CLAIM_WITHDRAWN);
+}
+
 void claim_save(struct world *w, int i, const struct claim *c)
 {
 	struct sagent *a = &w->n[i].a;
-	struct claim *row;
+	struct claim_row *row;
 
 	if (w->n[i].disk_full)
 		return;
-	row = mem_new(struct claim);
-	*row = *c;
-	free(map_remove(a->claims, c->pod_uid));
-	(void)map_put(a->claims, row->pod_uid, row);
+	map_for_each(struct claim_row, old, a->claims)
+		if (claim_is_over(&old->c, c))
+			free(map_remove(a->claims, old->key));
+	row = mem_new(struct claim_row);
+	row->c = *c;
+	(void)snprintf(row->key, sizeof(row->key), "%s %s", c->pod_uid, c->node);
+	(void)map_put(a->claims, row->key, row);
+}
+
+void claim_forget(struct world *w, int i, const char *uid)
+{
+	map_for_each(struct claim_row, row, w->n[i].a.claims)
+		if (str_eq(row->c.pod_uid, uid))
+			free(map_remove(w->n[i].a.claims, row->key));
+}
+
+static void claims_load(struct sagent *a)
+{
+	for (int withdrawn = 0; withdrawn < 2; withdrawn++)
+		map_for_each(struct claim_row, row, a->claims)
+			if ((row->c.state == CLAIM_WITHDRAWN) == withdrawn)
+				(void)heal_on_claim(a->heal, &row->c);
 }
 
 static struct claim claim_of(const struct world *w, int i, const struct copy *c, enum claim_state state)
@@ -403,8 +430,7 @@ void copies_load(struct world *w, int i)
 {
 	struct sagent *a = &w->n[i].a;
 
-	map_for_each(struct claim, c, a->claims)
-		(void)heal_on_claim(a->heal, c);
+	claims_load(a);
 	map_for_each(struct copy, row, a->rows) {
 		struct copy *c = copy_clone(row);
 

@@ -144,7 +144,7 @@ struct sagent {
 	struct map *running, *stopped;	/* facts, made anew for each tick */
 	struct plan plan;
 	/* the store */
-	struct map *rows, *claims;
+	struct map *rows, *claims;	/* claims: "uid node" → struct claim_row */
 	struct mono lease;
 	unsigned lease_boot;
 	int64_t lease_slept;		/* the node's sleep when it was stored */
@@ -153,6 +153,8 @@ struct sagent {
 	unsigned fences_saved;		/* version of what is stored */
 	struct map *told;		/* "kind uid" → struct tally: storms */
 };
+
+struct claim_row { char key[UID_SIZE + NODE_NAME_SIZE]; struct claim c; };
 
 struct snode {
 	const char *name, *site;
@@ -299,6 +301,7 @@ void plan_run(struct world *w, int i, const struct plan *plan);
 void copies_load(struct world *w, int i);
 void copies_look(struct world *w, int i);			/* did they start, are they gone */
 void claim_save(struct world *w, int i, const struct claim *c);
+void claim_forget(struct world *w, int i, const char *uid);
 
 /* ask.c: questions and answers */
 void ask_probe(struct world *w, int i, const char *node);

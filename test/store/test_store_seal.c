@@ -249,9 +249,15 @@ static void test_readiness_rows(void **state)
 	store_close(s);
 }
 
+static void see_claim(void *arg, const struct claim *c)
+{
+	buf_addf(arg, "%s %s;", c->pod_uid, c->node);
+}
+
 /* A store of the first version: the tables of today are added, what it held stays. */
 static void test_migration_of_the_first_version(void **state)
 {
+	cleanup(buf_fini) struct buf seen = BUF_INIT;
 	struct store *s;
 	char *value;
 
@@ -259,8 +265,13 @@ static void test_migration_of_the_first_version(void **state)
 	s = open_store(NULL);
 	assert_int_equal(store_put_meta(s, "k", "v"), 0);
 	store_close(s);
-	run_sql("DROP TABLE objects; DROP TABLE readiness; ALTER TABLE peers DROP COLUMN site; PRAGMA user_version=1");
+	run_sql("DROP TABLE objects; DROP TABLE readiness; ALTER TABLE peers DROP COLUMN site; DROP TABLE claims;"
+		"CREATE TABLE claims(pod TEXT PRIMARY KEY, node TEXT NOT NULL, epoch INTEGER, rank INTEGER, mirror INTEGER,"
+		" state INTEGER, at INTEGER) WITHOUT ROWID; INSERT INTO claims VALUES('p1','n1',1,0,9,0,0);"
+		"PRAGMA user_version=1");
 	s = open_store("a " KEY_A "\n");
+	assert_int_equal(store_each_claim(s, see_claim, &seen), 0);
+	assert_string_equal(seen.data, "p1 n1;");
 	value = store_get_meta(s, "k");
 	assert_string_equal(value, "v");
 	free(value);

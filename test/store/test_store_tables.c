@@ -202,6 +202,46 @@ static void test_claims(void **state)
 	assert_int_equal(seen.len, 0);
 }
 
+static void see_claimant(void *arg, const struct claim *c)
+{
+	(void)arg;
+	buf_addf(&seen, "%s %u %s;", c->node, c->epoch, claim_state_name(c->state));
+}
+
+static void put_claim(const char *node, uint32_t epoch, enum claim_state state)
+{
+	struct claim c = { .pod_uid = "p1", .epoch = epoch, .state = state };
+
+	(void)str_copy(c.node, sizeof(c.node), node);
+	assert_int_equal(store_put_claim(s, &c), 0);
+}
+
+static void see_claimants(const char *wanted)
+{
+	buf_clear(&seen);
+	assert_int_equal(store_each_claim(s, see_claimant, NULL), 0);
+	assert_string_equal(seen.len ? seen.data : "", wanted);
+}
+
+static void test_claims_given_up(void **state)
+{
+	(void)state;
+	put_claim("n1", 1, CLAIM_LIVE);
+	put_claim("n1", 1, CLAIM_WITHDRAWN);
+	put_claim("n3", 1, CLAIM_LIVE);
+	open_again();
+	see_claimants("n3 1 live;n1 1 withdrawn;");
+	put_claim("n2", 1, CLAIM_WITHDRAWN);		/* it does not end what n3 holds */
+	see_claimants("n3 1 live;n1 1 withdrawn;n2 1 withdrawn;");
+	put_claim("n3", 1, CLAIM_DONE);
+	see_claimants("n3 1 done;n1 1 withdrawn;n2 1 withdrawn;");
+	put_claim("n4", 2, CLAIM_LIVE);			/* a new loss: nothing of the old one counts */
+	see_claimants("n4 2 live;");
+	put_claim("n1", 1, CLAIM_WITHDRAWN);		/* told late */
+	put_claim("n5", 2, CLAIM_LIVE);			/* it took over from n4 */
+	see_claimants("n5 2 live;");
+}
+
 static void keep_copy(void *arg, struct copy *c)
 {
 	copy_free(*(struct copy **)arg);
@@ -406,7 +446,7 @@ static void test_migrations(void **state)
 	assert_null(other);
 	assert_string_equal(aside, "");
 	assert_true(access(path, F_OK) == 0);
-	run_sql("PRAGMA user_version=3");
+	run_sql("PRAGMA user_version=4");
 	open_store();
 	value = store_get_meta(s, "k");
 	assert_string_equal(value, "v");
@@ -443,6 +483,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_pods, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_rolled_back_constraints, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_claims, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_claims_given_up, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_copies, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_intents, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_peers_and_meta, setup, teardown),
