@@ -30,6 +30,8 @@
 #define HEAL_PROBE_LOOK_MS 100		/* how often a probe that is overdue is looked at */
 #define HEAL_BIND_RETRY_MS 5000		/* a binding without a visible effect is tried again after this */
 #define HEAL_SETTLE_MS 10000		/* how long a returned node must look healthy before its old "Ready" is believed */
+#define HEAL_ROOM_MS 30000		/* a replacement that finds no room for this long gets that of the copy it replaces … */
+#define HEAL_ROOM_STEP_MS 5000		/* … the next copy of the same ReplicaSet this much later */
 #define HEAL_REPLACE_RETRY_MS 10000	/* a lost API pod that is still there is deleted again after this */
 #define HEAL_VOICE_MS 15000		/* what a peer said of its own link is believed rather than its tag for this long */
 #define HEAL_LEASE_HOLD_MS 12000	/* a node that its Lease proved alive is looked at again: kubelet renews every 10 s */
@@ -38,6 +40,7 @@
 #define HEAL_LEASE_SILENCE_MS 3000	/* gossip reports a failure after at least this much silence (Serf's suspicion is 4 s) */
 #define HEAL_LEASE_SKEW_MS 5000		/* a Lease from further in the future has another clock and proves nothing by its time */
 #define HEAL_TAINT "edge-healer.io/unreachable"
+#define HEAL_TAINT_WAIT_MS 1000		/* a lost node's pods are deleted when it has the taint, or after this */
 #define HEAL_MARK_KEEP_MS 600000	/* how long it is remembered what was done, when nothing is left to heal */
 #define HEAL_TAINT_RETRY_MS 10000	/* a taint that is not as it should be is written again after this */
 #define HEAL_ALONE_MS 5000		/* a rebooted node waits this long for its first peer */
@@ -55,6 +58,7 @@
 #define HEAL_FENCE_RETRY_MS 2000
 #define HEAL_FENCE_PAUSE_MS 700		/* … up to three of these later, so that two askers do not refuse each other for ever */
 #define HEAL_FENCE_HOLD_MS 90000	/* … and held by those who gave it for this long at least: three repeats of a claim */
+#define HEAL_FENCE_NODES 8		/* an at-most-once pod is lost by this many nodes one after the other; then it waits for the API server */
 #define HEAL_FENCES_MAX 1024		/* remembered; the oldest go first */
 
 struct heal_conf {
@@ -158,7 +162,7 @@ size_t heal_asked_grant(struct heal *h, const char *node, const char *fenced[HEA
 struct fence_question { const char *pod_uid, *node, *asker; };
 bool heal_asked_fence(struct heal *h, const struct peers *peers, const struct fence_question *q, struct mono now);
 /* The fences outlive the process and the boot: a permission is stored before it is given. They are saved anew whenever the number
- * that heal_fences_version() gives has changed; asker: who holds the fence. */
+ * that heal_fences_version() gives has changed; asker: who holds the fence. One call for each node where the pod must not run. */
 unsigned heal_fences_version(const struct heal *h);
 void heal_each_fence(const struct heal *h, void (*fn)(void *arg, const struct fence_question *f), void *arg);
 void heal_set_fence(struct heal *h, const struct fence_question *f, struct mono now);	/* of a former process */

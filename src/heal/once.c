@@ -28,7 +28,9 @@ struct granted { const char *node; struct mono at; };		/* as one who grants: our
 
 struct fence {
 	char pod_uid[UID_SIZE];
-	const char *node, *holder;	/* interned: where the pod must not run any more, who may start it */
+	const char *nodes[HEAL_FENCE_NODES];	/* interned: where it must not run: its own node, and holders that were lost since */
+	size_t node_count;
+	const char *holder;		/* interned: who may start it */
 	struct mono at;
 };
 
@@ -367,6 +369,14 @@ static void lease_enforce(struct heal *h, const struct tick *t, const struct hea
 
 /* ---- granting ---- */
 
+static bool fence_has(const struct fence *f, const char *node)
+{
+	for (size_t i = 0; i < f->node_count; i++)
+		if (f->nodes[i] == node)
+			return true;
+	return false;
+}
+
 size_t heal_asked_grant(struct heal *h, const char *node, const char *fenced[HEAL_MINE_MAX], struct mono now)
 {
 	struct granted *g = map_get(h->once->grants, node);
@@ -380,7 +390,7 @@ size_t heal_asked_grant(struct heal *h, const char *node, const char *fenced[HEA
 	}
 	g->at = now;
 	map_for_each(struct fence, f, h->once->fences)
-		if (f->node == g->node && n < HEAL_MINE_MAX)
+		if (fence_has(f, g->node) && n < HEAL_MINE_MAX)
 			fenced[n++] = f->pod_uid;
 	return n;
 }
@@ -418,23 +428,59 @@ static void forget_oldest_fence(struct once *o)
 		fence_drop(o, oldest);
 }
 
-static void fence_put(struct once *o, const struct fence_question *q, struct mono now)
+static struct fence *fence_new(struct once *o, const char *pod_uid)
 {
-	struct fence *f = map_get(o->fences, q->pod_uid);
-	const char *node = intern(q->node), *holder = intern(q->asker);
+	struct fence *f = mem_new(struct fence);
 
-	if (!f) {
-		if (map_count(o->fences) >= HEAL_FENCES_MAX)
-			forget_oldest_fence(o);
-		f = mem_new(struct fence);
-		(void)str_copy(f->pod_uid, sizeof(f->pod_uid), q->pod_uid);
-		(void)map_put(o->fences, f->pod_uid, f);
-	}
-	if (f->node != node || f->holder != holder)
+	if (map_count(o->fences) >= HEAL_FENCES_MAX)
+		forget_oldest_fence(o);
+	(void)str_copy(f->pod_uid, sizeof(f->pod_uid), pod_uid);
+	(void)map_put(o->fences, f->pod_uid, f);
+	return f;
+}
+
+/* It may run the pod now: it is none of those that must not. */
+static void fence_give(struct once *o, struct fence *f, const char *holder, struct mono now)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->node_count; i++)
+		if (f->nodes[i] != holder)
+			f->nodes[n++] = f->nodes[i];
+	if (n != f->node_count || f->holder != holder)
 		o->fences_version++;
-	f->node = node;
+	f->node_count = n;
 	f->holder = holder;
 	f->at = now;
+}
+
+/* False: the pod was lost by too many nodes, one after the other; who of them comes back could not be told. */
+static bool fence_put(struct once *o, const struct fence_question *q, struct mono now)
+{
+	struct fence *f = map_get(o->fences, q->pod_uid);
+	const char *node = intern(q->node);
+
+	if (f && !fence_has(f, node) && f->node_count == HEAL_FENCE_NODES)
+		return false;
+	f = f ? f : fence_new(o, q->pod_uid);
+	if (!fence_has(f, node)) {
+		f->nodes[f->node_count++] = node;
+		o->fences_version++;
+	}
+	fence_give(o, f, intern(q->asker), now);
+	return true;
+}
+
+/* Its holder does not use it. If somebody claims the pod who had it before, it is that one's again. */
+static void fence_release(struct heal *h, struct fence *f, struct mono now)
+{
+	const struct claim *c = claims_live(h->claims, f->pod_uid);
+	const char *node = c ? intern(c->node) : NULL;
+
+	if (node && node != f->holder && fence_has(f, node) && f->node_count > 1)
+		fence_give(h->once, f, node, now);
+	else
+		fence_drop(h->once, f);
 }
 
 bool heal_asked_fence(struct heal *h, const struct peers *peers, const struct fence_question *q, struct mono now)
@@ -446,8 +492,7 @@ bool heal_asked_fence(struct heal *h, const struct peers *peers, const struct fe
 		return false;
 	if (f && !str_eq(f->holder, q->asker) && (is_alive(peers, f->holder) || !grant_is_over(h, f->holder, now)))
 		return false;
-	fence_put(h->once, q, now);
-	return true;
+	return fence_put(h->once, q, now);
 }
 
 unsigned heal_fences_version(const struct heal *h)
@@ -458,12 +503,13 @@ unsigned heal_fences_version(const struct heal *h)
 void heal_each_fence(const struct heal *h, void (*fn)(void *arg, const struct fence_question *f), void *arg)
 {
 	map_for_each(struct fence, f, h->once->fences)
-		fn(arg, &(struct fence_question){ f->pod_uid, f->node, f->holder });
+		for (size_t i = 0; i < f->node_count; i++)
+			fn(arg, &(struct fence_question){ f->pod_uid, f->nodes[i], f->holder });
 }
 
 void heal_set_fence(struct heal *h, const struct fence_question *f, struct mono now)
 {
-	fence_put(h->once, f, now);
+	(void)fence_put(h->once, f, now);
 }
 
 /* A fence goes when its holder lives and claims the pod no more. A pod that is gone from the cluster keeps its fence: its old
@@ -481,7 +527,7 @@ static void fences_tick(struct heal *h, const struct tick *t, const struct heal_
 		if (!mono_reached(t->now, due))
 			plan_wake_at(plan, due);
 		else if (view_pod(f->view, fence->pod_uid) && holder_lives && !held)
-			fence_drop(h->once, fence);
+			fence_release(h, fence, t->now);
 	}
 }
 
@@ -503,13 +549,13 @@ static void asking_drop(struct heal *h, struct asking *a)
 }
 
 /* Our own permission to ourselves, not used. Two who ask at once would otherwise refuse each other for ever. */
-static void own_fence_drop(struct heal *h, const char *pod_uid)
+static void own_fence_release(struct heal *h, const char *pod_uid, struct mono now)
 {
 	struct fence *f = map_get(h->once->fences, pod_uid);
 	const struct claim *c = claims_live(h->claims, pod_uid);
 
 	if (f && f->holder == h->conf.self && !(c && str_eq(c->node, h->conf.self)))
-		fence_drop(h->once, f);
+		fence_release(h, f, now);
 }
 
 /* The next question, at a time of our own: meanwhile somebody else may have the fence. */
@@ -556,7 +602,7 @@ bool once_may_start(struct heal *h, const struct pod *p, const char *node, const
 	}
 	if (a && mono_since_ms(t->now, a->asked) < fence_retry_ms(h, p->uid)) {
 		if (a->ended)
-			own_fence_drop(h, p->uid);
+			own_fence_release(h, p->uid, t->now);
 		plan_wake_at(plan, mono_add_ms(a->asked, fence_retry_ms(h, p->uid)));
 		return false;
 	}

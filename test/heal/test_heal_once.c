@@ -259,6 +259,81 @@ static void a_fence_outlives_the_process(void **state)
 	rig_fini(&g);
 }
 
+static size_t fenced_for(struct rig *g, const char *node)
+{
+	const char *fenced[HEAL_MINE_MAX];
+
+	return heal_asked_grant(g->heal, node, fenced, g->now);
+}
+
+/* The pod of n5, then the copy of n4: both may come back. */
+static void every_node_that_lost_the_pod_is_told(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	tick(&g);
+	rig_status(&g, "n5", PEER_FAILED);
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
+	assert_true(ask_fence(&g, "n5", "n4"));
+	rig_status(&g, "n4", PEER_FAILED);
+	assert_true(ask_fence(&g, "n4", "n2"));
+	assert_int_equal(fenced_for(&g, "n5"), 1);
+	assert_int_equal(fenced_for(&g, "n4"), 1);
+	assert_int_equal(fenced_for(&g, "n2"), 0);
+	rig_status(&g, "n2", PEER_FAILED);
+	g.now = mono_add_ms(g.now, 2 * heal_start_delay_ms(g.conf.stop_after_ms));
+	rig_status(&g, "n4", PEER_ALIVE);
+	assert_true(ask_fence(&g, "n2", "n4"));		/* it had the pod before, and has it again */
+	assert_int_equal(fenced_for(&g, "n4"), 0);
+	assert_int_equal(fenced_for(&g, "n5"), 1);
+	assert_int_equal(fenced_for(&g, "n2"), 1);
+	rig_fini(&g);
+}
+
+/* n2 was permitted to take the copy of n4 and never did; n4 was only cut off and claims the pod still. */
+static void a_fence_that_is_not_used_is_its_former_holders_again(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n5");
+	tick(&g);
+	rig_status(&g, "n5", PEER_FAILED);
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
+	assert_true(ask_fence(&g, "n5", "n4"));
+	(void)rig_claim(&g, "uid-one-1", "n4", 1, CLAIM_LIVE);
+	rig_status(&g, "n4", PEER_FAILED);
+	assert_true(ask_fence(&g, "n4", "n2"));
+	rig_status(&g, "n4", PEER_ALIVE);
+	after(&g, HEAL_FENCE_HOLD_MS);
+	assert_int_equal(fenced_for(&g, "n5"), 1);		/* n4 runs it */
+	assert_int_equal(fenced_for(&g, "n4"), 0);
+	rig_fini(&g);
+}
+
+static void a_pod_is_lost_by_so_many_nodes_at_most(void **state)
+{
+	struct rig g;
+	char lost[16], next[16];
+
+	(void)state;
+	rig_init(&g, HEAL_FENCE_NODES + 4);
+	tick(&g);
+	for (int i = 0; i <= HEAL_FENCE_NODES; i++) {
+		(void)snprintf(lost, sizeof(lost), "n%d", i + 2);
+		(void)snprintf(next, sizeof(next), "n%d", i + 3);
+		rig_status(&g, lost, PEER_FAILED);
+		g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
+		assert_int_equal(ask_fence(&g, lost, next), i < HEAL_FENCE_NODES);
+	}
+	assert_int_equal(fenced_for(&g, "n2"), 1);
+	rig_fini(&g);
+}
+
 static void no_fence_for_a_node_that_lives_or_was_granted_lately(void **state)
 {
 	const char *fenced[HEAL_MINE_MAX];
@@ -389,6 +464,9 @@ int main(void)
 		cmocka_unit_test(others_and_small_sites_are_not_stopped),
 		cmocka_unit_test(a_stopped_pod_goes_on_only_when_nobody_else_may_run_it),
 		cmocka_unit_test(a_fence_is_permitted_only_after_the_start_delay),
+		cmocka_unit_test(every_node_that_lost_the_pod_is_told),
+		cmocka_unit_test(a_fence_that_is_not_used_is_its_former_holders_again),
+		cmocka_unit_test(a_pod_is_lost_by_so_many_nodes_at_most),
 		cmocka_unit_test(no_fence_for_a_node_that_lives_or_was_granted_lately),
 		cmocka_unit_test(a_fence_outlives_the_process),
 		cmocka_unit_test(an_old_copy_goes_before_the_lease_begins),
