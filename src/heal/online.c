@@ -1,7 +1,8 @@
 /* online.c — a node is lost and the API server answers: the cluster replaces its pods now, not in five minutes
  *
  *   1. the node gets the taint edge-healer.io/unreachable:NoSchedule
- *   2. its pods of ReplicaSets are deleted (grace 0, uid precondition): each ReplicaSet makes its replacement at once
+ *   2. when it has it, its pods of ReplicaSets are deleted (grace 0, uid precondition): each ReplicaSet makes its replacement
+ *      at once
  *   3. what nobody schedules is bound as any Pending pod is (loss.c)
  *   4. when the node is back the taint goes
  *
@@ -28,14 +29,33 @@ static bool is_tainted(const struct node *n)
 	return false;
 }
 
+static void taint_key(char key[MARK_KEY_SIZE], const struct node *n, bool wanted)
+{
+	(void)snprintf(key, MARK_KEY_SIZE, "%s %s", wanted ? "taint" : "untaint", n->name);
+}
+
 static void taint_set(struct heal *h, const struct node *n, bool wanted, const struct tick *t, struct plan *plan)
 {
 	char key[MARK_KEY_SIZE];
 
-	(void)snprintf(key, sizeof(key), "%s %s", wanted ? "taint" : "untaint", n->name);
+	taint_key(key, n, wanted);
 	if (is_tainted(n) == wanted || !mark_take(h, key, HEAL_TAINT_RETRY_MS, t->now, plan))
 		return;
 	plan_add(plan, wanted ? ACTION_TAINT : ACTION_UNTAINT)->node = n->name;
+}
+
+/* Before it has the taint the scheduler would put the replacements on the dead node. Who may not write it is not waited for. */
+static bool taint_is_awaited(const struct heal *h, const struct node *n, const struct tick *t, struct plan *plan)
+{
+	char key[MARK_KEY_SIZE];
+	struct mono due;
+
+	taint_key(key, n, true);
+	due = mono_add_ms(mark_at(h, key), HEAL_TAINT_WAIT_MS);
+	if (is_tainted(n) || mono_reached(t->now, due))
+		return false;
+	plan_wake_at(plan, due);
+	return true;
 }
 
 /* StatefulSets have no ReplicaSet and are never ours. A volume may still be attached to the lost node: only on request. */
@@ -81,6 +101,8 @@ static void lost_node_tick(struct heal *h, const struct suspect *s, const struct
 		return;
 	}
 	taint_set(h, n, true, t, plan);
+	if (taint_is_awaited(h, n, t, plan))
+		return;
 	list_for_each(p, &n->pods, struct pod, by_node)
 		pod_replace(h, p, t, f, plan);
 }

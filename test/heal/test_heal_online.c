@@ -50,13 +50,30 @@ static void nothing_before_its_lease_was_read(void **state)
 	}
 	lease(&g, 20000);
 	assert_non_null(rig_find(&g, ACTION_TAINT, "n5"));
+	assert_int_equal(effects(&g), 1);			/* the scheduler would use the dead node */
+	tainted(&g, "n5");
+	rig_after(&g, 1);
 	assert_int_equal(rig_count(&g, ACTION_REPLACE), 2);
 	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
-	tainted(&g, "n5");
 	for (int64_t ms = 0; ms < HEAL_REPLACE_RETRY_MS - 100; ms += 100) {
 		rig_after(&g, 100);
 		assert_int_equal(effects(&g), 0);		/* once */
 	}
+	rig_fini(&g);
+}
+
+static void a_taint_that_cannot_be_written_holds_nothing_up(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	lost_online(&g);
+	lease(&g, 20000);
+	rig_after(&g, HEAL_TAINT_WAIT_MS - 2);
+	assert_int_equal(effects(&g), 0);
+	assert_true(g.plan.next_due.ns <= mono_add_ms(g.now, 2).ns);
+	rig_after(&g, 2);
+	assert_int_equal(rig_count(&g, ACTION_REPLACE), 2);
 	rig_fini(&g);
 }
 
@@ -133,6 +150,7 @@ static void what_is_not_replaced(void **state)
 
 		(void)state;
 		lost_online(&g);
+		tainted(&g, "n5");
 		w = view_workload(g.view, "rs-web");
 		p = view_pod(g.view, "uid-web-1");
 		view_remove_pod(g.view, "uid-web-2");
@@ -161,6 +179,7 @@ static void a_volume_only_when_the_policy_says_so(void **state)
 	lost_online(&g);
 	view_pod(g.view, "uid-web-1")->has_claims = true;
 	view_workload(g.view, "rs-web")->policy = POLICY_AT_LEAST_ONCE;
+	tainted(&g, "n5");
 	lease(&g, 20000);
 	assert_non_null(rig_find(&g, ACTION_REPLACE, "uid-web-1"));
 	rig_fini(&g);
@@ -187,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_before_its_lease_was_read),
+		cmocka_unit_test(a_taint_that_cannot_be_written_holds_nothing_up),
 		cmocka_unit_test(a_renewed_lease_proves_it_alive),
 		cmocka_unit_test(two_readings_that_differ_prove_it_whatever_the_clocks_say),
 		cmocka_unit_test(one_acts_the_others_wait_their_turn),
