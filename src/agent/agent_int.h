@@ -27,6 +27,7 @@
 #define CLAIMS_REPEAT_MS 30000		/* own claims are told again, for those who were not there */
 #define CLAIMS_SOON_MS 200		/* … and a new one a few times before: gossip loses messages while members fail. First
 					 * within heal.claim_timeout, then after five times as long each time */
+#define CLAIMS_ENDED_MS INT64_C(600000)	/* one that ended is told for this long, by the wall clock: its time is that of its maker */
 #define LINK_REPEATS 3			/* a change of our link is told this often */
 #define HELLO_SPREAD_MS 200		/* answers to a hello are spread over this */
 #define TILT_STEP_MS 2000		/* a clock step or a pause of this size … */

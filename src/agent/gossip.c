@@ -323,13 +323,29 @@ static void on_claim(struct agent *a, const struct claim *c)
 
 struct stale_claims { const struct agent *a; struct claim *items; size_t count; };
 
-/* Nobody needs to know any more: the pod is gone from the cluster and no copy of ours is left, or the claim ended. */
+/* The pod may be gone from the cluster and its copy run on: the ReplicaSet has not replaced it yet. */
+static bool is_in_use(const struct view *v, const struct claim *c)
+{
+	const struct node *holder = view_node(v, c->node);
+
+	if (view_pod(v, c->pod_uid))
+		return true;
+	if (holder)
+		list_for_each(p, &holder->pods, struct pod, by_node)
+			if (p->is_mirror && str_eq(p->original_uid, c->pod_uid))
+				return true;
+	return false;
+}
+
+/* Nobody needs to know any more: the pod is gone from the cluster and so is its copy, or the claim ended long ago. Until then its
+ * end is told again: somebody who was away may wait for it. */
 static void collect_stale(void *arg, const struct claim *c)
 {
 	struct stale_claims *stale = arg;
 	bool own_copy = map_get(stale->a->copies, c->pod_uid) != NULL;
+	bool ended = c->state != CLAIM_LIVE && llabs(loop_wall(stale->a->loop).ns - c->at.ns) > CLAIMS_ENDED_MS * NS_PER_MS;
 
-	if (!own_copy && (c->state != CLAIM_LIVE || !view_pod(stale->a->view, c->pod_uid)))
+	if (!own_copy && (ended || !is_in_use(stale->a->view, c)))
 		stale->items[stale->count++] = *c;
 }
 
@@ -384,6 +400,15 @@ static void inbox_offer(struct inbox *in, const char *uid)
 	on_claim(in->a, &whole);
 }
 
+static void offer_claimed(void *arg, const struct claim *c)
+{
+	char uid[UID_SIZE];
+
+	(void)str_copy(uid, sizeof(uid), c->pod_uid);	/* what it says may change the claim under us */
+	inbox_offer(arg, uid);
+}
+
+/* A lost pod is deleted while its copy still runs: the end of a claim must be understood then too. */
 static void inbox_resolve(struct inbox *in)
 {
 	struct map_entry *e, *next;
@@ -392,6 +417,8 @@ static void inbox_resolve(struct inbox *in)
 		next = map_next(e);
 		inbox_offer(in, map_key(e));
 	}
+	if (in->known < in->count)
+		claims_each(heal_claims(in->a->heal), offer_claimed, in);
 	for (e = map_first(in->a->view->pods); e && in->known < in->count; e = map_next(e))
 		inbox_offer(in, map_key(e));
 }
@@ -410,7 +437,7 @@ static void on_user_event(void *arg, const char *name, const void *payload, size
 	in.by_prefix = map_new();
 	if (wire_get_claims(payload, n, inbox_add, &in) < 0)
 		metric_inc(METRIC_GOSSIP_DROPPED);
-	inbox_resolve(&in);		/* a claim on a pod that nobody here knows is of no use to us */
+	inbox_resolve(&in);		/* a new claim on a pod that nobody here knows is of no use to us */
 	map_free(in.by_prefix);
 	free(in.items);
 }
