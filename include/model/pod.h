@@ -13,6 +13,7 @@
 #define ANNOTATION_NEEDS_TOKEN "edge-healer.io/needs-token"
 #define ANNOTATION_ORIGINAL_UID "edge-healer.io/original-uid"	/* on a copy: the pod it stands in for */
 #define ANNOTATION_EPOCH "edge-healer.io/epoch"
+#define ANNOTATION_WORKLOAD_UID "edge-healer.io/workload-uid"	/* of its ReplicaSet */
 #define ANNOTATION_MIRROR "kubernetes.io/config.mirror"		/* the API's picture of a static pod */
 
 enum pod_phase { POD_PENDING, POD_RUNNING, POD_SUCCEEDED, POD_FAILED, POD_UNKNOWN };
@@ -23,6 +24,7 @@ struct pod {
 	const char *ns, *node;		/* interned; node NULL = unbound */
 	const char *owner;		/* interned uid of the controlling ReplicaSet, or NULL */
 	const char *original_uid;	/* interned; set on the mirror pod of one of our copies */
+	const char *copy_of;		/* interned; likewise: uid of the ReplicaSet that it stands in for */
 	const struct constraints *constraints;	/* shared */
 	struct resources request;	/* max(init, sum of containers) + overhead; pods = 1 */
 	int64_t version;		/* resourceVersion */

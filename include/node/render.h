@@ -23,6 +23,7 @@ typedef enum render_lookup (*render_lookup_fn)(void *arg, const struct ref *r, c
 struct render_params {
 	const char *node;		/* where it will run: part of the pod's final name */
 	const char *original_uid;	/* of the lost pod; NULL: metadata.uid of the input, or none */
+	const char *workload_uid;	/* of its ReplicaSet; NULL = none */
 	uint32_t epoch;
 	const struct resources *capacity;	/* NULL = do not compare requests with it */
 	const char *const *images;	/* present on the node; NULL = not known, not checked */

@@ -327,7 +327,7 @@ static int restore_render(struct agent *a, struct restore *r, struct map *docs, 
 	const struct workload *w = view_workload(a->view, p->owner);
 	json_object *tmpl = template_of(a, docs, p->owner);
 	cleanup(json_putp) json_object *pod = NULL;
-	struct render_params params = { .node = a->self, .original_uid = p->uid, .epoch = act->epoch,
+	struct render_params params = { .node = a->self, .original_uid = p->uid, .workload_uid = p->owner, .epoch = act->epoch,
 					.lookup = objects_lookup, .lookup_arg = a, .bundle_dir = a->conf->kubelet_bundle_dir,
 					.bundle = &r->bundle };
 	struct copy *c = r->c;

@@ -38,6 +38,7 @@ void heal_free(struct heal *h)
 	once_free(h->once);
 	home_free(h->home);
 	claims_free(h->claims);
+	free(h->standins.items);
 	free(h);
 }
 

@@ -65,6 +65,10 @@ struct asked { const char *node; struct mono at; };
 struct once;				/* of once.c */
 struct home;				/* of home.c */
 
+/* A copy of any node that runs: of which ReplicaSet, for which pod. */
+struct standin { const char *workload, *uid; };		/* interned */
+struct standins { struct standin *items; size_t count, cap; };
+
 struct site_count { size_t known, alive; };
 
 struct heal {
@@ -80,6 +84,7 @@ struct heal {
 	struct map *losses;		/* pod uid → struct loss */
 	struct map *marks;		/* uid or name → struct mark, of marks.c */
 	struct claims *claims;
+	struct standins standins;	/* of this tick */
 	bool breaker_open;
 	bool paused;			/* the last tick decided nothing: turns are given anew */
 	bool tilted;			/* so was the last tick */
@@ -163,5 +168,12 @@ bool budget_take(struct heal *h, struct mono now, struct plan *plan);
 int my_rank(const struct heal *h, const struct loss *l);
 void losses_act(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
 
+/* room.c */
+void standins_collect(struct heal *h, const struct heal_facts *f);	/* once a tick, for what follows */
+bool copy_is_surplus(const struct heal *h, const struct copy *c, int64_t own, int64_t wanted);	/* own: pods of the cluster */
+bool room_is_owed(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f, struct plan *plan);
+
 /* reconcile.c */
+/* Pods of the copy's ReplicaSet that the cluster runs itself and whose Ready is to be believed. */
+int ready_pods(const struct heal *h, const struct heal_facts *f, const struct copy *c, struct mono now);
 void copies_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);

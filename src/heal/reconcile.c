@@ -8,6 +8,8 @@
  *     its ReplicaSet is gone, or scaled to 0, for gone_grace → drop   (a stale mirror looks the same)
  *     the original pod is Ready on its living node    → drop, or by policy the original is evicted and replaced first
  *     its ReplicaSet has all its own pods Ready       → drop   (also: scaled down)
+ *     it and the other copies are more than is missing → drop   (room.c)
+ *     its replacement finds room nowhere else         → drop   (room.c)
  *     nobody else runs it and its node is still lost  → delete the lost API pod, so that the ReplicaSet makes its own; keep ours
  *
  * Policy: best and keep_original keep a Ready original; keep_original also leaves a lost one its place for gone_grace before
@@ -28,6 +30,8 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "heal_int.h"
+
+#define NOTE_ROOM "its replacement has room nowhere else"
 
 static struct action *copy_action(struct plan *plan, enum action_kind kind, const struct copy *c, const char *reason)
 {
@@ -70,11 +74,13 @@ static bool ready_is_true(const struct heal *h, const struct heal_facts *f, cons
 	return is_online(h, f, p->node, now) && alive_ms >= HEAL_SETTLE_MS && mono_since_ms(now, f->link_since) >= HEAL_SETTLE_MS;
 }
 
-static int own_ready(const struct heal *h, const struct heal_facts *f, const struct workload *w, const struct copy *c,
-		     struct mono now)
+int ready_pods(const struct heal *h, const struct heal_facts *f, const struct copy *c, struct mono now)
 {
+	const struct workload *w = view_workload(f->view, c->workload_uid);
 	int n = 0;
 
+	if (!w)
+		return 0;
 	list_for_each(p, &w->pods, struct pod, by_owner)
 		n += ready_is_true(h, f, p, c, now);
 	return n;
@@ -162,16 +168,15 @@ static bool waits_for_original(enum keep_policy keep, const struct heal *h, cons
 	return true;
 }
 
-/* Another pod of its ReplicaSet that the cluster has put on a node which is there. */
-static bool cluster_runs_another(const struct heal *h, const struct heal_facts *f, const struct workload *w, const struct copy *c)
+/* Other pods of its ReplicaSet that the cluster has put on nodes which are there. */
+static int32_t others_of_cluster(const struct heal *h, const struct workload *w, const struct copy *c)
 {
 	int32_t n = 0;
 
 	list_for_each(p, &w->pods, struct pod, by_owner)
 		n += pod_is_active(p) && !p->deleting && !p->is_mirror && !str_eq(p->uid, c->pod_uid) &&
 		     !suspect_is_lost(h, p->node) && !claims_live(h->claims, p->uid);
-	(void)f;
-	return n >= w->replicas;
+	return n;
 }
 
 static void once_reconcile(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f,
@@ -180,10 +185,12 @@ static void once_reconcile(struct heal *h, const struct copy *c, const struct ti
 	const struct workload *w = view_workload(f->view, c->workload_uid);
 	const struct pod *p = view_pod(f->view, c->pod_uid);
 
-	if (p && !p->deleting && p->node && (p->node == h->conf.self || alive_for_ms(f, p->node, t->now) >= 0))
+	if (p && pod_is_active(p) && !p->deleting && (p->node == h->conf.self || alive_for_ms(f, p->node, t->now) >= 0))
 		copy_action(plan, ACTION_DROP, c, "original is back on its node: at most once");
-	else if (cluster_runs_another(h, f, w, c))
+	else if (others_of_cluster(h, w, c) >= w->replicas || copy_is_surplus(h, c, others_of_cluster(h, w, c), w->replicas))
 		copy_action(plan, ACTION_DROP, c, "ReplicaSet has its own pod: at most once");
+	else if (room_is_owed(h, c, t, f, plan))
+		copy_action(plan, ACTION_DROP, c, NOTE_ROOM);
 }
 
 /* A pod of this very node: our own cgroups tell better than the API server whether it runs. */
@@ -226,8 +233,12 @@ static void copy_reconcile(struct heal *h, const struct copy *c, const struct ti
 		original_end(h, c, p, t, plan, true);
 	else if (p && ready_is_true(h, f, p, c, t->now))
 		copy_action(plan, ACTION_DROP, c, "original is back");
-	else if (own_ready(h, f, w, c, t->now) >= w->replicas)
+	else if (ready_pods(h, f, c, t->now) >= w->replicas)
 		copy_action(plan, ACTION_DROP, c, "ReplicaSet has its own pods Ready");
+	else if (copy_is_surplus(h, c, ready_pods(h, f, c, t->now), w->replicas))
+		copy_action(plan, ACTION_DROP, c, "ReplicaSet has its own pods Ready, but for those that other copies stand in for");
+	else if (room_is_owed(h, c, t, f, plan))
+		copy_action(plan, ACTION_DROP, c, NOTE_ROOM);
 	else if (p && original_is_lost(h, f, p) && !waits_for_original(keep, h, f, t, plan))
 		original_end(h, c, p, t, plan, false);
 	else
@@ -278,6 +289,8 @@ static void copy_tick(struct heal *h, const struct copy *c, const struct tick *t
 
 void copies_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
+	if (f->link == LINK_ONLINE && map_count(f->copies))
+		standins_collect(h, f);
 	map_for_each(struct copy, c, f->copies)
 		copy_tick(h, c, t, f, plan);
 }

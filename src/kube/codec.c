@@ -233,6 +233,7 @@ int kube_decode_pod(const json_object *o, struct pod **out_pod)
 	p->deleting = json_get_key(meta, "deletionTimestamp") != NULL;
 	p->is_mirror = annotation(meta, ANNOTATION_MIRROR) != NULL;
 	p->original_uid = intern(annotation(meta, ANNOTATION_ORIGINAL_UID));
+	p->copy_of = intern(annotation(meta, ANNOTATION_WORKLOAD_UID));
 	owner = controller_of(meta);
 	if (str_eq(json_str(json_get_key(owner, "kind")), "ReplicaSet"))
 		p->owner = intern(json_str(json_get_key(owner, "uid")));

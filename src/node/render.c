@@ -268,7 +268,7 @@ static void prepare_spec(json_object *spec)
 	json_set_bool(spec, "automountServiceAccountToken", false);
 }
 
-static json_object *prepare_annotations(const json_object *meta, const char *uid, uint32_t epoch)
+static json_object *prepare_annotations(const json_object *meta, const char *uid, const struct render_params *p)
 {
 	json_object *a = json_copy(json_get(meta, "annotations"));
 	char text[16];
@@ -280,10 +280,11 @@ static json_object *prepare_annotations(const json_object *meta, const char *uid
 	json_remove(a, "kubernetes.io/config.seen");
 	json_remove(a, "kubernetes.io/config.source");
 	if (uid) {
-		(void)snprintf(text, sizeof(text), "%u", epoch);
+		(void)snprintf(text, sizeof(text), "%u", p->epoch);
 		json_set_str(a, ANNOTATION_ORIGINAL_UID, uid);
 		json_set_str(a, ANNOTATION_EPOCH, text);
 	}
+	json_set_str(a, ANNOTATION_WORKLOAD_UID, p->workload_uid);
 	return a;
 }
 
@@ -301,7 +302,7 @@ static json_object *prepare_meta(const json_object *meta, const struct render_pa
 	}
 	if (!json_get(out, "namespace"))
 		json_set_str(out, "namespace", str_or(p->ns, "default"));
-	json_set(out, "annotations", prepare_annotations(meta, uid, p->epoch));
+	json_set(out, "annotations", prepare_annotations(meta, uid, p));
 	if (uid) {
 		render_uid(uid, p->epoch, fresh);
 		json_set_str(out, "uid", fresh);

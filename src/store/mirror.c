@@ -112,9 +112,9 @@ int store_put_pod(struct store *s, const struct pod *p)
 
 	if (r < 0)
 		return r;
-	return store_exec(s, STMT_PUT_POD, "ttttttiiiiiiii", p->uid, p->ns, p->name, p->node, p->owner, p->original_uid,
+	return store_exec(s, STMT_PUT_POD, "ttttttiiiiiiiit", p->uid, p->ns, p->name, p->node, p->owner, p->original_uid,
 			  p->version, (int64_t)p->phase, pod_flags(p), (int64_t)p->priority, p->request.cpu_milli,
-			  p->request.mem_bytes, p->ready_since.ns, constraints);
+			  p->request.mem_bytes, p->ready_since.ns, constraints, p->copy_of);
 }
 
 int store_delete_pod(struct store *s, const char *uid)
@@ -151,6 +151,7 @@ static void on_pod(void *arg, sqlite3_stmt *row)
 	p->request.cpu_milli = sqlite3_column_int64(row, 10);
 	p->request.mem_bytes = sqlite3_column_int64(row, 11);
 	p->ready_since.ns = sqlite3_column_int64(row, 12);
+	p->copy_of = intern(row_text(row, 14));
 	ctx->fn(ctx->arg, p, row_text(row, 13));
 }
 

@@ -58,7 +58,8 @@ static const char *const migrations[] = {
 	" state INTEGER, at INTEGER, PRIMARY KEY(pod,node)) WITHOUT ROWID;"
 	"INSERT INTO claims4(pod,node,epoch,rank,mirror,state,at) SELECT pod,node,epoch,rank,mirror,state,at FROM claims;"
 	"DROP TABLE claims;"
-	"ALTER TABLE claims4 RENAME TO claims;",
+	"ALTER TABLE claims4 RENAME TO claims;"
+	"ALTER TABLE pods ADD COLUMN copy_of TEXT;",
 };
 
 static int errno_of(int rc)

@@ -17,10 +17,10 @@
 	X(PUT_CONSTRAINTS, "INSERT INTO constraints(key) VALUES(?1) ON CONFLICT(key) DO NOTHING") \
 	X(GET_CONSTRAINTS, "SELECT id FROM constraints WHERE key=?1") \
 	X(PUT_POD, "INSERT OR REPLACE INTO pods(uid,ns,name,node,owner,original,version,phase,flags,priority,cpu,mem," \
-		   "ready_since,constraints) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14)") \
+		   "ready_since,constraints,copy_of) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)") \
 	X(DEL_POD, "DELETE FROM pods WHERE uid=?1") \
 	X(ALL_PODS, "SELECT p.uid,p.ns,p.name,p.node,p.owner,p.original,p.version,p.phase,p.flags,p.priority,p.cpu,p.mem," \
-		    "p.ready_since,c.key FROM pods p LEFT JOIN constraints c ON c.id=p.constraints") \
+		    "p.ready_since,c.key,p.copy_of FROM pods p LEFT JOIN constraints c ON c.id=p.constraints") \
 	X(POD_UIDS, "SELECT uid FROM pods") \
 	X(WORKLOAD_UIDS, "SELECT uid FROM workloads") \
 	X(NODE_UIDS, "SELECT uid FROM nodes") \

@@ -292,7 +292,7 @@ static void the_flags_of_a_pod(void **state)
 {
 	cleanup(json_putp) json_object *o = parse(
 	    "{\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"annotations\":{\"kubernetes.io/config.mirror\":\"h\","
-	    "\"edge-healer.io/original-uid\":\"o\"},\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"uid\":\"no\"},"
+	    "\"edge-healer.io/original-uid\":\"o\",\"edge-healer.io/workload-uid\":\"w\"},\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"uid\":\"no\"},"
 	    "{\"kind\":\"Node\",\"uid\":\"nn\",\"controller\":true}]},\"spec\":{\"schedulerName\":\"mine\","
 	    "\"priority\":-7,"
 	    "\"schedulingGates\":[{\"name\":\"g\"}],\"volumes\":[{\"emptyDir\":{}},{\"persistentVolumeClaim\":{"
@@ -305,6 +305,7 @@ static void the_flags_of_a_pod(void **state)
 	assert_int_equal(kube_decode_pod(o, &p), 0);
 	assert_true(p->is_mirror && p->gated && p->has_claims && p->ready && !p->default_scheduler && !p->deleting);
 	assert_string_equal(p->original_uid, "o");
+	assert_string_equal(p->copy_of, "w");
 	assert_null(p->owner);
 	assert_null(p->node);
 	assert_int_equal(p->priority, -7);

@@ -280,13 +280,26 @@ void agent_kill(struct world *w, int i)
 
 struct stale { const struct sagent *a; struct wall now; struct claim items[64]; size_t count; };
 
+static bool is_in_use(const struct view *v, const struct claim *c)
+{
+	const struct node *holder = view_node(v, c->node);
+
+	if (view_pod(v, c->pod_uid))
+		return true;
+	if (holder)
+		list_for_each(p, &holder->pods, struct pod, by_node)
+			if (p->is_mirror && str_eq(p->original_uid, c->pod_uid))
+				return true;
+	return false;
+}
+
 static void collect_stale(void *arg, const struct claim *c)
 {
 	struct stale *s = arg;
 
 	bool ended = c->state != CLAIM_LIVE && s->now.ns - c->at.ns > SEC(ENDED_S);
 
-	if (s->count < ARRAY_LEN(s->items) && !map_get(s->a->copies, c->pod_uid) && (ended || !view_pod(s->a->view, c->pod_uid)))
+	if (s->count < ARRAY_LEN(s->items) && !map_get(s->a->copies, c->pod_uid) && (ended || !is_in_use(s->a->view, c)))
 		s->items[s->count++] = *c;
 }
 

@@ -39,22 +39,27 @@ static bool is_active(const struct spod *p)
 	return !p->gone && p->node >= 0 && p->phase < POD_SUCCEEDED;
 }
 
-struct resources api_free(const struct world *w, int i)
+static struct resources free_but(const struct world *w, int i, bool without_copies)
 {
 	struct resources left = w->n[i].allocatable;
 
 	for (int p = 0; p < w->api.pod_count; p++)
-		if (is_active(&w->api.pods[p]) && w->api.pods[p].node == i)
+		if (is_active(&w->api.pods[p]) && w->api.pods[p].node == i && !(without_copies && w->api.pods[p].mirror))
 			resources_sub(&left, &w->api.rs[w->api.pods[p].rs].request);
 	return left;
 }
 
+struct resources api_free(const struct world *w, int i)
+{
+	return free_but(w, i, false);
+}
+
 /* ---- the scheduler ---- */
 
-static bool may_host(const struct world *w, int p, int i)
+bool may_host(const struct world *w, int p, int i, bool without_copies)
 {
 	const struct srs *r = &w->api.rs[w->api.pods[p].rs];
-	struct resources left = api_free(w, i);
+	struct resources left = free_but(w, i, without_copies);
 
 	if (!w->api.node[i].ready || w->api.node[i].tainted || !resources_fit(&r->request, &left))
 		return false;
@@ -69,7 +74,7 @@ int best_node(const struct world *w, int p)
 	for (int i = 0; i < w->nodes; i++) {
 		int64_t left = api_free(w, i).cpu_milli;
 
-		if (left > most && may_host(w, p, i)) {
+		if (left > most && may_host(w, p, i, false)) {
 			best = i;
 			most = left;
 		}

@@ -12,9 +12,11 @@ enum { LATE_S = 40,			/* gossip may tell of a return this late, and a retry foll
        SETTLED_S = 95,			/* three repeats of a claim */
        RAN_S = 32,			/* a pod that ran so recently may still be taken for Ready */
        GONE_S = 50,			/* gone_grace less the drift of the clocks */
+       WAITS_S = 29,			/* HEAL_ROOM_MS less that */
        BOOT_S = 12,			/* a healer starts beside kubelet, not before it */
        SKEW_MS = 1900,		/* a clock so far behind makes a Lease look old */
-       SEEN_S = 1,			/* a healer sees a pod that kubelet starts */
+       SEEN_S = 1,			/* a healer sees a pod that kubelet starts … */
+       RESTART_S = 3,			/* … if it was not killed just then */
        ONLINE_S = 45, STORM = 60, STORM_S = 10 };
 
 struct tally { char key[16 + NODE_NAME_SIZE]; int64_t from; int count; };
@@ -187,13 +189,18 @@ void check_restore(struct world *w, int i, const struct action *act)
 
 /* ---- effects in the API ---- */
 
+/* Its healer does not run, or has not looked yet. */
+static bool is_blind(const struct world *w, int i)
+{
+	return !w->n[i].a.up || w->n[i].a.think_pending;
+}
+
 /* It has just booted; or it woke, and its healer was killed in that very instant: nobody has looked yet. */
 static bool is_new_boot(const struct world *w, int i)
 {
 	const struct snode *n = &w->n[i];
-	bool blind = !n->a.up || n->a.think_pending;
 
-	return (n->booted && w->now - n->booted < SEC(BOOT_S)) || (blind && n->woke && w->now - n->woke < SEC(BOOT_S));
+	return (n->booted && w->now - n->booted < SEC(BOOT_S)) || (is_blind(w, i) && n->woke && w->now - n->woke < SEC(BOOT_S));
 }
 
 /* Its Lease must have told by now that it lives. */
@@ -248,6 +255,22 @@ static bool really_runs(struct world *w, int p)
 	return (r && run_counts(w, x->node, r)) || (x->last_run && w->now - x->last_run < SEC(RAN_S));
 }
 
+/* Copies of a ReplicaSet but one; those of machines that died or fell asleep a moment ago are still believed in. */
+static int other_copies(const struct world *w, const char *uid, int r)
+{
+	int n = 0;
+
+	for (int i = 0; i < w->nodes; i++)
+		for (int k = 0; k < SIM_RUNS; k++) {
+			const struct run *x = &w->n[i].runs[k];
+			int64_t away = !w->n[i].up ? w->now - x->ended : w->n[i].suspended ? w->now - w->n[i].slept_at : 0;
+
+			if (x->copy && x->rs == r && !x->stopping && !x->frozen && (x->used || !w->n[i].up) && away < SEC(RAN_S))
+				n += !str_eq(x->uid, uid);
+		}
+	return n;
+}
+
 static bool is_replaced(struct world *w, const char *uid, int r)
 {
 	const struct srs *rs = &w->api.rs[r];
@@ -262,7 +285,26 @@ static bool is_replaced(struct world *w, const char *uid, int r)
 		return true;
 	for (p = 0; p < w->api.pod_count; p++)
 		n += w->api.pods[p].rs == r && really_runs(w, p);
+	n += other_copies(w, uid, r);
 	return n >= rs->replicas && rs->replicas;
+}
+
+/* What is Pending has waited long enough, would fit where the copies are, and all the rest of its ReplicaSet runs. */
+static bool is_in_the_way(struct world *w, int i, int r)
+{
+	int n = 0, waits = 0;
+
+	for (int p = 0; p < w->api.pod_count; p++) {
+		const struct spod *x = &w->api.pods[p];
+		struct resources left = api_free(w, i);
+
+		resources_add(&left, &w->api.rs[r].request);
+		n += x->rs == r && !x->gone && really_runs(w, p);
+		waits += x->rs == r && !x->gone && w->now - x->created > SEC(WAITS_S) &&
+			 ((x->node < 0 && resources_fit(&w->api.rs[r].request, &left)) || (x->node >= 0 && !x->ready));
+	}
+	n += other_copies(w, "", r);
+	return waits && n >= w->api.rs[r].replicas;
 }
 
 /* It was another's turn after all; should that one give up, it may be this one's again, in the same epoch. */
@@ -286,7 +328,7 @@ void check_end(struct world *w, int i, const struct action *act)
 		restored_forget(w, i, c);
 	if (w->api.rs[r].policy == POLICY_AT_MOST_ONCE)
 		return;			/* break before make */
-	if (act->kind == ACTION_DROP && !is_replaced(w, act->pod_uid, r))
+	if (act->kind == ACTION_DROP && !is_replaced(w, act->pod_uid, r) && !is_in_the_way(w, i, r))
 		broken(w, 4, "%s drops the copy of %s: %s", w->n[i].name, c->name, act->reason);
 	if (act->kind == ACTION_WITHDRAW && !str_has_prefix(act->reason, "lost the claim") && run && run_counts(w, i, run) &&
 	    c->state == COPY_RUNNING)
@@ -313,7 +355,7 @@ static void check_once_runs(struct world *w, int r)
 
 			if (!run_counts(w, i, x) || x->rs != r || is_new_boot(w, i))
 				continue;
-			if (is_twin(w, i, x) || (!x->copy && w->now - x->since < SEC(SEEN_S)))
+			if (is_twin(w, i, x) || (!x->copy && w->now - x->since < SEC(is_blind(w, i) ? RESTART_S : SEEN_S)))
 				continue;
 			for (int o = 0; o < n; o++)
 				if (str_eq(uids[o], x->uid))
@@ -412,15 +454,47 @@ static int ready_pods(struct world *w, int r)
 	return n;
 }
 
-/* Pending for good: nobody may schedule it, or it fits nowhere. */
+static int all_copies(const struct world *w)
+{
+	int n = 0;
+
+	for (int i = 0; i < w->nodes; i++)
+		for (int k = 0; k < SIM_RUNS; k++)
+			n += w->n[i].runs[k].used && w->n[i].runs[k].copy;
+	return n;
+}
+
+static bool is_pending(const struct spod *x)
+{
+	return !x->gone && !x->deleting && x->node < 0;
+}
+
+/* It would not fit anywhere even if all copies were gone. */
+static bool fits_nowhere(const struct world *w, int p)
+{
+	for (int i = 0; i < w->nodes; i++)
+		if (may_host(w, p, i, true))
+			return false;
+	return true;
+}
+
+/* Pending for good: nobody may schedule it, it fits nowhere, or more wait than copies stand in the way. */
 static bool has_no_room(const struct world *w, int r)
 {
+	int waiting = 0;
+
 	if (!w->api.scheduler && (w->api.rs[r].policy == POLICY_NEVER || str_eq(w->api.rs[r].ns, "kube-system")))
 		return true;
-	for (int p = 0; p < w->api.pod_count; p++)
-		if (w->api.pods[p].rs == r && !w->api.pods[p].gone && w->api.pods[p].node < 0 && best_node(w, p) < 0)
+	for (int p = 0; p < w->api.pod_count; p++) {
+		const struct spod *x = &w->api.pods[p];
+
+		if (!is_pending(x))
+			continue;
+		waiting += best_node(w, p) < 0;
+		if (x->rs == r && fits_nowhere(w, p))
 			return true;
-	return false;
+	}
+	return waiting > all_copies(w);
 }
 
 struct loose { struct world *w; int node; char *why; bool found; };
@@ -453,7 +527,7 @@ bool check_converged(struct world *w, char why[SIM_REASON])
 
 		map_for_each(struct copy, c, w->n[i].a.copies) {
 			if (has_no_room(w, rs_find(w, c->workload_uid)))
-				continue;	/* it has the room of its own replacement: see docs/simulator.md */
+				continue;
 			(void)snprintf(why, SIM_REASON, "%s still has a copy of %s", w->n[i].name, c->name);
 			return false;
 		}

@@ -98,6 +98,7 @@ static void claim_end(struct world *w, int i, const struct copy *c, enum claim_s
 	(void)heal_on_claim(w->n[i].a.heal, &claim);
 	claim_save(w, i, &claim);
 	tell_claims(w, i, &claim, 1);
+	claims_repeat_soon(w, i);
 }
 
 /* ---- the end of a copy ---- */
@@ -232,6 +233,7 @@ static void batch_claim(struct world *w, int i, struct copy **items, size_t n)
 		(void)map_put(w->n[i].a.copies, items[k]->pod_uid, items[k]);
 	}
 	tell_claims(w, i, claims, n);
+	claims_repeat_soon(w, i);
 	free(claims);
 }
 

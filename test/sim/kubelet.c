@@ -8,7 +8,7 @@
 
 #include "sim.h"
 
-enum { STATIC_MS = 200, BOOT_MONO_S = 10 };
+enum { STATIC_MS = 200, BOOT_MONO_S = 10, HOLD_MS = 950 };
 
 struct run *run_find(struct world *w, int i, const char *uid, bool copy)
 {
@@ -47,6 +47,7 @@ static void run_end(struct world *w, struct run *r)
 
 	if (p >= 0 && !r->copy)
 		w->api.pods[p].last_run = w->now;
+	r->ended = w->now;
 	r->used = false;
 }
 
@@ -116,6 +117,24 @@ static struct resources room_for(const struct world *w, int i)
 	return left;
 }
 
+/* A healer looks every second at what it holds still (src/agent/local.c): kubelet may start the original beside the frozen copy. */
+static void on_hold(struct world *w, const struct event *e)
+{
+	int i = e->a.node;
+	const struct run *copy = run_find(w, i, e->a.data, true), *own = run_find(w, i, e->a.data, false);
+
+	if (w->n[i].boot == e->a.life && copy && copy->frozen && own && !own->frozen && w->n[i].a.up && !w->n[i].suspended)
+		run_freeze(w, i, e->a.data, true);
+}
+
+static void hold_twin(struct world *w, int i, const char *uid)
+{
+	const struct run *copy = run_find(w, i, uid, true);
+
+	if (copy && copy->frozen)
+		after_ms(w, roll_in(w, 0, HOLD_MS), on_hold, (struct about){ .node = i, .life = w->n[i].boot, .data = str_dup(uid) });
+}
+
 static void on_start(struct world *w, const struct event *e)
 {
 	struct spod *p = &w->api.pods[e->a.n];
@@ -143,6 +162,7 @@ static void on_start(struct world *w, const struct event *e)
 	}
 	(void)run_add(w, i, p->uid, p->rs);
 	tell(w, i, "kubelet: %s runs", p->name);
+	hold_twin(w, i, p->uid);
 	kubelet_look(w, i);
 	agent_soon(w, i);
 }

@@ -10,7 +10,7 @@
 
 #include "sim.h"
 
-enum { TAGS_SOON = 200, HELLO_SPREAD = 200, SITE_MAJORITY = 2, REPEAT_MS = 30000 };
+enum { TAGS_SOON = 200, HELLO_SPREAD = 200, SITE_MAJORITY = 2, REPEAT_MS = 30000, REPEAT_SOON_MS = 200 };
 
 bool reaches(const struct world *w, int i, int j)
 {
@@ -229,7 +229,7 @@ void tags_soon(struct world *w, int i)
 
 static bool knows_pod(const struct sagent *a, const char *uid)
 {
-	return map_get(a->copies, uid) || view_pod(a->view, uid);
+	return map_get(a->copies, uid) || view_pod(a->view, uid) || claims_epoch(heal_claims(a->heal), uid);
 }
 
 static void on_claims(struct world *w, const struct event *e)
@@ -277,15 +277,18 @@ static void collect_own(void *arg, const struct claim *c)
 	}
 }
 
+/* One timer, as the daemon has it: a hello or a new claim moves it. */
+static void repeat_in(struct world *w, int i, int64_t ms);
+
 static void on_repeat(struct world *w, const struct event *e)
 {
 	struct snode *n = &w->n[e->a.node];
 	struct own_claims own = { .self = n->name };
 
-	if (!n->a.up || n->a.life != e->a.life)
+	if (!n->a.up || n->a.repeat_life != e->a.life)
 		return;
-	if (e->a.n)		/* the timer, not an answer to a hello */
-		after_ms(w, roll_in(w, REPEAT_MS * 9 / 10, REPEAT_MS * 11 / 10), on_repeat, e->a);
+	n->a.repeat_ms = 5 * n->a.repeat_ms < REPEAT_MS ? 5 * n->a.repeat_ms : REPEAT_MS;
+	repeat_in(w, e->a.node, roll_in(w, n->a.repeat_ms * 9 / 10, n->a.repeat_ms * 11 / 10));
 	own.all = heal_claims(n->a.heal);
 	own.items = mem_new_n(struct claim, claims_count(heal_claims(n->a.heal)) + 1);
 	claims_each(heal_claims(n->a.heal), collect_own, &own);
@@ -294,10 +297,22 @@ static void on_repeat(struct world *w, const struct event *e)
 	free(own.items);
 }
 
+static void repeat_in(struct world *w, int i, int64_t ms)
+{
+	after_ms(w, ms, on_repeat, (struct about){ .node = i, .life = ++w->n[i].a.repeat_life });
+}
+
+/* What was told just now is told again soon: messages are lost. */
+void claims_repeat_soon(struct world *w, int i)
+{
+	w->n[i].a.repeat_ms = REPEAT_SOON_MS;
+	repeat_in(w, i, REPEAT_SOON_MS);
+}
+
 static void on_hello(struct world *w, const struct event *e)
 {
 	if (w->n[e->a.node].a.up && gossips(w, e->a.node, e->a.other))
-		after_ms(w, roll(w, HELLO_SPREAD), on_repeat, (struct about){ .node = e->a.node, .life = w->n[e->a.node].a.life });
+		repeat_in(w, e->a.node, roll(w, HELLO_SPREAD));
 }
 
 /* A healer has come; its own repeats begin. */
@@ -310,5 +325,6 @@ void hello(struct world *w, int i)
 
 void claims_repeat_start(struct world *w, int i)
 {
-	after_ms(w, REPEAT_MS, on_repeat, (struct about){ .node = i, .life = w->n[i].a.life, .n = 1 });
+	w->n[i].a.repeat_ms = REPEAT_MS;
+	repeat_in(w, i, REPEAT_MS);
 }

@@ -17,7 +17,7 @@
 #define SEC(x) MS((int64_t)(x) * MS_PER_S)
 #define GIB (INT64_C(1) << 30)
 
-enum { SIM_NODES = 9, SIM_RS = 16, SIM_PODS = 2000, SIM_RUNS = 96, SIM_FILES = 64, SIM_FENCES = 64, SIM_FAULTS = 1024, SIM_REASON = 240,
+enum { SIM_NODES = 9, SIM_RS = 16, SIM_PODS = 2000, SIM_RUNS = 96, SIM_FILES = 64, SIM_FENCES = 256, SIM_FAULTS = 1024, SIM_REASON = 240,
        SIM_UID = UID_SIZE + 8 };
 
 struct world;
@@ -111,7 +111,7 @@ struct run {				/* a pod that has processes */
 	char uid[UID_SIZE];		/* of the pod; of the lost one for a copy */
 	int rs;
 	uint32_t epoch;
-	int64_t since;
+	int64_t since, ended;
 };
 
 struct sfile { bool used, starting; char uid[UID_SIZE]; uint32_t epoch; int rs; };	/* a static-pod manifest of ours */
@@ -131,6 +131,8 @@ struct sagent {
 	bool up, observe, think_pending, sync_pending, probe_pending;
 	unsigned life, timer_life;
 	int crash_in;			/* effects until it is killed; 0 = not so */
+	int64_t repeat_ms;		/* until its claims are told again */
+	unsigned repeat_life;		/* of that timer */
 	struct heal *heal;
 	struct heal_conf conf;
 	struct view *view;		/* the mirror: survives in the store */
@@ -238,6 +240,7 @@ int64_t gossip_delay_ms(struct world *w);
 void tell_claims(struct world *w, int i, const struct claim *claims, size_t n);
 void hello(struct world *w, int i);
 void claims_repeat_start(struct world *w, int i);
+void claims_repeat_soon(struct world *w, int i);
 
 /* api.c: objects, watches, controllers */
 bool api_ok(const struct world *w, int i);
@@ -254,6 +257,7 @@ void api_scale(struct world *w, int r, int replicas);
 void api_rollout(struct world *w, int r);
 void api_rs_delete(struct world *w, int r);
 int best_node(const struct world *w, int p);			/* as the scheduler would, or -1 */
+bool may_host(const struct world *w, int p, int i, bool without_copies);	/* node i may take pod p */
 bool api_bind(struct world *w, const char *uid, int i);
 void api_start(struct world *w);
 void api_taint(struct world *w, int i, bool tainted);

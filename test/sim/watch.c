@@ -27,6 +27,7 @@ static void see_pod(struct world *w, int i, int p)
 	pod->node = x->node < 0 ? NULL : w->n[x->node].name;
 	pod->owner = x->mirror ? NULL : intern(r->uid);
 	pod->original_uid = x->mirror ? intern(x->original) : NULL;
+	pod->copy_of = x->mirror ? intern(r->uid) : NULL;
 	pod->is_mirror = x->mirror;
 	pod->constraints = r->constraints;
 	pod->request = r->request;

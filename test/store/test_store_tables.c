@@ -73,6 +73,7 @@ static struct pod pod_of(const char *uid)
 			.node = "n1",
 			.owner = "w1",
 			.original_uid = "o1",
+			.copy_of = "w1",
 			.version = INT64_MAX,
 			.phase = POD_RUNNING,
 			.ready = true,
@@ -134,6 +135,7 @@ static void test_pods(void **state)
 	assert_string_equal(p->node, "n1");
 	assert_string_equal(p->owner, "w1");
 	assert_string_equal(p->original_uid, "o1");
+	assert_string_equal(p->copy_of, "w1");
 	assert_true(p->version == INT64_MAX && p->phase == POD_RUNNING && p->priority == -5);
 	assert_true(p->request.cpu_milli == 250 && p->request.mem_bytes == INT64_C(64) << 20 && p->request.pods == 1);
 	assert_true(p->ready_since.ns == 123456789);
