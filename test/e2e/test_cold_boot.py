@@ -1,5 +1,7 @@
 """A node boots without the API server: kubelet starts none of its pods, we do, unless the neighbours have them."""
-from stage import stage, wait_for
+import time
+
+from stage import levels, longest, stage, wait_for
 
 
 @stage()
@@ -46,3 +48,22 @@ def test_a_pod_that_vanishes_is_brought_back_here(c):
     node.vanish(pod)
     c.wait_copies([uid], 30)
     assert [r['node'] for r in c.runs() if r['orig'] == uid] == [node.name]
+
+
+@stage(kubelet_args=('--cpu', '4'))
+def test_a_full_node_that_booted_gets_its_own_pods_back(c):
+    """Its copies have the room of the pods that they stand in for: kubelet refuses those, and nobody has room for others."""
+    c.run_web(replicas=6, cpu='1500m')
+    node = c.busiest()
+    mine = c.pods_on(node)
+    c.offline()
+    node.power_off()
+    node.power_on()
+    c.wait_copies(mine)
+    began = time.time()
+    c.mend()
+    c.wait_handover()
+    reasons = [h['detail'] for h in c.rows('handed over')]
+    assert len(reasons) == len(mine) and any('room nowhere else' in r for r in reasons), reasons
+    hole = longest(levels(c.runs(), lambda r: True), lambda count: count < 5, began, time.time())
+    assert hole == 0, 'more than one was missing at once for %.3f s' % hole
