@@ -98,7 +98,8 @@ def offline_site(c, restoring, ending):
 def offline_test(row):
     restoring, ending = OFFLINE[row]
 
-    @stage(nodes=5, shimmed=True)
+    # On a busy machine verdicts are a second apart: nobody shall take what another one is to die of.
+    @stage(nodes=5, shimmed=True, config={'heal.claim_timeout': '2s'})
     def run(c):
         offline_site(c, restoring, ending)
     return run
