@@ -47,13 +47,15 @@ static void reserve_claim(void *arg, const struct claim *c)
 	b->claimed[b->claimed_count++] = p->owner;
 }
 
-/* What the mirror shows of a claimed copy is counted by its claim. */
+/* What the mirror shows of a claimed copy is counted by its claim, or on its own node by its original, if that is not finished. */
 static void unreserve_copies(const struct heal *h, const struct view *view, struct bidder *b)
 {
 	list_for_each(p, &b->node->pods, struct pod, by_node) {
 		const struct claim *c = p->is_mirror && p->original_uid ? claims_live(h->claims, p->original_uid) : NULL;
+		const struct pod *original = c ? view_pod(view, p->original_uid) : NULL;
 
-		if (c && pod_is_active(p) && str_eq(c->node, b->name) && view_pod(view, p->original_uid))
+		if (original && pod_is_active(p) && str_eq(c->node, b->name) &&
+		    (original->node != b->name || pod_is_active(original)))
 			resources_add(&b->free, &p->request);
 	}
 }

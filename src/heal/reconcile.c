@@ -193,19 +193,20 @@ static void once_reconcile(struct heal *h, const struct copy *c, const struct ti
 		copy_action(plan, ACTION_DROP, c, NOTE_ROOM);
 }
 
-/* A pod of this very node: our own cgroups tell better than the API server whether it runs. */
+/* A pod of this very node: our own cgroups tell better than the API server whether it runs. kubelet needs a while to start it when
+ * the API server is back, and the copy runs meanwhile. Whatever the policy, the original stays: it is on the same machine. */
 static void home_reconcile(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f,
 			   struct plan *plan)
 {
 	const struct pod *p = view_pod(f->view, c->pod_uid);
-	bool settled = mono_since_ms(t->now, f->link_since) >= HEAL_SETTLE_MS;
+	struct mono due = mono_add_ms(f->link_since, HEAL_HOME_MS);
 
 	if (f->running && map_get(f->running, p->uid) && p->ready)
 		copy_action(plan, ACTION_DROP, c, "original is back");
-	else if (f->running && !map_get(f->running, p->uid) && settled && !p->deleting)
+	else if (f->running && !map_get(f->running, p->uid) && mono_reached(t->now, due) && !p->deleting)
 		original_end(h, c, p, t, plan, false);
 	else
-		plan_wake_at(plan, mono_add_ms(t->now, HEAL_SETTLE_MS));
+		plan_wake_at(plan, mono_reached(t->now, due) ? mono_add_ms(t->now, HEAL_SETTLE_MS) : due);
 }
 
 static void copy_reconcile(struct heal *h, const struct copy *c, const struct tick *t, const struct heal_facts *f,
@@ -224,7 +225,7 @@ static void copy_reconcile(struct heal *h, const struct copy *c, const struct ti
 		once_reconcile(h, c, t, f, plan);
 		return;
 	}
-	if (p && p->node == h->conf.self) {
+	if (p && p->node == h->conf.self && pod_is_active(p)) {
 		home_reconcile(h, c, t, f, plan);
 		return;
 	}

@@ -208,6 +208,34 @@ static void a_copy_shown_by_the_mirror_is_counted_once(void **state)
 	rig_fini(&g);
 }
 
+/* n2 booted, runs old-1 as a copy, and kubelet refuses the original beside it: the copy alone takes its room. */
+static void a_copy_beside_its_refused_original_is_counted_once(void **state)
+{
+	struct pod *mirror, *original;
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_only_me(&g);
+	rig_peer(&g, "n2")->has_capacity = true;
+	rig_peer(&g, "n1")->free.cpu_milli = 1500;
+	rig_node(&g, "n2")->allocatable.cpu_milli = 2000;	/* 1000 left: less than n1 */
+	rig_rs(&g, "web", 4);
+	rig_rs(&g, "old", 1);
+	original = rig_pod(&g, "old-1", "old", "n2");
+	original->request.cpu_milli = 1000;
+	original->phase = POD_FAILED;
+	(void)rig_claim(&g, "uid-old-1", "n2", 1, CLAIM_LIVE);
+	mirror = rig_pod(&g, "old-1-n2", "none", "n2");
+	mirror->request.cpu_milli = 1000;
+	mirror->is_mirror = true;
+	mirror->original_uid = intern("uid-old-1");
+	rig_pod(&g, "web-1", "web", "n5");
+	rig_lose(&g, "n5");
+	assert_string_equal(rig_rank(&g, "uid-web-1", 0), "n1");
+	rig_fini(&g);
+}
+
 static void an_unbound_pod_is_bound_after_its_grace(void **state)
 {
 	struct rig g;
@@ -324,6 +352,7 @@ int main(void)
 		cmocka_unit_test(never_more_than_the_replicas),
 		cmocka_unit_test(claims_take_room_before_tags_show_it),
 		cmocka_unit_test(a_copy_shown_by_the_mirror_is_counted_once),
+		cmocka_unit_test(a_copy_beside_its_refused_original_is_counted_once),
 		cmocka_unit_test(an_unbound_pod_is_bound_after_its_grace),
 		cmocka_unit_test(pods_that_are_not_ours_to_bind),
 		cmocka_unit_test(observing_reports_once),

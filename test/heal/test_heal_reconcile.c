@@ -370,6 +370,73 @@ static void keep_original_gives_its_node_time(void **state)
 	rig_fini(&g);
 }
 
+/* This node booted without the API server and runs its own pod as a copy; now kubelet reaches the API server too. */
+static struct pod *booted(struct rig *g)
+{
+	struct pod *p;
+
+	rig_init(g, 3);
+	rig_rs(g, "web", 1);
+	p = rig_pod(g, "web-1", "web", "n1");
+	g->f.running = map_new();
+	(void)rig_copy(g, p->uid, COPY_RUNNING);
+	rig_link(g, LINK_ONLINE);
+	return p;
+}
+
+static void runs_here(struct rig *g, const struct pod *p)
+{
+	(void)map_put((struct map *)(uintptr_t)g->f.running, p->uid, g);
+}
+
+static void end(struct rig *g)
+{
+	map_free((struct map *)(uintptr_t)g->f.running);
+	rig_fini(g);
+}
+
+static void on_its_own_node_the_original_stays_whatever_the_policy(void **state)
+{
+	(void)state;
+	for (int keep = KEEP_BEST; keep <= KEEP_LONGEST; keep++) {
+		struct rig g;
+		struct pod *p = booted(&g);
+
+		view_workload(g.view, "rs-web")->keep = (enum keep_policy)keep;
+		p->ready = false;
+		runs_here(&g, p);
+		expect_nothing_for(&g, 2 * HEAL_SETTLE_MS);
+		p->ready = true;
+		rig_after(&g, 10);
+		expect_only(&g, ACTION_DROP, "original is back");
+		end(&g);
+	}
+}
+
+static void kubelet_has_time_to_start_its_own_pods(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	(void)booted(&g);			/* still Ready in the API: its status of before */
+	expect_nothing_for(&g, HEAL_HOME_MS - 500);
+	rig_after(&g, 1000);
+	expect_only(&g, ACTION_REPLACE, "let its ReplicaSet replace it");
+	end(&g);
+}
+
+static void an_original_that_kubelet_refused_is_not_deleted(void **state)
+{
+	struct rig g;
+	struct pod *p = booted(&g);
+
+	(void)state;
+	p->phase = POD_FAILED;			/* OutOfcpu: its copy has the room */
+	p->ready = false;
+	expect_nothing_for(&g, 2 * HEAL_HOME_MS);
+	end(&g);
+}
+
 static void a_newer_template_wins_at_once(void **state)
 {
 	struct rig g;
@@ -428,6 +495,9 @@ int main(void)
 		cmocka_unit_test(which_of_two_healthy_ones_stays),
 		cmocka_unit_test(the_copy_stays_until_what_replaces_the_original_is_ready),
 		cmocka_unit_test(keep_original_gives_its_node_time),
+		cmocka_unit_test(on_its_own_node_the_original_stays_whatever_the_policy),
+		cmocka_unit_test(kubelet_has_time_to_start_its_own_pods),
+		cmocka_unit_test(an_original_that_kubelet_refused_is_not_deleted),
 		cmocka_unit_test(a_newer_template_wins_at_once),
 		cmocka_unit_test(at_most_once_breaks_before_it_makes),
 	};
