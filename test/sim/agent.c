@@ -45,6 +45,8 @@ static void on_probe(struct world *w, const struct event *e)
 		if (a->link.state == LINK_ONLINE)
 			w->n[i].cold = false;
 		tags_soon(w, i);
+		tell_link(w, i);
+		claims_repeat_soon(w, i);
 		agent_soon(w, i);
 	}
 	if (answers && a->link.state == LINK_ONLINE)

@@ -10,7 +10,8 @@
 
 #include "sim.h"
 
-enum { TAGS_SOON = 200, HELLO_SPREAD = 200, SITE_MAJORITY = 2, REPEAT_MS = 30000, REPEAT_SOON_MS = 200 };
+enum { TAGS_SOON = 200, HELLO_SPREAD = 200, SITE_MAJORITY = 2, REPEAT_MS = 30000, REPEAT_SOON_MS = 200, TAGS_MS = 5000,
+       LINK_REPEATS = 3 };
 
 bool reaches(const struct world *w, int i, int j)
 {
@@ -275,6 +276,35 @@ static void collect_own(void *arg, const struct claim *c)
 		own->items[own->count].state = CLAIM_WITHDRAWN;
 		(void)str_copy(own->items[own->count++].node, NODE_NAME_SIZE, own->self);
 	}
+}
+
+static void on_link_word(struct world *w, const struct event *e)
+{
+	struct sagent *a = &w->n[e->a.node].a;
+
+	if (!a->up || !gossips(w, e->a.node, e->a.other))
+		return;
+	heal_on_link(a->heal, w->n[e->a.other].name, e->a.n, node_mono(w, e->a.node));
+	agent_soon(w, e->a.node);
+}
+
+static void on_link_tell(struct world *w, const struct event *e)
+{
+	int i = e->a.node;
+
+	if (!w->n[i].a.up || w->n[i].a.life != e->a.life)
+		return;
+	for (int j = 0; j < w->nodes && has_serf(w, i); j++)
+		if (j != i && gossips(w, i, j) && !chance(w, w->loss_pct))
+			after_ms(w, gossip_delay_ms(w), on_link_word,
+				 (struct about){ .node = j, .other = i, .n = w->n[i].a.link.state == LINK_ONLINE });
+}
+
+/* A change of its link is told by messages too, with the next tags and a few times more. */
+void tell_link(struct world *w, int i)
+{
+	for (int k = 0; k < LINK_REPEATS; k++)
+		after_ms(w, TAGS_SOON + (int64_t)k * TAGS_MS, on_link_tell, (struct about){ .node = i, .life = w->n[i].a.life });
 }
 
 /* One timer, as the daemon has it: a hello or a new claim moves it. */

@@ -241,6 +241,7 @@ void tell_claims(struct world *w, int i, const struct claim *claims, size_t n);
 void hello(struct world *w, int i);
 void claims_repeat_start(struct world *w, int i);
 void claims_repeat_soon(struct world *w, int i);
+void tell_link(struct world *w, int i);
 
 /* api.c: objects, watches, controllers */
 bool api_ok(const struct world *w, int i);
