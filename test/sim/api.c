@@ -11,11 +11,20 @@
 
 enum { NOT_READY_S = 40, EVICT_S = 300, LEASE_S = 10, RETRY_MS = 1000, SCHEDULE_RETRY_MS = 5000 };
 
+/* For everybody, and its controllers rest. */
+bool api_is_down(const struct world *w)
+{
+	const struct snode *host = w->api.host < 0 ? NULL : &w->n[w->api.host];
+
+	return w->api.down || (host && (!host->up || host->suspended));
+}
+
 bool api_ok(const struct world *w, int i)
 {
 	const struct snode *n = &w->n[i];
 
-	return n->up && !n->suspended && !n->api_cut && !w->api.down;
+	return n->up && !n->suspended && !n->api_cut && !api_is_down(w) &&
+	       (w->api.host < 0 || i == w->api.host || reaches(w, i, w->api.host));
 }
 
 int api_pod(const struct world *w, const char *uid)
@@ -88,9 +97,9 @@ static void on_schedule(struct world *w, const struct event *e)
 
 	if (w->api.pods[p].gone || w->api.pods[p].node >= 0 || w->api.pods[p].deleting)
 		return;
-	i = w->api.down ? -1 : best_node(w, p);
+	i = api_is_down(w) ? -1 : best_node(w, p);
 	if (i < 0)
-		after_ms(w, w->api.down ? RETRY_MS : SCHEDULE_RETRY_MS, on_schedule, e->a);
+		after_ms(w, api_is_down(w) ? RETRY_MS : SCHEDULE_RETRY_MS, on_schedule, e->a);
 	else if (api_bind(w, w->api.pods[p].uid, i))
 		tell(w, -1, "scheduler: %s to %s", w->api.pods[p].name, w->n[i].name);
 }
@@ -169,7 +178,7 @@ static void on_rs(struct world *w, const struct event *e)
 	struct srs *rs = &w->api.rs[r];
 	int want = rs->gone ? 0 : rs->replicas;
 
-	if (w->api.down) {
+	if (api_is_down(w)) {
 		after_ms(w, RETRY_MS, on_rs, e->a);
 		return;
 	}
@@ -366,7 +375,7 @@ static void on_not_ready(struct world *w, const struct event *e)
 
 	if (w->api.node[i].life != e->a.life)
 		return;
-	if (w->api.down) {		/* it has heard of nobody: it waits anew */
+	if (api_is_down(w)) {		/* it has heard of nobody: it waits anew */
 		after_ms(w, NOT_READY_S * MS_PER_S, on_not_ready, e->a);
 		return;
 	}

@@ -82,6 +82,12 @@ static bool is_well(const struct world *w, int i)
 	return w->n[i].reach_since && w->now - w->n[i].reach_since > SEC(LATE_S);
 }
 
+/* So lately that its ports have just answered. */
+static bool fell_asleep(const struct world *w, int i)
+{
+	return w->n[i].suspended && w->now - w->n[i].slept_at < SEC(SEEN_S);
+}
+
 static void check_passive(struct world *w, int i)
 {
 	const struct sagent *a = &w->n[i].a;
@@ -94,7 +100,7 @@ static void check_passive(struct world *w, int i)
 			continue;
 		known++;
 		alive += p->status == PEER_ALIVE;
-		away += p->status == PEER_FAILED && !reaches(w, i, node_index(w, p->name));
+		away += p->status == PEER_FAILED && !reaches(w, i, node_index(w, p->name)) && !fell_asleep(w, node_index(w, p->name));
 	}
 	if (!a->conf.minority_active && 2 * alive <= known && !(known == 2 && !w->n[i].no_gateway))
 		broken(w, 7, "%s acts and sees %d of %d", w->n[i].name, alive, known);
@@ -365,7 +371,7 @@ static void check_once_runs(struct world *w, int r)
 		}
 	if (live > rs->replicas && !rs->excused && w->now - rs->since > SEC(GONE_S))
 		broken(w, 3, "%d of %s run, %d are wanted", live, rs->name, rs->replicas);
-	if (live <= 1)
+	if (live <= 1 && !other_copies(w, "", r))	/* what the cluster made beside a copy may wait to be started */
 		rs->excused = false;
 }
 

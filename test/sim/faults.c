@@ -234,7 +234,7 @@ static void change(struct world *w, const struct fault *f)
 	int r = (int)(f->mask % (unsigned)w->api.rs_count);
 	const struct srs *rs = &w->api.rs[r];
 
-	if (w->api.down || rs->gone || !rs->replicas || rs->newer >= 0 || rs->policy == POLICY_AT_MOST_ONCE ||
+	if (api_is_down(w) || rs->gone || !rs->replicas || rs->newer >= 0 || rs->policy == POLICY_AT_MOST_ONCE ||
 	    w->api.rs_count == SIM_RS)
 		return;
 	if (f->kind == FAULT_SCALE)

@@ -88,7 +88,7 @@ static void print_head(const struct world *w)
 
 	printf("seed %llu: %d nodes, %d site%s, %d workloads, loss %d %%, stop_after %lld s%s%s%s\n", (unsigned long long)w->args.seed,
 	       w->nodes, w->sites, w->sites > 1 ? "s" : "", w->api.rs_count, w->loss_pct, (long long)w->conf.stop_after_ms / 1000,
-	       w->only_api ? ", only the API fails" : "", w->all_observe ? ", mode observe" : "",
+	       w->only_api ? ", only the API fails" : w->api.host >= 0 ? ", the API on n1" : "", w->all_observe ? ", mode observe" : "",
 	       w->conf.minority_active ? ", minority active" : "");
 	for (int k = 0; k < w->fault_count; k++)
 		printf("  fault %2d at %8.3f %s\n", k, (double)w->faults[k].at / 1e9, fault_text(w, &w->faults[k], text, sizeof(text)));

@@ -115,6 +115,8 @@ void network_changed(struct world *w)
 				 (struct about){ .node = i, .other = j, .life = m->life, .n = connected ? PEER_ALIVE : PEER_FAILED });
 		}
 	}
+	for (int i = 0; i < w->nodes && w->api.host >= 0; i++)
+		way_changed(w, i);
 }
 
 /* Everybody has been there for long. */
@@ -241,9 +243,12 @@ static void on_claims(struct world *w, const struct event *e)
 	if (!a->up || !gossips(w, e->a.node, e->a.other))
 		return;
 	for (int64_t k = 0; k < e->a.n; k++) {
-		if (!knows_pod(a, c[k].pod_uid) || heal_on_claim(a->heal, &c[k]) == CLAIM_NEWS_NONE)
+		enum claim_news news = knows_pod(a, c[k].pod_uid) ? heal_on_claim(a->heal, &c[k]) : CLAIM_NEWS_NONE;
+
+		if (news == CLAIM_NEWS_NONE)
 			continue;
-		claim_save(w, e->a.node, &c[k]);
+		if (news != CLAIM_NEWS_BEATEN)
+			claim_save(w, e->a.node, &c[k]);
 		agent_soon(w, e->a.node);
 	}
 }

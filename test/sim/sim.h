@@ -102,6 +102,7 @@ struct api {
 	bool scheduler, lifecycle;
 	int64_t version;
 	int down;			/* faults under way */
+	int host;			/* the node that it runs on, as in a small k3s site; -1 = elsewhere */
 };
 
 /* ---- a machine ---- */
@@ -245,6 +246,7 @@ void tell_link(struct world *w, int i);
 
 /* api.c: objects, watches, controllers */
 bool api_ok(const struct world *w, int i);
+bool api_is_down(const struct world *w);
 int api_pod(const struct world *w, const char *uid);		/* index or -1 */
 int rs_find(const struct world *w, const char *uid);
 int api_rs_add(struct world *w, const char *deployment, int replicas, const struct srs *like);

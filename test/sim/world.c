@@ -124,6 +124,7 @@ static void world_make(struct world *w, const struct sim_args *args)
 	w->dup_pct = (int)roll(w, 5);
 	w->only_api = chance(w, 10);
 	w->all_observe = chance(w, 4);
+	w->api.host = w->nodes > 1 && chance(w, 25) ? 0 : -1;
 	conf_make(w);
 	nodes_make(w);
 	api_start(w);
