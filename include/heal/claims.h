@@ -32,6 +32,9 @@ void claims_withdrawn(const struct claims *c, const char *pod_uid, uint32_t epoc
 /* Has the node given it up in the epoch of the best claim, which is another's? Then it is still to be told: who missed it would
  * believe in it for ever. */
 bool claims_has_given_up(const struct claims *c, const char *pod_uid, const char *node);
+/* The pod is well again: who gave it up then may take it when it is lost anew, in a new epoch. NULL = there was nothing to change,
+ * else the claim as it is now. */
+const struct claim *claims_settle(struct claims *c, const char *pod_uid);
 void claims_remove(struct claims *c, const char *pod_uid);
 size_t claims_count(const struct claims *c);
 /* Visit every known claim (the best one per pod). Do not change the table meanwhile. */

@@ -174,6 +174,7 @@ int64_t heal_start_delay_ms(int64_t stop_after_ms);
 enum claim_news heal_on_claim(struct heal *h, const struct claim *c);
 const struct claims *heal_claims(const struct heal *h);
 void heal_forget_claim(struct heal *h, const char *pod_uid);
+const struct claim *heal_settle_claim(struct heal *h, const char *pod_uid);	/* as claims_settle() */
 
 /* Why a Pending pod is not ours to bind; NULL = it is. Static text. */
 const char *heal_leaves_alone(const struct heal *h, const struct view *view, const struct pod *p);

@@ -262,6 +262,11 @@ void gossip_new_claims(struct agent *a, struct claim *claims, size_t n)
 	timer_start_ms(a->claims_timer, CLAIMS_SOON_MS);
 }
 
+static bool ended_long_ago(const struct agent *a, const struct claim *c)
+{
+	return c->state != CLAIM_LIVE && llabs(loop_wall(a->loop).ns - c->at.ns) > CLAIMS_ENDED_MS * NS_PER_MS;
+}
+
 struct own_claims { const struct agent *a; struct claim *items; size_t count; };
 
 /* We gave the pod up and somebody else has taken it: the end of ours is told as well. */
@@ -278,7 +283,9 @@ static void collect_own(void *arg, const struct claim *c)
 {
 	struct own_claims *own = arg;
 
-	if (str_eq(c->node, own->a->self))	/* ended ones too, until they are forgotten: others may wait for the end */
+	if (ended_long_ago(own->a, c))
+		return;			/* everybody knows */
+	if (str_eq(c->node, own->a->self))	/* ended ones too: somebody who was away may wait for the end */
 		own->items[own->count++] = *c;
 	else if (claims_has_given_up(heal_claims(own->a->heal), c->pod_uid, own->a->self))
 		add_given_up(own, c);
@@ -321,8 +328,6 @@ static void on_claim(struct agent *a, const struct claim *c)
 	think_soon(a);
 }
 
-struct stale_claims { const struct agent *a; struct claim *items; size_t count; };
-
 /* The pod may be gone from the cluster and its copy run on: the ReplicaSet has not replaced it yet. */
 static bool is_in_use(const struct view *v, const struct claim *c)
 {
@@ -337,32 +342,40 @@ static bool is_in_use(const struct view *v, const struct claim *c)
 	return false;
 }
 
-/* Nobody needs to know any more: the pod is gone from the cluster and so is its copy, or the claim ended long ago. Until then its
- * end is told again: somebody who was away may wait for it. */
-static void collect_stale(void *arg, const struct claim *c)
-{
-	struct stale_claims *stale = arg;
-	bool own_copy = map_get(stale->a->copies, c->pod_uid) != NULL;
-	bool ended = c->state != CLAIM_LIVE && llabs(loop_wall(stale->a->loop).ns - c->at.ns) > CLAIMS_ENDED_MS * NS_PER_MS;
+struct old_claims { const struct agent *a; struct claim *items; size_t count; };
 
-	if (!own_copy && (ended || !is_in_use(stale->a->view, c)))
-		stale->items[stale->count++] = *c;
+static void collect_old(void *arg, const struct claim *c)
+{
+	struct old_claims *old = arg;
+
+	if (!map_get(old->a->copies, c->pod_uid) && (ended_long_ago(old->a, c) || !is_in_use(old->a->view, c)))
+		old->items[old->count++] = *c;
+}
+
+/* Once neither the pod nor a copy of it is there nobody needs to know any more. As long as there is one its epoch counts on. */
+static int claim_tidy(struct agent *a, const struct claim *c)
+{
+	const struct claim *settled;
+
+	if (is_in_use(a->view, c)) {
+		settled = heal_settle_claim(a->heal, c->pod_uid);
+		return settled && (store_batch_begin(a) < 0 || store_put_claim(a->store, settled) < 0) ? -EIO : 0;
+	}
+	heal_forget_claim(a->heal, c->pod_uid);
+	return store_batch_begin(a) < 0 || store_delete_claim(a->store, c->pod_uid) < 0 ? -EIO : 0;
 }
 
 void gossip_forget_claims(struct agent *a)
 {
-	struct stale_claims stale = { .a = a };
+	struct old_claims old = { .a = a };
 
 	if (a->link.state != LINK_ONLINE || !mono_is_set(a->synced_at) || !claims_count(heal_claims(a->heal)))
 		return;
-	stale.items = mem_new_n(struct claim, claims_count(heal_claims(a->heal)));
-	claims_each(heal_claims(a->heal), collect_stale, &stale);
-	for (size_t i = 0; i < stale.count; i++) {
-		heal_forget_claim(a->heal, stale.items[i].pod_uid);
-		if (store_batch_begin(a) == 0 && store_delete_claim(a->store, stale.items[i].pod_uid) < 0)
-			a->store_failed = true;
-	}
-	free(stale.items);
+	old.items = mem_new_n(struct claim, claims_count(heal_claims(a->heal)));
+	claims_each(heal_claims(a->heal), collect_old, &old);
+	for (size_t i = 0; i < old.count; i++)
+		a->store_failed |= claim_tidy(a, &old.items[i]) < 0;
+	free(old.items);
 }
 
 /* A message names pods by half their uid; these are the pods that may be meant. */

@@ -152,6 +152,16 @@ bool claims_has_given_up(const struct claims *c, const char *pod_uid, const char
 	return e && !str_eq(e->best.node, node) && entry_has_gone(e, node);
 }
 
+const struct claim *claims_settle(struct claims *c, const char *pod_uid)
+{
+	struct entry *e = map_get(c->by_pod, pod_uid);
+
+	if (!e || e->best.state != CLAIM_WITHDRAWN)
+		return NULL;
+	e->best.state = CLAIM_DONE;
+	return &e->best;
+}
+
 void claims_remove(struct claims *c, const char *pod_uid)
 {
 	free(map_remove(c->by_pod, pod_uid));

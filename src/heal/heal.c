@@ -94,6 +94,11 @@ const struct claims *heal_claims(const struct heal *h)
 	return h->claims;
 }
 
+const struct claim *heal_settle_claim(struct heal *h, const char *pod_uid)
+{
+	return claims_settle(h->claims, pod_uid);
+}
+
 void heal_forget_claim(struct heal *h, const char *pod_uid)
 {
 	claims_remove(h->claims, pod_uid);

@@ -280,8 +280,6 @@ void agent_kill(struct world *w, int i)
 	after_ms(w, roll_in(w, 300, 1500), on_restart, (struct about){ .node = i, .life = w->n[i].boot });
 }
 
-struct stale { const struct sagent *a; struct wall now; struct claim items[64]; size_t count; };
-
 static bool is_in_use(const struct view *v, const struct claim *c)
 {
 	const struct node *holder = view_node(v, c->node);
@@ -295,30 +293,44 @@ static bool is_in_use(const struct view *v, const struct claim *c)
 	return false;
 }
 
-static void collect_stale(void *arg, const struct claim *c)
+bool claim_ended_long_ago(const struct world *w, int i, const struct claim *c)
 {
-	struct stale *s = arg;
+	return c->state != CLAIM_LIVE && llabs(node_wall(w, i).ns - c->at.ns) > SEC(ENDED_S);
+}
 
-	bool ended = c->state != CLAIM_LIVE && s->now.ns - c->at.ns > SEC(ENDED_S);
+struct old_claims { const struct world *w; int node; struct claim items[64]; size_t count; };
 
-	if (s->count < ARRAY_LEN(s->items) && !map_get(s->a->copies, c->pod_uid) && (ended || !is_in_use(s->a->view, c)))
-		s->items[s->count++] = *c;
+static void collect_old(void *arg, const struct claim *c)
+{
+	struct old_claims *old = arg;
+	const struct sagent *a = &old->w->n[old->node].a;
+
+	if (old->count < ARRAY_LEN(old->items) && !map_get(a->copies, c->pod_uid) &&
+	    (claim_ended_long_ago(old->w, old->node, c) || !is_in_use(a->view, c)))
+		old->items[old->count++] = *c;
 }
 
 static void on_idle(struct world *w, const struct event *e)
 {
 	struct sagent *a = &w->n[e->a.node].a;
-	struct stale s = { .a = a, .now = node_wall(w, e->a.node) };
+	struct old_claims old = { .w = w, .node = e->a.node };
 
 	if (!a->up || a->life != e->a.life)
 		return;
 	after_ms(w, IDLE_S * MS_PER_S, on_idle, e->a);
 	if (a->link.state != LINK_ONLINE || !mono_is_set(a->synced_at))
 		return;
-	claims_each(heal_claims(a->heal), collect_stale, &s);
-	for (size_t k = 0; k < s.count; k++) {
-		heal_forget_claim(a->heal, s.items[k].pod_uid);
-		claim_forget(w, e->a.node, s.items[k].pod_uid);
+	claims_each(heal_claims(a->heal), collect_old, &old);
+	for (size_t k = 0; k < old.count; k++) {
+		bool in_use = is_in_use(a->view, &old.items[k]);
+		const struct claim *settled = in_use ? heal_settle_claim(a->heal, old.items[k].pod_uid) : NULL;
+
+		if (settled)
+			claim_save(w, e->a.node, settled);
+		if (in_use)
+			continue;
+		heal_forget_claim(a->heal, old.items[k].pod_uid);
+		claim_forget(w, e->a.node, old.items[k].pod_uid);
 	}
 }
 

@@ -349,17 +349,28 @@ static bool is_twin(struct world *w, int i, const struct run *x)
 	return x->copy && run_find(w, i, x->uid, false) && w->now - w->api.node[i].since < SEC(BOOT_S);
 }
 
+static bool is_leaving(const struct world *w, const char *uid)
+{
+	int p = api_pod(w, uid);
+
+	return p < 0 || w->api.pods[p].deleting;
+}
+
 static void check_once_runs(struct world *w, int r)
 {
 	struct srs *rs = &w->api.rs[r];
 	const char *uids[SIM_NODES * 4];
+	bool leaving = false;
 	int n = 0, live = 0;
 
 	for (int i = 0; i < w->nodes; i++)
 		for (int k = 0; k < SIM_RUNS && n < (int)ARRAY_LEN(uids); k++) {
 			const struct run *x = &w->n[i].runs[k];
 
-			if (!run_counts(w, i, x) || x->rs != r || is_new_boot(w, i))
+			if (!x->used || x->rs != r)
+				continue;
+			leaving |= !x->copy && is_leaving(w, x->uid);
+			if (!run_counts(w, i, x) || is_new_boot(w, i))
 				continue;
 			if (is_twin(w, i, x) || (!x->copy && w->now - x->since < SEC(is_blind(w, i) ? RESTART_S : SEEN_S)))
 				continue;
@@ -371,7 +382,8 @@ static void check_once_runs(struct world *w, int r)
 		}
 	if (live > rs->replicas && !rs->excused && w->now - rs->since > SEC(GONE_S))
 		broken(w, 3, "%d of %s run, %d are wanted", live, rs->name, rs->replicas);
-	if (live <= 1 && !other_copies(w, "", r))	/* what the cluster made beside a copy may wait to be started */
+	/* what the cluster made beside a copy, or beside a pod that it deleted and that runs still, may wait to be started */
+	if (live <= 1 && !leaving && !other_copies(w, "", r))
 		rs->excused = false;
 }
 

@@ -6,7 +6,7 @@
 
 #include "sim.h"
 
-enum { FIRST_S = 15 };
+enum { FIRST_S = 15, BUSY_S = 240 };		/* so many faults in this time, in a longer run accordingly */
 
 static int64_t pick(struct world *w, int64_t lo, int64_t hi)
 {
@@ -95,7 +95,7 @@ static void flapping(struct world *w)
 void faults_make(struct world *w)
 {
 	int64_t first = SEC(FIRST_S), last = first + w->args.for_ns, begin = first, end = last;
-	int count = (int)pick(w, 1, 10);
+	int64_t count = pick(w, 1, 10) * (w->args.for_ns > SEC(BUSY_S) ? w->args.for_ns / SEC(BUSY_S) : 1);
 
 	if (w->args.flap) {
 		flapping(w);
@@ -110,7 +110,7 @@ void faults_make(struct world *w)
 		begin = from;
 		end = from + length + SEC(10);
 	}
-	for (int k = 0; k < count; k++) {
+	for (int64_t k = 0; k < count && w->fault_count < SIM_FAULTS; k++) {
 		bool within = pick(w, 0, 99) < 80;
 
 		if (w->only_api)

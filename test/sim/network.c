@@ -268,12 +268,14 @@ void tell_claims(struct world *w, int i, const struct claim *claims, size_t n)
 	}
 }
 
-struct own_claims { const struct claims *all; const char *self; struct claim *items; size_t count; };
+struct own_claims { const struct world *w; int node; const struct claims *all; const char *self; struct claim *items; size_t count; };
 
 static void collect_own(void *arg, const struct claim *c)
 {
 	struct own_claims *own = arg;
 
+	if (claim_ended_long_ago(own->w, own->node, c))
+		return;
 	if (str_eq(c->node, own->self)) {	/* ended ones too: who was away has not heard of the end */
 		own->items[own->count++] = *c;
 	} else if (claims_has_given_up(own->all, c->pod_uid, own->self)) {
@@ -318,7 +320,7 @@ static void repeat_in(struct world *w, int i, int64_t ms);
 static void on_repeat(struct world *w, const struct event *e)
 {
 	struct snode *n = &w->n[e->a.node];
-	struct own_claims own = { .self = n->name };
+	struct own_claims own = { .w = w, .node = e->a.node, .self = n->name };
 
 	if (!n->a.up || n->a.repeat_life != e->a.life)
 		return;

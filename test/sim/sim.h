@@ -299,6 +299,7 @@ void agent_kill(struct world *w, int i);
 void agent_soon(struct world *w, int i);			/* think, as soon as possible */
 void agent_link(struct world *w, int i);			/* its way to the API server changed */
 void agent_tick(struct world *w, int i);
+bool claim_ended_long_ago(const struct world *w, int i, const struct claim *c);
 bool fences_save(struct world *w, int i);			/* false: they could not be stored */
 bool agent_step(struct world *w, int i);			/* false: it was killed at this very step */
 struct resources local_free(const struct world *w, int i);
