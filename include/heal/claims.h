@@ -27,8 +27,8 @@ uint32_t claims_epoch(const struct claims *c, const char *pod_uid);
 /* The epoch of a loss declared now: the next one after a live claim (the copy was lost with its node) or a finished one; the
  * same one after a withdrawal (the next rank's turn). */
 uint32_t claims_next_epoch(const struct claims *c, const char *pod_uid);
-/* Nodes that gave up this epoch, into exclude[RANK_DEPTH] (interned, rest NULL). */
-void claims_withdrawn(const struct claims *c, const char *pod_uid, uint32_t epoch, const char *exclude[RANK_DEPTH]);
+/* Nodes that gave up this epoch, into exclude[RANK_GONE] (interned, rest NULL). */
+void claims_withdrawn(const struct claims *c, const char *pod_uid, uint32_t epoch, const char *exclude[RANK_GONE]);
 /* Has the node given it up in the epoch of the best claim, which is another's? Then it is still to be told: who missed it would
  * believe in it for ever. */
 bool claims_has_given_up(const struct claims *c, const char *pod_uid, const char *node);

@@ -20,6 +20,7 @@
 #include "model/workload.h"
 
 #define HEAL_NAMESPACES_MAX 64
+#define HEAL_LOST_PROBE_MS 5000		/* a lost node is probed this often: gossip can be half a minute late with its return */
 #define HEAL_REFUTED_RETRY_MS 1000	/* a refuted suspicion is looked at again after this */
 #define HEAL_FLAP_MS 5000		/* a suspect that answered must be silent for this long before the peers are asked again … */
 #define HEAL_FLAP_PROBE_MS 500		/* … and is probed this often meanwhile: a link that flaps may be there for no longer */
@@ -32,6 +33,7 @@
 #define HEAL_SETTLE_MS 10000		/* how long a returned node must look healthy before its old "Ready" is believed */
 #define HEAL_ROOM_MS 30000		/* a replacement that finds no room for this long gets that of the copy it replaces … */
 #define HEAL_ROOM_STEP_MS 5000		/* … the next copy of the same ReplicaSet this much later */
+#define HEAL_API_SETTLE_MS 60000	/* … and this long where gossip does not show the node: NotReady comes after 50 s (seen: 51.7) */
 #define HEAL_HOME_MS 120000		/* kubelet gets this long to start this node's own pods: a mirror pod took 90 s (facts of 1.36) */
 #define HEAL_REPLACE_RETRY_MS 10000	/* a lost API pod that is still there is deleted again after this */
 #define HEAL_VOICE_MS 15000		/* what a peer said of its own link is believed rather than its tag for this long */

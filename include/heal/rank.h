@@ -13,7 +13,8 @@
 
 #define RANK_CPU_STEP 250		/* milli-CPU: a smaller difference of load is noise and must not beat the spread */
 #define RANK_DEPTH 4			/* ranks kept per pod; when all of them stay silent the pod is ranked anew */
-#define RANK_EXCLUDE (2 * RANK_DEPTH + 1)	/* who gave up, who stayed silent, and ourselves */
+#define RANK_GONE 16			/* nodes that gave a pod up in one epoch, as many as are remembered */
+#define RANK_EXCLUDE (RANK_GONE + RANK_DEPTH + 1)	/* who gave up, who stayed silent, and ourselves */
 
 struct bidder {
 	const char *name;		/* interned */

@@ -21,7 +21,7 @@ struct peer {
 	struct resources free;		/* tags cpu, mem, pods */
 	bool has_capacity;		/* the tags were there and valid: without them it cannot bid */
 	bool api;			/* its own link is online, says its tag */
-	bool silent;			/* its healer is dead, whatever gossip says: no bid, no link */
+	bool silent;			/* its healer is dead, whatever gossip says: it does not know the API server */
 	int protocol;			/* tag v; 0 = none */
 };
 

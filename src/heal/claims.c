@@ -8,7 +8,7 @@
 
 struct entry {
 	struct claim best;
-	const char *gone[RANK_DEPTH];	/* interned; withdrew in epoch best.epoch */
+	const char *gone[RANK_GONE];	/* interned; withdrew in epoch best.epoch */
 };
 
 struct claims {
@@ -36,7 +36,7 @@ void claims_free(struct claims *c)
 static void entry_note_gone(struct entry *e, const char *node)
 {
 	node = intern(node);
-	for (size_t i = 0; i < RANK_DEPTH; i++) {
+	for (size_t i = 0; i < RANK_GONE; i++) {
 		if (e->gone[i] == node)
 			return;
 		if (!e->gone[i]) {
@@ -74,7 +74,7 @@ static enum claim_news entry_end(struct entry *e, const struct claim *claim)
 
 static bool entry_has_gone(const struct entry *e, const char *node)
 {
-	for (size_t i = 0; i < RANK_DEPTH && e->gone[i]; i++)
+	for (size_t i = 0; i < RANK_GONE && e->gone[i]; i++)
 		if (str_eq(e->gone[i], node))
 			return true;
 	return false;
@@ -137,11 +137,11 @@ uint32_t claims_next_epoch(const struct claims *c, const char *pod_uid)
 	return !e ? 1 : e->best.state == CLAIM_WITHDRAWN ? e->best.epoch : e->best.epoch + 1;
 }
 
-void claims_withdrawn(const struct claims *c, const char *pod_uid, uint32_t epoch, const char *exclude[RANK_DEPTH])
+void claims_withdrawn(const struct claims *c, const char *pod_uid, uint32_t epoch, const char *exclude[RANK_GONE])
 {
 	const struct entry *e = map_get(c->by_pod, pod_uid);
 
-	for (size_t i = 0; i < RANK_DEPTH; i++)
+	for (size_t i = 0; i < RANK_GONE; i++)
 		exclude[i] = e && e->best.epoch == epoch ? e->gone[i] : NULL;
 }
 

@@ -2,6 +2,7 @@
 #include "heal/fit.h"
 
 #include "base/str.h"
+#include "heal/heal.h"
 
 #define TAINT_UNSCHEDULABLE "node.kubernetes.io/unschedulable"
 #define TAINT_NOT_READY "node.kubernetes.io/not-ready"
@@ -29,7 +30,7 @@ static bool taint_repels(const struct constraints *c, const struct taint *t, boo
 {
 	if (t->effect != TAINT_NO_SCHEDULE && t->effect != TAINT_NO_EXECUTE)
 		return false;
-	if (ignore_outage && (str_eq(t->key, TAINT_NOT_READY) || str_eq(t->key, TAINT_UNREACHABLE)))
+	if (ignore_outage && (str_eq(t->key, TAINT_NOT_READY) || str_eq(t->key, TAINT_UNREACHABLE) || str_eq(t->key, HEAL_TAINT)))
 		return false;
 	return !tolerated(c, t);
 }

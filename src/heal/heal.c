@@ -45,6 +45,7 @@ void heal_free(struct heal *h)
 void heal_set_conf(struct heal *h, const struct heal_conf *conf)
 {
 	h->conf = *conf;
+	losses_reconsider(h);
 }
 
 static bool membership_is_fresh(const struct heal *h, const struct heal_facts *f, struct mono now)

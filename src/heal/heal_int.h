@@ -160,6 +160,7 @@ void lost_sort(struct lost_pods *l);	/* in the order of rank.h, each once */
 
 /* loss.c */
 void losses_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
+void losses_reconsider(struct heal *h);		/* what was refused or only reported may be done now */
 void losses_free(struct heal *h);
 
 /* turn.c */

@@ -86,7 +86,7 @@ static uint32_t loss_epoch(const struct heal *h, const char *uid)
 /* Nobody can take it now. If that is because all who could gave up, they are asked again much later, in a new epoch. */
 static void loss_no_bidder(struct heal *h, struct loss *l, const struct rank_pod *rp, const struct tick *t, struct plan *plan)
 {
-	const char *gone[RANK_DEPTH];
+	const char *gone[RANK_GONE];
 
 	claims_withdrawn(h->claims, l->uid, l->epoch, gone);
 	l->due = mono_add_ms(t->now, HEAL_REFUSED_RETRY_MS);
@@ -152,9 +152,9 @@ static void batch_add(struct batch *b, const struct heal *h, const struct pod *p
 	claims_withdrawn(h->claims, p->uid, loss_epoch(h, p->uid), rp->exclude);
 	if (!l)
 		return;
-	memcpy(rp->exclude + RANK_DEPTH, l->silent, sizeof(l->silent));
+	memcpy(rp->exclude + RANK_GONE, l->silent, sizeof(l->silent));
 	if (mono_is_set(l->barred_until) && !mono_reached(now, l->barred_until))
-		rp->exclude[2 * RANK_DEPTH] = h->conf.self;
+		rp->exclude[RANK_EXCLUDE - 1] = h->conf.self;
 }
 
 /* Whom did the pod lose: the node it was bound to, or the holder of its copy. */
@@ -477,6 +477,15 @@ void losses_tick(struct heal *h, const struct tick *t, const struct heal_facts *
 	if (may.bind)
 		unbound_open(h, t, f, plan);
 	losses_act(h, t, f, plan);
+}
+
+void losses_reconsider(struct heal *h)
+{
+	map_for_each(struct loss, l, h->losses)
+		if (l->due.ns == MONO_NEVER.ns)
+			loss_drop(h, l);
+	map_for_each(struct suspect, s, h->suspects)
+		s->scanned = false;
 }
 
 void losses_free(struct heal *h)

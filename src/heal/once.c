@@ -363,7 +363,7 @@ static void lease_enforce(struct heal *h, const struct tick *t, const struct hea
 			copy_enforce(h, &e, c);
 	if (f->stopped && !t->tilted && known)
 		resume_others(h, &e);
-	if (mono_is_set(h->once->until) && e.holds)
+	if (mono_is_set(h->once->until) && !mono_reached(t->now, h->once->until))
 		plan_wake_at(plan, h->once->until);
 }
 
@@ -512,6 +512,22 @@ void heal_set_fence(struct heal *h, const struct fence_question *f, struct mono 
 	(void)fence_put(h->once, f, now);
 }
 
+/* The pod is gone from the cluster, and all who must not run it know that by now. */
+static bool fence_is_void(const struct heal *h, const struct fence *fence, const struct tick *t, const struct heal_facts *f)
+{
+	if (view_pod(f->view, fence->pod_uid) || !mono_is_set(f->synced_at) ||
+	    mono_since_ms(t->now, f->synced_at) < HEAL_FENCE_HOLD_MS)
+		return false;
+	for (size_t i = 0; i < fence->node_count; i++) {
+		const struct peer *p = peers_find(f->peers, fence->nodes[i]);
+
+		if (!p || p->status != PEER_ALIVE || mono_since_ms(t->now, p->status_since) < HEAL_FENCE_HOLD_MS ||
+		    !peer_knows_api(h, p, t->now))
+			return false;
+	}
+	return true;
+}
+
 /* A fence goes when its holder lives and claims the pod no more. A pod that is gone from the cluster keeps its fence: its old
  * node may not know that yet. */
 static void fences_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
@@ -528,6 +544,8 @@ static void fences_tick(struct heal *h, const struct tick *t, const struct heal_
 			plan_wake_at(plan, due);
 		else if (view_pod(f->view, fence->pod_uid) && holder_lives && !held)
 			fence_release(h, fence, t->now);
+		else if (fence_is_void(h, fence, t, f))
+			fence_drop(h->once, fence);
 	}
 }
 
@@ -536,7 +554,7 @@ void once_claim_ended(struct heal *h, const struct claim *c)
 {
 	struct fence *f = map_get(h->once->fences, c->pod_uid);
 
-	if (f && c->state != CLAIM_LIVE && str_eq(f->holder, c->node))
+	if (f && c->state != CLAIM_LIVE && str_eq(f->holder, c->node) && c->epoch >= claims_epoch(h->claims, c->pod_uid))
 		fence_drop(h->once, f);
 }
 

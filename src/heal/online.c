@@ -107,20 +107,31 @@ static void lost_node_tick(struct heal *h, const struct suspect *s, const struct
 		pod_replace(h, p, t, f, plan);
 }
 
+/* Alive in gossip, or proven alive in spite of it; or no member any more that the API server calls Ready. since: of that. */
+static bool is_back(const struct heal *h, const struct heal_facts *f, const struct node *n, struct mono *out_since)
+{
+	const struct peer *p = peers_find(f->peers, n->name);
+	bool member = p && p->status != PEER_LEFT;
+
+	if (member && !in_my_site(h, p))
+		return false;
+	*out_since = member ? p->status_since : mono_add_ms(f->synced_at, HEAL_API_SETTLE_MS);
+	return member ? p->status == PEER_ALIVE || suspect_is_alive(h, n->name) : n->ready;
+}
+
 static void nodes_back(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
 	int64_t turn_ms = online_turn_ms(h, f->peers, t->now);
 
-	for (size_t i = 0; i < f->peers->count; i++) {
-		const struct peer *p = &f->peers->items[i];
-		const struct node *n = view_node(f->view, p->name);
+	map_for_each(struct node, n, f->view->nodes) {
+		struct mono since;
 
-		if (!n || !is_tainted(n) || p->status != PEER_ALIVE || !in_my_site(h, p))
+		if (!is_tainted(n) || !is_back(h, f, n, &since))
 			continue;
-		if (mono_since_ms(t->now, p->status_since) >= turn_ms)
+		if (mono_since_ms(t->now, since) >= turn_ms)
 			taint_set(h, n, false, t, plan);
 		else
-			plan_wake_at(plan, mono_add_ms(p->status_since, turn_ms));
+			plan_wake_at(plan, mono_add_ms(since, turn_ms));
 	}
 }
 

@@ -61,17 +61,28 @@ static bool is_online(const struct heal *h, const struct heal_facts *f, const ch
 	return p && (p->name == h->conf.self || peer_knows_api(h, p, now));
 }
 
+/* Gossip does not show the node: it has no healer, or its serf is gone for good. The control plane calls a silent node NotReady within
+ * a minute, so that what it calls Ready after that is. */
+static bool api_alone_is_true(const struct heal *h, const struct heal_facts *f, const char *node, struct mono now)
+{
+	return !suspect_is_lost(h, node) && mono_since_ms(now, f->synced_at) >= HEAL_API_SETTLE_MS;
+}
+
 static bool ready_is_true(const struct heal *h, const struct heal_facts *f, const struct pod *p, const struct copy *c,
 			  struct mono now)
 {
 	const struct node *n = p->node ? view_node(f->view, p->node) : NULL;
 	int64_t alive_ms = p->node ? alive_for_ms(f, p->node, now) : -1;
 
-	if (p->phase != POD_RUNNING || !p->ready || p->deleting || p->is_mirror || !n || !n->ready || alive_ms < 0)
+	if (p->phase != POD_RUNNING || !p->ready || p->deleting || p->is_mirror || !n || !n->ready)
+		return false;
+	if (alive_ms < 0)
+		return api_alone_is_true(h, f, p->node, now);
+	if (!is_online(h, f, p->node, now))
 		return false;
 	if (c->claimed.ns && p->ready_since.ns > c->claimed.ns)
 		return true;
-	return is_online(h, f, p->node, now) && alive_ms >= HEAL_SETTLE_MS && mono_since_ms(now, f->link_since) >= HEAL_SETTLE_MS;
+	return alive_ms >= HEAL_SETTLE_MS && mono_since_ms(now, f->link_since) >= HEAL_SETTLE_MS;
 }
 
 int ready_pods(const struct heal *h, const struct heal_facts *f, const struct copy *c, struct mono now)

@@ -94,10 +94,8 @@ bool peer_knows_api(const struct heal *h, const struct peer *p, struct mono now)
 {
 	struct word *w = map_get(h->words, p->name);
 
-	if (p->silent)
-		return false;
 	if (!w || mono_since_ms(now, w->at) >= HEAL_VOICE_MS || w->at.ns < p->status_since.ns)
-		return p->api;
+		return p->api && !p->silent;	/* who has spoken a moment ago is not dead, whatever its port does */
 	if (!w->tag_known) {
 		w->tag_known = true;
 		w->tag = p->api;

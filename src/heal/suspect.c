@@ -177,6 +177,22 @@ static void asking_tick(struct heal *h, struct suspect *s, const struct tick *t,
 	}
 }
 
+/* Gossip can be late with a return, and the Leases are old after an outage: a port that answers is proof. */
+static void lost_tick(struct suspect *s, const struct tick *t, bool majority, struct plan *plan)
+{
+	struct mono again = mono_add_ms(s->probed_at, HEAL_LOST_PROBE_MS);
+
+	if (!majority) {		/* what a minority believes must be proven again when it meets the others */
+		suspect_refute(s, t->now, NOTE_MINORITY);
+	} else if (s->probed && s->reachable) {
+		suspect_answers(s, t->now);
+	} else {
+		if (mono_reached(t->now, again))
+			suspect_probe(s, t->now, plan);
+		plan_wake_at(plan, mono_add_ms(s->probed_at, HEAL_LOST_PROBE_MS));
+	}
+}
+
 /* While the API server answers, it is asked for the suspect's Lease: with the peers, and as long as the node is lost. */
 static void lease_tick(struct suspect *s, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
@@ -226,8 +242,7 @@ static void suspect_tick(struct heal *h, struct suspect *s, const struct tick *t
 		}
 		break;
 	case SUSPECT_LOST:
-		if (!majority)		/* what a minority believes must be proven again when it meets the others */
-			suspect_refute(s, t->now, NOTE_MINORITY);
+		lost_tick(s, t, majority, plan);
 		break;
 	}
 	lease_tick(s, t, f, plan);

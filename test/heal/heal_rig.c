@@ -176,6 +176,11 @@ void rig_voice(struct rig *g, const char *node, const char *from, bool sees)
 	heal_on_witness(g->heal, node, from, (struct witness){ .sees = sees }, g->now);
 }
 
+size_t rig_effects(const struct rig *g)
+{
+	return g->plan.count - rig_count(g, ACTION_PROBE) - rig_count(g, ACTION_WITNESS) - rig_count(g, ACTION_READ_LEASE);
+}
+
 size_t rig_count(const struct rig *g, enum action_kind kind)
 {
 	size_t n = 0;

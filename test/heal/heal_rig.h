@@ -56,6 +56,7 @@ void rig_lose_evidence(struct rig *g, const char *node);	/* the same, without th
 
 void rig_voice(struct rig *g, const char *node, const char *from, bool sees);	/* a witness speaks */
 
+size_t rig_effects(const struct rig *g);		/* actions that change something: no questions */
 size_t rig_count(const struct rig *g, enum action_kind kind);
 const struct action *rig_find(const struct rig *g, enum action_kind kind, const char *uid_or_node);	/* NULL = absent */
 const char *rig_rank(const struct rig *g, const char *uid, size_t k);	/* of the loss; NULL = none */

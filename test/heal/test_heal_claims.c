@@ -114,7 +114,7 @@ static void epochs_grow_with_each_loss(void **state)
 static void those_who_gave_up_are_remembered_for_their_epoch(void **state)
 {
 	struct claims *c = claims_new();
-	const char *gone[RANK_DEPTH];
+	const char *gone[RANK_GONE];
 	struct claim m = make("n1", 1, 0, 7, CLAIM_WITHDRAWN);
 
 	(void)state;
@@ -130,7 +130,7 @@ static void those_who_gave_up_are_remembered_for_their_epoch(void **state)
 	assert_null(gone[2]);
 	claims_withdrawn(c, "p", 2, gone);
 	assert_null(gone[0]);
-	for (uint32_t i = 0; i < 2 * RANK_DEPTH; i++) {		/* more than there is room for: no harm */
+	for (uint32_t i = 0; i < 2 * RANK_GONE; i++) {		/* more than there is room for: no harm */
 		char name[32];
 
 		(void)snprintf(name, sizeof(name), "m%u", i);
@@ -138,7 +138,7 @@ static void those_who_gave_up_are_remembered_for_their_epoch(void **state)
 		(void)claims_put(c, &m);
 	}
 	claims_withdrawn(c, "p", 1, gone);
-	assert_non_null(gone[RANK_DEPTH - 1]);
+	assert_non_null(gone[RANK_GONE - 1]);
 	claims_free(c);
 }
 

@@ -202,6 +202,29 @@ static void the_taint_goes_when_the_node_is_back(void **state)
 	rig_fini(&g);
 }
 
+/* Gossip never sees it again: its serf is gone, or it has left. */
+static void the_taint_goes_where_gossip_does_not_come_back(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	lost_online(&g);
+	tainted(&g, "n5");
+	rig_status(&g, "n5", PEER_LEFT);
+	rig_node(&g, "n5")->ready = false;
+	rig_after(&g, 2 * HEAL_API_SETTLE_MS);
+	assert_int_equal(rig_count(&g, ACTION_UNTAINT), 0);
+	rig_node(&g, "n5")->ready = true;
+	rig_after(&g, 10);
+	assert_non_null(rig_find(&g, ACTION_UNTAINT, "n5"));
+	rig_fini(&g);
+	lost_online(&g);
+	tainted(&g, "n5");
+	lease(&g, 500);						/* alive, says its Lease */
+	assert_non_null(rig_find(&g, ACTION_UNTAINT, "n5"));
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -213,6 +236,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_replaced),
 		cmocka_unit_test(a_volume_only_when_the_policy_says_so),
 		cmocka_unit_test(the_taint_goes_when_the_node_is_back),
+		cmocka_unit_test(the_taint_goes_where_gossip_does_not_come_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

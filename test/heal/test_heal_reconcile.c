@@ -21,7 +21,7 @@ static struct pod *story(struct rig *g, int32_t replicas)
 
 static void expect_only(struct rig *g, enum action_kind kind, const char *reason)
 {
-	assert_int_equal(g->plan.count - rig_count(g, ACTION_READ_LEASE), 1);
+	assert_int_equal(rig_effects(g), 1);
 	assert_int_equal(rig_count(g, kind), 1);
 	for (size_t i = 0; i < g->plan.count; i++)
 		if (g->plan.items[i].kind == kind && !strstr(g->plan.items[i].reason, reason))
@@ -33,7 +33,7 @@ static void expect_nothing_for(struct rig *g, int64_t ms)
 	for (int64_t left = ms; left > 0; left -= 500) {
 		rig_after(g, 500);
 		for (size_t i = 0; i < g->plan.count; i++)
-			if (g->plan.items[i].kind != ACTION_READ_LEASE)
+			if (g->plan.items[i].kind != ACTION_READ_LEASE && g->plan.items[i].kind != ACTION_PROBE)
 				fail_msg("%s: %s", action_name(g->plan.items[i].kind), g->plan.items[i].reason);
 	}
 }
@@ -246,7 +246,7 @@ static void a_copy_that_does_not_start_is_withdrawn(void **state)
 	c = rig_copy(&g, "uid-web-1", COPY_STARTING);
 	c->deadline = mono_add_ms(g.now, 10000);
 	rig_after(&g, 9999);
-	assert_int_equal(g.plan.count, 0);
+	assert_int_equal(rig_effects(&g), 0);
 	assert_int_equal(mono_since_ms(g.plan.next_due, g.now), 1);
 	rig_after(&g, 1);
 	expect_only(&g, ACTION_WITHDRAW, "did not start in time");
@@ -395,6 +395,47 @@ static void end(struct rig *g)
 	rig_fini(g);
 }
 
+/* The clock of the holder is behind: any old Ready would be later than its claim. */
+static void a_ready_from_a_node_without_its_uplink_is_no_proof(void **state)
+{
+	struct rig g;
+	struct pod *p;
+
+	(void)state;
+	p = story(&g, 1);
+	rig_status(&g, "n5", PEER_ALIVE);
+	rig_peer(&g, "n5")->api = false;
+	p->ready_since.ns = 2000;
+	expect_nothing_for(&g, 60000);
+	rig_peer(&g, "n5")->api = true;
+	rig_after(&g, 10);
+	expect_only(&g, ACTION_DROP, "original is back");
+	rig_fini(&g);
+}
+
+/* Its replacement runs where no healer is. */
+static void a_node_outside_gossip_is_believed_after_a_minute(void **state)
+{
+	struct rig g;
+	struct node *n;
+
+	(void)state;
+	(void)story(&g, 1);
+	n = rig_node(&g, "n5");
+	n->ready = false;
+	view_remove_pod(g.view, "uid-web-1");
+	n = mem_new(struct node);
+	n->name = intern("other");
+	n->ready = true;
+	view_put_node(g.view, n);
+	rig_pod(&g, "web-2", "web", "other")->ready_since.ns = 2000;
+	expect_nothing_for(&g, HEAL_API_SETTLE_MS - 2000);
+	for (int i = 0; i < 6 && !rig_count(&g, ACTION_DROP); i++)
+		rig_after(&g, 500);
+	expect_only(&g, ACTION_DROP, "ReplicaSet has its own pods Ready");
+	rig_fini(&g);
+}
+
 static void on_its_own_node_the_original_stays_whatever_the_policy(void **state)
 {
 	(void)state;
@@ -495,6 +536,8 @@ int main(void)
 		cmocka_unit_test(which_of_two_healthy_ones_stays),
 		cmocka_unit_test(the_copy_stays_until_what_replaces_the_original_is_ready),
 		cmocka_unit_test(keep_original_gives_its_node_time),
+		cmocka_unit_test(a_ready_from_a_node_without_its_uplink_is_no_proof),
+		cmocka_unit_test(a_node_outside_gossip_is_believed_after_a_minute),
 		cmocka_unit_test(on_its_own_node_the_original_stays_whatever_the_policy),
 		cmocka_unit_test(kubelet_has_time_to_start_its_own_pods),
 		cmocka_unit_test(an_original_that_kubelet_refused_is_not_deleted),

@@ -80,6 +80,27 @@ static void one_voice_per_peer_and_only_of_the_site(void **state)
 	rig_fini(&g);
 }
 
+/* Gossip has not noticed yet that it is back. */
+static void a_lost_node_that_answers_is_not_lost(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_lose(&g, "n5");
+	rig_after(&g, HEAL_LOST_PROBE_MS - 10);
+	assert_int_equal(rig_count(&g, ACTION_PROBE), 0);
+	rig_after(&g, 20);
+	assert_non_null(rig_find(&g, ACTION_PROBE, "n5"));
+	heal_on_probe(g.heal, "n5", false, g.now);
+	rig_after(&g, HEAL_LOST_PROBE_MS);
+	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_LOST);
+	heal_on_probe(g.heal, "n5", true, g.now);
+	rig_after(&g, 10);
+	assert_int_equal(rig_suspect(&g, "n5"), SUSPECT_REFUTED);
+	rig_fini(&g);
+}
+
 static void another_site_cannot_speak_for_it_either(void **state)
 {
 	struct rig g;
@@ -373,6 +394,21 @@ static void a_dead_healer_does_not_know_the_api_server(void **state)
 	}
 }
 
+/* Its port is closed to us, its word is not. */
+static void a_healer_that_speaks_is_not_dead(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_peer(&g, "n2")->silent = true;
+	assert_true(restores_when(&g));
+	heal_on_link(g.heal, "n2", true, g.now);
+	rig_after(&g, 10);
+	assert_false(rig_loss(&g, "uid-web-1", &(struct loss_view){ 0 }));
+	rig_fini(&g);
+}
+
 static void a_word_counts_until_the_tag_moves(void **state)
 {
 	struct rig g;
@@ -396,6 +432,7 @@ int main(void)
 		cmocka_unit_test(every_piece_of_evidence_is_needed),
 		cmocka_unit_test(grace_comes_first),
 		cmocka_unit_test(one_voice_per_peer_and_only_of_the_site),
+		cmocka_unit_test(a_lost_node_that_answers_is_not_lost),
 		cmocka_unit_test(another_site_cannot_speak_for_it_either),
 		cmocka_unit_test(other_sites_are_no_losses),
 		cmocka_unit_test(a_refuted_suspicion_is_looked_at_again),
@@ -409,6 +446,7 @@ int main(void)
 		cmocka_unit_test(a_minority_acts_only_if_told_to),
 		cmocka_unit_test(the_breaker_sees_failures_before_their_verdicts),
 		cmocka_unit_test(a_dead_healer_does_not_know_the_api_server),
+		cmocka_unit_test(a_healer_that_speaks_is_not_dead),
 		cmocka_unit_test(a_word_counts_until_the_tag_moves),
 	};
 

@@ -36,7 +36,7 @@ static void a_claim_keeps_us_out_and_a_withdrawal_lets_us_in_at_once(void **stat
 	(void)rig_claim(&g, "uid-web-1", "n2", 1, CLAIM_LIVE);
 	for (int i = 0; i < 50; i++) {
 		rig_after(&g, 200);
-		assert_int_equal(g.plan.count, 0);
+		assert_int_equal(rig_effects(&g), 0);
 	}
 	rig_peer(&g, "n1")->free.cpu_milli = 2500;		/* next in line today */
 	(void)rig_claim(&g, "uid-web-1", "n2", 1, CLAIM_WITHDRAWN);
