@@ -33,7 +33,7 @@ void wire_put_witness(struct buf *b, bool sees, bool api);
 int wire_get_witness(const void *data, size_t n, bool *out_sees, bool *out_api);
 
 #define WIRE_MINE_QUERY "eh-mine"		/* payload: the rebooted node's name; answer: pods that are still its own */
-#define WIRE_GRANT_QUERY "eh-grant"		/* payload: the name of who asks; answer: its pods that are fenced */
+#define WIRE_GRANT_QUERY "eh-grant"		/* payload: see wire_put_ask_grant; answer: its pods that are fenced */
 #define WIRE_FENCE_QUERY "eh-fence"		/* payload: see wire_put_fence; answer: yes or no */
 #define WIRE_UIDS_MAX 120			/* pods in one answer: serf's limit of a response is 1,024 bytes */
 
@@ -41,8 +41,12 @@ int wire_get_witness(const void *data, size_t n, bool *out_sees, bool *out_api);
 void wire_put_uids(struct buf *b, uint64_t mirror, const char *const *uids, size_t n);
 int wire_get_uids(const void *data, size_t n, uint64_t *out_mirror, void (*fn)(void *arg, const char *half_uid), void *arg);
 
-/* The question for a fence: the pod's whole uid, its node, and who asks. Texts are copied out. */
-struct wire_fence { char pod_uid[UID_SIZE], node[NODE_NAME_SIZE], asker[NODE_NAME_SIZE]; };
+/* The question for a grant: who asks, and for how long its lease lasts. */
+void wire_put_ask_grant(struct buf *b, const char *node, int64_t stop_after_ms);
+int wire_get_ask_grant(const void *data, size_t n, char out_node[NODE_NAME_SIZE], int64_t *out_stop_after_ms);
+
+/* The question for a fence: the pod's whole uid, its node, who asks, and the version of its mirror. Texts are copied out. */
+struct wire_fence { char pod_uid[UID_SIZE], node[NODE_NAME_SIZE], asker[NODE_NAME_SIZE]; uint64_t mirror; };
 int wire_put_fence(struct buf *b, const struct wire_fence *f);		/* 0, or -EINVAL: the uid is no UUID */
 int wire_get_fence(const void *data, size_t n, struct wire_fence *out_fence);
 void wire_put_yes(struct buf *b, bool yes);

@@ -32,6 +32,11 @@ void claims_withdrawn(const struct claims *c, const char *pod_uid, uint32_t epoc
 /* Has the node given it up in the epoch of the best claim, which is another's? Then it is still to be told: who missed it would
  * believe in it for ever. */
 bool claims_has_given_up(const struct claims *c, const char *pod_uid, const char *node);
+/* Its claimant has told it (again). */
+void claims_heard(struct claims *c, const struct claim *claim, struct mono now);
+/* Live claims for which the test is true have ended without our hearing it. heard: when it was told last, 0 = not by now. */
+typedef bool claim_test_fn(void *arg, const struct claim *claim, struct mono heard);
+void claims_expire(struct claims *c, claim_test_fn *is_over, void *arg);
 /* The pod is well again: who gave it up then may take it when it is lost anew, in a new epoch. NULL = there was nothing to change,
  * else the claim as it is now. */
 const struct claim *claims_settle(struct claims *c, const char *pod_uid);

@@ -61,6 +61,7 @@
 #define HEAL_FENCE_RETRY_MS 2000
 #define HEAL_FENCE_PAUSE_MS 700		/* … up to three of these later, so that two askers do not refuse each other for ever */
 #define HEAL_FENCE_HOLD_MS 90000	/* … and held by those who gave it for this long at least: three repeats of a claim */
+#define HEAL_CLAIM_HOLD_MS 105000	/* a claim that its living claimant has not repeated for this long has ended: three repeats and a jitter */
 #define HEAL_FENCE_NODES 8		/* an at-most-once pod is lost by this many nodes one after the other; then it waits for the API server */
 #define HEAL_FENCES_MAX 1024		/* remembered; the oldest go first */
 
@@ -160,20 +161,26 @@ void heal_set_lease(struct heal *h, struct mono until);		/* of a former process 
 void heal_on_fence(struct heal *h, const char *pod_uid, const char *from, bool permits);
 void heal_on_fence_end(struct heal *h, const char *pod_uid);
 /* As one who grants. A question for a grant is always granted, but for the pods it returns (at most HEAL_MINE_MAX, borrowed until
- * the next call). A fence is permitted when the last grant of its node (and of who holds the pod's fence now) is old enough. */
-size_t heal_asked_grant(struct heal *h, const char *node, const char *fenced[HEAL_MINE_MAX], struct mono now);
-struct fence_question { const char *pod_uid, *node, *asker; };
-bool heal_asked_fence(struct heal *h, const struct peers *peers, const struct fence_question *q, struct mono now);
+ * the next call). A fence is permitted when the pod's node has asked us before and its last grant is old enough, and so for who
+ * holds the pod's fence now; not if our mirror is as fresh as the asker's and has no such pod. */
+struct grant_question { const char *node; int64_t stop_after_ms; };
+size_t heal_asked_grant(struct heal *h, const struct grant_question *q, const char *fenced[HEAL_MINE_MAX], struct mono now);
+struct fence_question { const char *pod_uid, *node, *asker; uint64_t mirror; };		/* mirror: the asker's version */
+bool heal_asked_fence(struct heal *h, const struct view *view, const struct peers *peers, const struct fence_question *q,
+		      struct mono now);
 /* The fences outlive the process and the boot: a permission is stored before it is given. They are saved anew whenever the number
  * that heal_fences_version() gives has changed; asker: who holds the fence. One call for each node where the pod must not run. */
 unsigned heal_fences_version(const struct heal *h);
 void heal_each_fence(const struct heal *h, void (*fn)(void *arg, const struct fence_question *f), void *arg);
 void heal_set_fence(struct heal *h, const struct fence_question *f, struct mono now);	/* of a former process */
+/* Who has asked us for grants: saved and set with them. */
+void heal_each_grant(const struct heal *h, void (*fn)(void *arg, const struct grant_question *q), void *arg);
+void heal_set_grant(struct heal *h, const struct grant_question *q);
 /* The start delay: longer than stop_after by the allowance. */
 int64_t heal_start_delay_ms(int64_t stop_after_ms);
 
 /* A claim from gossip, the store or ourselves. */
-enum claim_news heal_on_claim(struct heal *h, const struct claim *c);
+enum claim_news heal_on_claim(struct heal *h, const struct claim *c, struct mono now);
 const struct claims *heal_claims(const struct heal *h);
 void heal_forget_claim(struct heal *h, const char *pod_uid);
 const struct claim *heal_settle_claim(struct heal *h, const char *pod_uid);	/* as claims_settle() */

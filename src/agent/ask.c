@@ -157,9 +157,17 @@ void ask_mine(struct agent *a)
 	(void)ask(a, &mine_kind, a->self, strlen(a->self));
 }
 
+/* Who only observes stops nothing: nobody shall count on it. */
 void ask_grant(struct agent *a, const struct action *act)
 {
-	ask(a, &grant_kind, a->self, strlen(a->self))->asked = act->declared;
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+
+	if (!agent_may_act(a)) {
+		heal_on_grant_end(a->heal, act->declared);
+		return;
+	}
+	wire_put_ask_grant(&b, a->self, a->conf->heal_stop_after_ms);
+	ask(a, &grant_kind, b.data, b.len)->asked = act->declared;
 }
 
 void ask_fence(struct agent *a, const struct action *act)
@@ -170,6 +178,7 @@ void ask_fence(struct agent *a, const struct action *act)
 	(void)str_copy(f.pod_uid, sizeof(f.pod_uid), act->pod_uid);
 	(void)str_copy(f.node, sizeof(f.node), act->node);
 	(void)str_copy(f.asker, sizeof(f.asker), a->self);
+	f.mirror = a->mirror_version;
 	if (wire_put_fence(&b, &f) == 0)
 		(void)str_copy(ask(a, &fence_kind, b.data, b.len)->pod_uid, UID_SIZE, act->pod_uid);
 	else
@@ -218,23 +227,29 @@ static bool answer_grant(struct agent *a, const void *payload, size_t n, struct 
 {
 	const char *uids[HEAL_MINE_MAX];
 	char node[NODE_NAME_SIZE];
+	struct grant_question q = { .node = node };
+	size_t fenced;
 
-	if (!name_of(payload, n, node))
+	if (wire_get_ask_grant(payload, n, node, &q.stop_after_ms) < 0)
 		return false;
-	if (is_neighbour(a, node))
-		wire_put_uids(out, a->mirror_version, uids, heal_asked_grant(a->heal, node, uids, loop_now(a->loop)));
+	if (!is_neighbour(a, node))
+		return true;
+	fenced = heal_asked_grant(a->heal, &q, uids, loop_now(a->loop));
+	if (fences_save(a) == 0)	/* who asked us is stored first, and for how long */
+		wire_put_uids(out, a->mirror_version, uids, fenced);
 	return true;
 }
 
 static bool answer_fence(struct agent *a, const void *payload, size_t n, struct buf *out)
 {
 	struct wire_fence f;
-	struct fence_question q = { f.pod_uid, f.node, f.asker };
+	struct fence_question q = { .pod_uid = f.pod_uid, .node = f.node, .asker = f.asker };
 
 	if (wire_get_fence(payload, n, &f) < 0)
 		return false;
+	q.mirror = f.mirror;
 	if (is_neighbour(a, f.asker)) {
-		bool yes = heal_asked_fence(a->heal, &a->peers, &q, loop_now(a->loop)) && fences_save(a) == 0;
+		bool yes = heal_asked_fence(a->heal, a->view, &a->peers, &q, loop_now(a->loop)) && fences_save(a) == 0;
 
 		wire_put_yes(out, yes);
 		if (yes)

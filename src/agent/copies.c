@@ -74,7 +74,7 @@ static struct claim copy_note_end(struct agent *a, struct copy *c, enum claim_st
 
 	c->state = COPY_DROPPING;
 	copy_save(a, c);
-	(void)heal_on_claim(a->heal, &claim);
+	(void)heal_on_claim(a->heal, &claim, loop_now(a->loop));
 	if (store_batch_begin(a) == 0 && store_put_claim(a->store, &claim) < 0)
 		a->store_failed = true;
 	return claim;
@@ -388,7 +388,7 @@ static void batch_claim(struct agent *a, struct restore *items, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		claims[i] = claim_of(a, items[i].c, CLAIM_LIVE);
-		(void)heal_on_claim(a->heal, &claims[i]);
+		(void)heal_on_claim(a->heal, &claims[i], loop_now(a->loop));
 		(void)map_put(a->copies, items[i].c->pod_uid, items[i].c);
 	}
 	gossip_new_claims(a, claims, n);
@@ -562,7 +562,7 @@ static void resume_claim(void *arg, const struct claim *c)
 {
 	struct agent *a = arg;
 
-	(void)heal_on_claim(a->heal, c);
+	(void)heal_on_claim(a->heal, c, loop_now(a->loop));
 }
 
 static void adopt_or_remove(void *arg, const char *file)

@@ -316,7 +316,7 @@ static void on_claim(struct agent *a, const struct claim *c)
 		metric_inc(METRIC_GOSSIP_DROPPED);
 		return;
 	}
-	news = heal_on_claim(a->heal, c);
+	news = heal_on_claim(a->heal, c, loop_now(a->loop));
 	if (news == CLAIM_NEWS_NONE)
 		return;
 	log_debug(LOG_HEAL, "claim", "pod=%s by=%s epoch=%u rank=%u state=%s", c->pod_uid, c->node, c->epoch, c->rank,

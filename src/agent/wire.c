@@ -14,8 +14,10 @@
  *
  *   "eh-witness" (payload: the node's name)  type=2 | flags u8: 1 = sees it, 2 = its own link is online
  *   "eh-mine" (payload: who asks)            type=3 | mirror u64 | count u8 | count × 8 bytes: pods that are still its own
- *   "eh-grant" (payload: who asks)           type=3 | mirror u64 | count u8 | count × 8 bytes: its pods that are fenced
- *   "eh-fence" (payload: type=4 | length u8, pod uid | length u8, node | length u8, who asks)    type=5 | flags u8: 1 = yes
+ *   "eh-grant" (payload: type=7 | stop_after u32 in ms | length u8, who asks)
+ *                                            type=3 | mirror u64 | count u8 | count × 8 bytes: its pods that are fenced
+ *   "eh-fence" (payload: type=4 | length u8, pod uid | length u8, node | length u8, who asks | mirror u64)
+ *                                            type=5 | flags u8: 1 = yes
  *
  * All numbers are big-endian. Unknown versions are dropped by the receiver: an older healer ignores what it does not know.
  */
@@ -26,7 +28,7 @@
 
 #include "base/str.h"
 
-enum { WIRE_CLAIMS = 1, WIRE_WITNESS, WIRE_UIDS, WIRE_FENCE, WIRE_YES, WIRE_LINK };
+enum { WIRE_CLAIMS = 1, WIRE_WITNESS, WIRE_UIDS, WIRE_FENCE, WIRE_YES, WIRE_LINK, WIRE_ASK_GRANT };
 enum { WIRE_HEAD = 4, CLAIMS_HEAD = 1 + 8 + 8 + 4 + 1 + 1 + 1, ITEM_SIZE = 8, FLAG_SEES = 1,
        FLAG_API = 2 };
 
@@ -305,6 +307,30 @@ int wire_get_link(const void *data, size_t n, char out_node[NODE_NAME_SIZE], boo
 	return 0;
 }
 
+void wire_put_ask_grant(struct buf *b, const char *node, int64_t stop_after_ms)
+{
+	put_head(b, WIRE_ASK_GRANT);
+	put(b, (uint64_t)stop_after_ms, 4);
+	put_name(b, node);
+}
+
+int wire_get_ask_grant(const void *data, size_t n, char out_node[NODE_NAME_SIZE], int64_t *out_stop_after_ms)
+{
+	struct cursor c = { data, (const unsigned char *)data + n, false };
+	char node[NODE_NAME_SIZE];
+	int64_t ms;
+
+	if (!get_head(&c, WIRE_ASK_GRANT))
+		return -EPROTO;
+	ms = (int64_t)get(&c, 4);
+	get_name(&c, node, sizeof(node));
+	if (c.bad || c.p != c.end || ms == 0)
+		return -EPROTO;
+	*out_stop_after_ms = ms;
+	(void)str_copy(out_node, NODE_NAME_SIZE, node);
+	return 0;
+}
+
 int wire_put_fence(struct buf *b, const struct wire_fence *f)
 {
 	if (strlen(f->pod_uid) != WIRE_UID_FULL)
@@ -313,6 +339,7 @@ int wire_put_fence(struct buf *b, const struct wire_fence *f)
 	put_name(b, f->pod_uid);
 	put_name(b, f->node);
 	put_name(b, f->asker);
+	put(b, f->mirror, 8);
 	return 0;
 }
 
@@ -326,6 +353,7 @@ int wire_get_fence(const void *data, size_t n, struct wire_fence *out_fence)
 	get_name(&c, f.pod_uid, sizeof(f.pod_uid));
 	get_name(&c, f.node, sizeof(f.node));
 	get_name(&c, f.asker, sizeof(f.asker));
+	f.mirror = get(&c, 8);
 	if (c.bad || c.p != c.end)
 		return -EPROTO;
 	*out_fence = f;

@@ -8,6 +8,7 @@
 
 struct entry {
 	struct claim best;
+	struct mono heard;		/* when its claimant told it last; 0 = not yet by this process */
 	const char *gone[RANK_GONE];	/* interned; withdrew in epoch best.epoch */
 };
 
@@ -150,6 +151,21 @@ bool claims_has_given_up(const struct claims *c, const char *pod_uid, const char
 	const struct entry *e = map_get(c->by_pod, pod_uid);
 
 	return e && !str_eq(e->best.node, node) && entry_has_gone(e, node);
+}
+
+void claims_heard(struct claims *c, const struct claim *claim, struct mono now)
+{
+	struct entry *e = map_get(c->by_pod, claim->pod_uid);
+
+	if (e && e->best.state == CLAIM_LIVE && e->best.epoch == claim->epoch && str_eq(e->best.node, claim->node))
+		e->heard = now;
+}
+
+void claims_expire(struct claims *c, claim_test_fn *is_over, void *arg)
+{
+	map_for_each(struct entry, e, c->by_pod)
+		if (e->best.state == CLAIM_LIVE && is_over(arg, &e->best, e->heard))
+			e->best.state = CLAIM_DONE;
 }
 
 const struct claim *claims_settle(struct claims *c, const char *pod_uid)

@@ -22,6 +22,7 @@ struct heal *heal_new(const struct heal_conf *conf)
 	h->marks = map_new();
 	h->words = map_new();
 	h->once = once_new();
+	h->granter = granter_new();
 	h->home = home_new();
 	h->claims = claims_new();
 	return h;
@@ -36,6 +37,7 @@ void heal_free(struct heal *h)
 	marks_free(h);
 	words_free(h);
 	once_free(h->once);
+	granter_free(h->granter);
 	home_free(h->home);
 	claims_free(h->claims);
 	free(h->standins.items);
@@ -53,6 +55,30 @@ static bool membership_is_fresh(const struct heal *h, const struct heal_facts *f
 	return mono_is_set(f->peers->as_of) && mono_since_ms(now, f->peers->as_of) < h->conf.peer_ttl_ms;
 }
 
+struct expiring { const struct heal *h; const struct peers *peers; struct mono now; };
+
+/* Whoever lives tells its live claims every half minute. If we have been there all the time and heard nothing, it has ended. */
+static bool nobody_repeats(void *arg, const struct claim *c, struct mono heard)
+{
+	const struct expiring *x = arg;
+	const struct peer *p = peers_find(x->peers, c->node);
+	int64_t patience = HEAL_CLAIM_HOLD_MS;
+
+	return p && p->status == PEER_ALIVE && p->name != x->h->conf.self && mono_since_ms(x->now, p->status_since) >= patience &&
+	       mono_since_ms(x->now, x->h->there_since) >= patience && mono_since_ms(x->now, heard) >= patience;
+}
+
+/* there_since: since when we hear the others without a break. */
+static void claims_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, bool fresh)
+{
+	if (!fresh || t->tilted)
+		h->there_since = (struct mono){ 0 };
+	else if (!mono_is_set(h->there_since))
+		h->there_since = t->now;
+	else if (claims_count(h->claims))
+		claims_expire(h->claims, nobody_repeats, &(struct expiring){ h, f->peers, t->now });
+}
+
 void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
 	bool fresh = membership_is_fresh(h, f, t->now);
@@ -60,6 +86,8 @@ void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 	plan->count = 0;
 	plan->next_due = (struct mono){ 0 };
 	h->gateway = f->gateway;
+	h->mirror = f->mirror_version;
+	claims_tick(h, t, f, fresh);
 	if (t->tilted && !h->tilted)
 		suspects_doubt(h, t->now);
 	h->tilted = t->tilted;
@@ -84,10 +112,14 @@ void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 		marks_forget(h, t->now);
 }
 
-enum claim_news heal_on_claim(struct heal *h, const struct claim *c)
+enum claim_news heal_on_claim(struct heal *h, const struct claim *c, struct mono now)
 {
+	enum claim_news news;
+
 	once_claim_ended(h, c);
-	return claims_put(h->claims, c);
+	news = claims_put(h->claims, c);
+	claims_heard(h->claims, c, now);
+	return news;
 }
 
 const struct claims *heal_claims(const struct heal *h)

@@ -63,19 +63,23 @@ struct lost_pods {
 struct asked { const char *node; struct mono at; };
 
 struct once;				/* of once.c */
+struct granter;				/* of fence.c */
 struct home;				/* of home.c */
 
 /* A copy of any node that runs: of which ReplicaSet, for which pod. */
 struct standin { const char *workload, *uid; };		/* interned */
 struct standins { struct standin *items; size_t count, cap; };
 
-struct site_count { size_t known, alive; };
+struct site_count { size_t known, alive, old; };	/* old: too old for leases */
 
 struct heal {
 	struct heal_conf conf;
 	int gateway;			/* facts.gateway of the last tick */
 	struct map *words;		/* node name → struct word, of site.c */
 	struct once *once;
+	struct granter *granter;
+	uint64_t mirror;		/* facts.mirror_version of the last tick */
+	struct mono there_since;	/* since when we hear the others without a break; 0 = we do not */
 	bool once_ended;		/* a round of grants has ended and is to be counted */
 	struct home *home;
 	struct asked asked[HEAL_ASKED_MAX];
@@ -103,6 +107,7 @@ bool suspect_is_alive(const struct heal *h, const char *node);	/* suspected, and
 /* site.c */
 bool in_my_site(const struct heal *h, const struct peer *p);
 struct site_count site_count(const struct heal *h, const struct peers *peers);
+bool site_can_lease(struct site_count n);	/* enough members that take part */
 bool site_may_act(const struct heal *h, const struct peers *peers);
 bool site_answers(const struct heal *h, const struct peers *peers, size_t voices);
 bool breaker_trips(const struct heal *h, const struct peers *peers);
@@ -120,6 +125,13 @@ bool once_applies(const struct heal *h, const struct heal_facts *f, const struct
 bool once_holds_lease(const struct heal *h, const struct peers *peers, struct mono now);
 bool once_may_start(struct heal *h, const struct pod *p, const char *node, const struct tick *t, const struct heal_facts *f,
 		    struct plan *plan);
+
+/* fence.c */
+struct granter *granter_new(void);
+void granter_free(struct granter *g);
+void grants_forget(struct heal *h);
+void fences_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
+void own_fence_release(struct heal *h, const char *pod_uid, struct mono now);
 void once_claim_ended(struct heal *h, const struct claim *c);
 
 /* home.c */

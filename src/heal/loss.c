@@ -294,8 +294,8 @@ static const char *nobody_can_know(const struct heal *h, const struct heal_facts
 {
 	if (!once_applies(h, f, p) || lost_node_of(h, p) == h->conf.self)
 		return NULL;
-	if (site_count(h, f->peers).known < HEAL_ONCE_MEMBERS)
-		return "policy at-most-once: with fewer than three members nobody can know that the original has stopped";
+	if (!site_can_lease(site_count(h, f->peers)))
+		return "policy at-most-once: with fewer than three members (of this version) nobody can know that the original has stopped";
 	return heal_has_majority(h, f->peers) ? NULL : "policy at-most-once: we do not see a majority of the site";
 }
 

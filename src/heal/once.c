@@ -12,8 +12,7 @@
  * has stopped, and there is one asker. A node that comes back asks for its lease and is told which of its pods are fenced:
  * those stay frozen until the claim on them has ended.
  *
- * What we granted before our own start is not known: until a start delay has passed we permit nothing. Fences are stored: who
- * forgot one would let the pod's node go on beside the holder.
+ * This file is the holder's side; who grants is in fence.c.
  *
  * Unresolved: a node whose healer is dead while its pods run and that is cut off then. kubelet restarts a dead healer, also
  * offline.
@@ -23,16 +22,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "heal_int.h"
-
-struct granted { const char *node; struct mono at; };		/* as one who grants: our last one */
-
-struct fence {
-	char pod_uid[UID_SIZE];
-	const char *nodes[HEAL_FENCE_NODES];	/* interned: where it must not run: its own node, and holders that were lost since */
-	size_t node_count;
-	const char *holder;		/* interned: who may start it */
-	struct mono at;
-};
 
 /* Our own question for a fence. */
 struct asking {
@@ -45,9 +34,6 @@ struct asking {
 };
 
 struct once {
-	struct map *grants, *fences;	/* node → struct granted, pod uid → struct fence */
-	unsigned fences_version;	/* moves with every change of the fences */
-	struct mono born;		/* since when we remember */
 	struct map *askings;		/* pod uid → struct asking */
 	struct mono until;		/* of our own lease */
 	struct mono asked, ask_due;	/* the round under way, the next one */
@@ -72,8 +58,6 @@ struct once *once_new(void)
 {
 	struct once *o = mem_new(struct once);
 
-	o->grants = map_new();
-	o->fences = map_new();
 	o->askings = map_new();
 	o->fenced = map_new();
 	o->fenced_next = map_new();
@@ -82,16 +66,10 @@ struct once *once_new(void)
 
 void once_free(struct once *o)
 {
-	map_for_each(struct granted, g, o->grants)
-		free(g);
-	map_for_each(struct fence, f, o->fences)
-		free(f);
 	map_for_each(struct asking, a, o->askings)
 		free(a);
 	uids_clear(o->fenced);
 	uids_clear(o->fenced_next);
-	map_free(o->grants);
-	map_free(o->fences);
 	map_free(o->askings);
 	map_free(o->fenced);
 	map_free(o->fenced_next);
@@ -101,12 +79,6 @@ void once_free(struct once *o)
 int64_t heal_start_delay_ms(int64_t stop_after_ms)
 {
 	return stop_after_ms + stop_after_ms * HEAL_ALLOWANCE_PERCENT / 100 + HEAL_ALLOWANCE_MS;
-}
-
-static void remember(struct heal *h, struct mono now)
-{
-	if (!mono_is_set(h->once->born))
-		h->once->born = now;
 }
 
 /* ---- the lease of this node ---- */
@@ -132,7 +104,7 @@ static bool site_is_small(const struct heal *h, const struct peers *peers)
 {
 	if (!mono_is_set(peers->as_of) && mono_is_set(h->once->until))
 		return false;
-	return site_count(h, peers).known < HEAL_ONCE_MEMBERS;
+	return !site_can_lease(site_count(h, peers));
 }
 
 bool once_holds_lease(const struct heal *h, const struct peers *peers, struct mono now)
@@ -367,213 +339,12 @@ static void lease_enforce(struct heal *h, const struct tick *t, const struct hea
 		plan_wake_at(plan, h->once->until);
 }
 
-/* ---- granting ---- */
-
-static bool fence_has(const struct fence *f, const char *node)
-{
-	for (size_t i = 0; i < f->node_count; i++)
-		if (f->nodes[i] == node)
-			return true;
-	return false;
-}
-
-size_t heal_asked_grant(struct heal *h, const char *node, const char *fenced[HEAL_MINE_MAX], struct mono now)
-{
-	struct granted *g = map_get(h->once->grants, node);
-	size_t n = 0;
-
-	remember(h, now);
-	if (!g) {
-		g = mem_new(struct granted);
-		g->node = intern(node);
-		(void)map_put(h->once->grants, g->node, g);
-	}
-	g->at = now;
-	map_for_each(struct fence, f, h->once->fences)
-		if (fence_has(f, g->node) && n < HEAL_MINE_MAX)
-			fenced[n++] = f->pod_uid;
-	return n;
-}
-
-static bool grant_is_over(const struct heal *h, const char *node, struct mono now)
-{
-	const struct granted *g = map_get(h->once->grants, node);
-	int64_t delay = heal_start_delay_ms(h->conf.stop_after_ms);
-
-	return mono_since_ms(now, h->once->born) >= delay && (!g || mono_since_ms(now, g->at) >= delay);
-}
-
-static bool is_alive(const struct peers *peers, const char *node)
-{
-	const struct peer *p = peers_find(peers, node);
-
-	return p && p->status == PEER_ALIVE;
-}
-
-static void fence_drop(struct once *o, struct fence *f)
-{
-	o->fences_version++;
-	(void)map_remove(o->fences, f->pod_uid);
-	free(f);
-}
-
-static void forget_oldest_fence(struct once *o)
-{
-	struct fence *oldest = NULL;
-
-	map_for_each(struct fence, f, o->fences)
-		if (!oldest || f->at.ns < oldest->at.ns)
-			oldest = f;
-	if (oldest)
-		fence_drop(o, oldest);
-}
-
-static struct fence *fence_new(struct once *o, const char *pod_uid)
-{
-	struct fence *f = mem_new(struct fence);
-
-	if (map_count(o->fences) >= HEAL_FENCES_MAX)
-		forget_oldest_fence(o);
-	(void)str_copy(f->pod_uid, sizeof(f->pod_uid), pod_uid);
-	(void)map_put(o->fences, f->pod_uid, f);
-	return f;
-}
-
-/* It may run the pod now: it is none of those that must not. */
-static void fence_give(struct once *o, struct fence *f, const char *holder, struct mono now)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < f->node_count; i++)
-		if (f->nodes[i] != holder)
-			f->nodes[n++] = f->nodes[i];
-	if (n != f->node_count || f->holder != holder)
-		o->fences_version++;
-	f->node_count = n;
-	f->holder = holder;
-	f->at = now;
-}
-
-/* False: the pod was lost by too many nodes, one after the other; who of them comes back could not be told. */
-static bool fence_put(struct once *o, const struct fence_question *q, struct mono now)
-{
-	struct fence *f = map_get(o->fences, q->pod_uid);
-	const char *node = intern(q->node);
-
-	if (f && !fence_has(f, node) && f->node_count == HEAL_FENCE_NODES)
-		return false;
-	f = f ? f : fence_new(o, q->pod_uid);
-	if (!fence_has(f, node)) {
-		f->nodes[f->node_count++] = node;
-		o->fences_version++;
-	}
-	fence_give(o, f, intern(q->asker), now);
-	return true;
-}
-
-/* Its holder does not use it. If somebody claims the pod who had it before, it is that one's again. */
-static void fence_release(struct heal *h, struct fence *f, struct mono now)
-{
-	const struct claim *c = claims_live(h->claims, f->pod_uid);
-	const char *node = c ? intern(c->node) : NULL;
-
-	if (node && node != f->holder && fence_has(f, node) && f->node_count > 1)
-		fence_give(h->once, f, node, now);
-	else
-		fence_drop(h->once, f);
-}
-
-bool heal_asked_fence(struct heal *h, const struct peers *peers, const struct fence_question *q, struct mono now)
-{
-	const struct fence *f = map_get(h->once->fences, q->pod_uid);
-
-	remember(h, now);
-	if (is_alive(peers, q->node) || !grant_is_over(h, q->node, now))
-		return false;
-	if (f && !str_eq(f->holder, q->asker) && (is_alive(peers, f->holder) || !grant_is_over(h, f->holder, now)))
-		return false;
-	return fence_put(h->once, q, now);
-}
-
-unsigned heal_fences_version(const struct heal *h)
-{
-	return h->once->fences_version;
-}
-
-void heal_each_fence(const struct heal *h, void (*fn)(void *arg, const struct fence_question *f), void *arg)
-{
-	map_for_each(struct fence, f, h->once->fences)
-		for (size_t i = 0; i < f->node_count; i++)
-			fn(arg, &(struct fence_question){ f->pod_uid, f->nodes[i], f->holder });
-}
-
-void heal_set_fence(struct heal *h, const struct fence_question *f, struct mono now)
-{
-	(void)fence_put(h->once, f, now);
-}
-
-/* The pod is gone from the cluster, and all who must not run it know that by now. */
-static bool fence_is_void(const struct heal *h, const struct fence *fence, const struct tick *t, const struct heal_facts *f)
-{
-	if (view_pod(f->view, fence->pod_uid) || !mono_is_set(f->synced_at) ||
-	    mono_since_ms(t->now, f->synced_at) < HEAL_FENCE_HOLD_MS)
-		return false;
-	for (size_t i = 0; i < fence->node_count; i++) {
-		const struct peer *p = peers_find(f->peers, fence->nodes[i]);
-
-		if (!p || p->status != PEER_ALIVE || mono_since_ms(t->now, p->status_since) < HEAL_FENCE_HOLD_MS ||
-		    !peer_knows_api(h, p, t->now))
-			return false;
-	}
-	return true;
-}
-
-/* A fence goes when its holder lives and claims the pod no more. A pod that is gone from the cluster keeps its fence: its old
- * node may not know that yet. */
-static void fences_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
-{
-	map_for_each(struct fence, fence, h->once->fences) {
-		const struct claim *c = claims_live(h->claims, fence->pod_uid);
-		bool holder_lives = fence->holder == h->conf.self || is_alive(f->peers, fence->holder);
-		bool held = c && str_eq(c->node, fence->holder);
-		bool mine = fence->holder == h->conf.self && !map_get(f->copies, fence->pod_uid);
-		/* what others claim we may not have heard; what we do not hold ourselves we know */
-		struct mono due = mono_add_ms(fence->at, mine ? HEAL_FENCE_FRESH_MS : HEAL_FENCE_HOLD_MS);
-
-		if (!mono_reached(t->now, due))
-			plan_wake_at(plan, due);
-		else if (view_pod(f->view, fence->pod_uid) && holder_lives && !held)
-			fence_release(h, fence, t->now);
-		else if (fence_is_void(h, fence, t, f))
-			fence_drop(h->once, fence);
-	}
-}
-
-/* The holder says that it has ended its claim: it has stopped the pod before. */
-void once_claim_ended(struct heal *h, const struct claim *c)
-{
-	struct fence *f = map_get(h->once->fences, c->pod_uid);
-
-	if (f && c->state != CLAIM_LIVE && str_eq(f->holder, c->node) && c->epoch >= claims_epoch(h->claims, c->pod_uid))
-		fence_drop(h->once, f);
-}
-
 /* ---- asking for a fence ---- */
 
 static void asking_drop(struct heal *h, struct asking *a)
 {
 	(void)map_remove(h->once->askings, a->pod_uid);
 	free(a);
-}
-
-/* Our own permission to ourselves, not used. Two who ask at once would otherwise refuse each other for ever. */
-static void own_fence_release(struct heal *h, const char *pod_uid, struct mono now)
-{
-	struct fence *f = map_get(h->once->fences, pod_uid);
-	const struct claim *c = claims_live(h->claims, pod_uid);
-
-	if (f && f->holder == h->conf.self && !(c && str_eq(c->node, h->conf.self)))
-		fence_release(h, f, now);
 }
 
 /* The next question, at a time of our own: meanwhile somebody else may have the fence. */
@@ -604,17 +375,16 @@ bool once_may_start(struct heal *h, const struct pod *p, const char *node, const
 		    struct plan *plan)
 {
 	struct asking *a = map_get(h->once->askings, p->uid);
-	struct fence_question own = { p->uid, node, h->conf.self };
+	struct fence_question own = { p->uid, node, h->conf.self, f->mirror_version };
 	bool fresh = a && mono_since_ms(t->now, a->asked) < HEAL_FENCE_FRESH_MS;
 
-	remember(h, t->now);
 	if (!once_holds_lease(h, f->peers, t->now) || map_get(h->once->fenced, p->uid))
 		return false;
 	if (node == h->conf.self)
 		return true;
-	if (site_count(h, f->peers).known < HEAL_ONCE_MEMBERS)
+	if (site_is_small(h, f->peers))
 		return false;
-	if (a && fresh && is_majority(h, f->peers, a->voices, a->count) && heal_asked_fence(h, f->peers, &own, t->now)) {
+	if (a && fresh && is_majority(h, f->peers, a->voices, a->count) && heal_asked_fence(h, f->view, f->peers, &own, t->now)) {
 		asking_drop(h, a);
 		return true;
 	}
@@ -626,7 +396,7 @@ bool once_may_start(struct heal *h, const struct pod *p, const char *node, const
 	}
 	if (a)
 		asking_drop(h, a);
-	if (heal_asked_fence(h, f->peers, &own, t->now))	/* we are one of those who must permit it */
+	if (heal_asked_fence(h, f->view, f->peers, &own, t->now))	/* we are one of those who must permit it */
 		fence_ask(h, p, node, t, plan);
 	plan_wake_at(plan, mono_add_ms(t->now, HEAL_FENCE_RETRY_MS));
 	return false;
@@ -657,7 +427,8 @@ void heal_on_fence_end(struct heal *h, const char *pod_uid)
 /* Runs always, tilted or not: to stop what may not run is never too early. A tilt may mean that time has passed unseen. */
 void once_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
-	remember(h, t->now);
+	if (mono_is_set(f->peers->as_of) && site_is_small(h, f->peers))
+		grants_forget(h);
 	lease_count(h, f);
 	if (h->once_ended)
 		round_end(h, t, f);

@@ -179,14 +179,22 @@ static bool waits_for_original(enum keep_policy keep, const struct heal *h, cons
 	return true;
 }
 
+/* Gossip and the control plane agree: one of them alone may be cut off from it. */
+static bool node_is_away(const struct heal *h, const struct heal_facts *f, const char *name)
+{
+	const struct node *n = view_node(f->view, name);
+
+	return suspect_is_lost(h, name) && (!n || !n->ready);
+}
+
 /* Other pods of its ReplicaSet that the cluster has put on nodes which are there. */
-static int32_t others_of_cluster(const struct heal *h, const struct workload *w, const struct copy *c)
+static int32_t others_of_cluster(const struct heal *h, const struct heal_facts *f, const struct workload *w, const struct copy *c)
 {
 	int32_t n = 0;
 
 	list_for_each(p, &w->pods, struct pod, by_owner)
 		n += pod_is_active(p) && !p->deleting && !p->is_mirror && !str_eq(p->uid, c->pod_uid) &&
-		     !suspect_is_lost(h, p->node) && !claims_live(h->claims, p->uid);
+		     !node_is_away(h, f, p->node) && !claims_live(h->claims, p->uid);
 	return n;
 }
 
@@ -195,10 +203,11 @@ static void once_reconcile(struct heal *h, const struct copy *c, const struct ti
 {
 	const struct workload *w = view_workload(f->view, c->workload_uid);
 	const struct pod *p = view_pod(f->view, c->pod_uid);
+	int32_t others = others_of_cluster(h, f, w, c);
 
 	if (p && pod_is_active(p) && !p->deleting && (p->node == h->conf.self || alive_for_ms(f, p->node, t->now) >= 0))
 		copy_action(plan, ACTION_DROP, c, "original is back on its node: at most once");
-	else if (others_of_cluster(h, w, c) >= w->replicas || copy_is_surplus(h, c, others_of_cluster(h, w, c), w->replicas))
+	else if (others >= w->replicas || copy_is_surplus(h, c, others, w->replicas))
 		copy_action(plan, ACTION_DROP, c, "ReplicaSet has its own pod: at most once");
 	else if (room_is_owed(h, c, t, f, plan))
 		copy_action(plan, ACTION_DROP, c, NOTE_ROOM);

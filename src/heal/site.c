@@ -25,9 +25,15 @@ struct site_count site_count(const struct heal *h, const struct peers *peers)
 		if (!in_my_site(h, p) || p->status == PEER_LEFT || p->status == PEER_LEAVING)
 			continue;
 		n.known++;
+		n.old += p->protocol == 1;	/* 0 = its tags are not known now: it counts as a new one */
 		n.alive += p->status == PEER_ALIVE;
 	}
 	return n;
+}
+
+bool site_can_lease(struct site_count n)
+{
+	return n.known >= HEAL_ONCE_MEMBERS && 2 * (n.known - n.old) > n.known;
 }
 
 bool heal_has_majority(const struct heal *h, const struct peers *peers)

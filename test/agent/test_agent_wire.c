@@ -212,6 +212,28 @@ static void a_witness_answers_yes_or_no(void **state)
 	}
 }
 
+static void questions_for_grants_and_fences_come_back(void **state)
+{
+	struct wire_fence f = { "e6f6ef69-ec9e-42e6-8f3a-1d1c4b2f0a11", "edge-5", "edge-2", UINT64_MAX - 7 }, got;
+	cleanup(buf_fini) struct buf grant = BUF_INIT, fence = BUF_INIT;
+	char node[NODE_NAME_SIZE];
+	int64_t ms = 0;
+
+	(void)state;
+	wire_put_ask_grant(&grant, "edge-2", 20000);
+	assert_int_equal(wire_get_ask_grant(grant.data, grant.len, node, &ms), 0);
+	assert_string_equal(node, "edge-2");
+	assert_int_equal(ms, 20000);
+	assert_int_equal(wire_put_fence(&fence, &f), 0);
+	assert_int_equal(wire_get_fence(fence.data, fence.len, &got), 0);
+	assert_true(str_eq(got.pod_uid, f.pod_uid) && str_eq(got.node, f.node) && str_eq(got.asker, f.asker) && got.mirror == f.mirror);
+	for (size_t n = 0; n < fence.len; n++)
+		assert_int_equal(wire_get_fence(fence.data, n, &got), -EPROTO);
+	for (size_t n = 0; n < grant.len; n++)
+		assert_int_equal(wire_get_ask_grant(grant.data, n, node, &ms), -EPROTO);
+	assert_int_equal(wire_get_ask_grant(fence.data, fence.len, node, &ms), -EPROTO);	/* each is what it says */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,6 +244,7 @@ int main(void)
 		cmocka_unit_test(each_field_is_checked),
 		cmocka_unit_test(garbage_does_no_harm),
 		cmocka_unit_test(a_witness_answers_yes_or_no),
+		cmocka_unit_test(questions_for_grants_and_fences_come_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@ void rig_init(struct rig *g, size_t nodes)
 		n->ready = true;
 		n->allocatable = (struct resources){ 4000, 8 * GIB, 110 };
 		g->items[i] = (struct peer){ .name = n->name, .status = PEER_ALIVE, .status_since = g->now, .site = intern(""),
-					     .free = n->allocatable, .has_capacity = true, .protocol = 1 };
+					     .free = n->allocatable, .has_capacity = true, .protocol = PEER_PROTOCOL };
 		view_put_node(g->view, n);
 	}
 	g->conf = (struct heal_conf){ .self = intern("n1"), .site = intern(""), .namespaces = { "*", "!kube-system" },
@@ -119,7 +119,7 @@ enum claim_news rig_claim(struct rig *g, const char *uid, const char *node, uint
 
 	(void)str_copy(c.pod_uid, sizeof(c.pod_uid), uid);
 	(void)str_copy(c.node, sizeof(c.node), node);
-	return heal_on_claim(g->heal, &c);
+	return heal_on_claim(g->heal, &c, g->now);
 }
 
 void rig_status(struct rig *g, const char *node, enum peer_status s)

@@ -142,6 +142,55 @@ static void those_who_gave_up_are_remembered_for_their_epoch(void **state)
 	claims_free(c);
 }
 
+static bool is_lost(struct rig *g)
+{
+	rig_after(g, 10);
+	return rig_find(g, ACTION_RESTORE, "uid-web-1") != NULL;
+}
+
+/* n2 has ended its claim while we were away, and has stopped telling that: it would keep the pod for ever. */
+static void a_claim_that_nobody_repeats_has_ended(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_only_me(&g);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n5");
+	(void)rig_claim(&g, "uid-web-1", "n2", 1, CLAIM_LIVE);
+	rig_lose(&g, "n5");
+	for (int64_t ms = 0; ms < 2 * HEAL_CLAIM_HOLD_MS; ms += 30000) {
+		(void)rig_claim(&g, "uid-web-1", "n2", 1, CLAIM_LIVE);	/* told again: it holds the pod */
+		rig_after(&g, 30000);
+		assert_false(is_lost(&g));
+	}
+	rig_after(&g, HEAL_CLAIM_HOLD_MS);
+	rig_after(&g, HEAL_REFUSED_RETRY_MS);
+	assert_null(claims_live(heal_claims(g.heal), "uid-web-1"));
+	rig_fini(&g);
+}
+
+static void nothing_ends_while_we_do_not_hear(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_tick(&g);
+	(void)rig_claim(&g, "p", "n2", 1, CLAIM_LIVE);
+	g.tilted = true;
+	rig_after(&g, 2 * HEAL_CLAIM_HOLD_MS);
+	g.tilted = false;
+	rig_after(&g, 1000);
+	rig_after(&g, HEAL_CLAIM_HOLD_MS - 1000);
+	assert_non_null(claims_live(heal_claims(g.heal), "p"));
+	rig_status(&g, "n2", PEER_FAILED);			/* it may hold it still */
+	rig_after(&g, 2 * HEAL_CLAIM_HOLD_MS);
+	assert_non_null(claims_live(heal_claims(g.heal), "p"));
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -150,6 +199,8 @@ int main(void)
 		cmocka_unit_test(a_missed_end_is_made_up_for),
 		cmocka_unit_test(epochs_grow_with_each_loss),
 		cmocka_unit_test(those_who_gave_up_are_remembered_for_their_epoch),
+		cmocka_unit_test(a_claim_that_nobody_repeats_has_ended),
+		cmocka_unit_test(nothing_ends_while_we_do_not_hear),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -192,11 +192,31 @@ static void a_copy_whose_claim_has_ended_is_not_resumed(void **state)
 	map_free(stopped);
 }
 
+/* It asks us for a grant; its pods that are fenced. */
+static size_t asked_by(struct rig *g, const char *node, const char *fenced[HEAL_MINE_MAX])
+{
+	return heal_asked_grant(g->heal, &(struct grant_question){ node, g->conf.stop_after_ms }, fenced, g->now);
+}
+
+static size_t fenced_for(struct rig *g, const char *node)
+{
+	const char *fenced[HEAL_MINE_MAX];
+
+	return asked_by(g, node, fenced);
+}
+
+/* Whose leases are to run out before anybody takes their pods: they have all asked us. */
+static void all_ask(struct rig *g)
+{
+	for (size_t i = 1; i < g->peers.count; i++)
+		(void)fenced_for(g, g->items[i].name);
+}
+
 static bool ask_fence(struct rig *g, const char *node, const char *asker)
 {
-	struct fence_question q = { "uid-one-1", node, asker };
+	struct fence_question q = { "uid-one-1", node, asker, g->f.mirror_version + 1 };
 
-	return heal_asked_fence(g->heal, &g->peers, &q, g->now);
+	return heal_asked_fence(g->heal, g->view, &g->peers, &q, g->now);
 }
 
 static void a_fence_is_permitted_only_after_the_start_delay(void **state)
@@ -209,6 +229,7 @@ static void a_fence_is_permitted_only_after_the_start_delay(void **state)
 	once_rs(&g, 1);
 	rig_pod(&g, "one-1", "one", "n5");
 	tick(&g);
+	all_ask(&g);
 	rig_status(&g, "n5", PEER_FAILED);
 	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms) - 1);
 	assert_false(ask_fence(&g, "n5", "n2"));		/* what we granted before our start we do not know */
@@ -216,10 +237,10 @@ static void a_fence_is_permitted_only_after_the_start_delay(void **state)
 	assert_true(ask_fence(&g, "n5", "n2"));
 	assert_true(ask_fence(&g, "n5", "n2"));			/* the same once more */
 	assert_false(ask_fence(&g, "n5", "n3"));		/* n2 has it, and lives */
-	assert_int_equal(heal_asked_grant(g.heal, "n5", fenced, g.now), 1);
+	assert_int_equal(asked_by(&g, "n5", fenced), 1);
 	assert_string_equal(fenced[0], "uid-one-1");
 	rig_status(&g, "n2", PEER_FAILED);
-	(void)heal_asked_grant(g.heal, "n2", fenced, g.now);
+	(void)asked_by(&g, "n2", fenced);
 	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms) - 1);
 	assert_false(ask_fence(&g, "n5", "n3"));		/* n2 may run it still */
 	g.now = mono_add_ms(g.now, 1);
@@ -243,6 +264,7 @@ static void a_fence_outlives_the_process(void **state)
 	(void)state;
 	rig_init(&g, 5);
 	tick(&g);
+	all_ask(&g);
 	rig_status(&g, "n5", PEER_FAILED);
 	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
 	before = heal_fences_version(g.heal);
@@ -253,17 +275,10 @@ static void a_fence_outlives_the_process(void **state)
 	assert_int_equal(heal_fences_version(g.heal), before);	/* nothing to store */
 	next = heal_new(&g.conf);
 	heal_each_fence(g.heal, carry_over, next);
-	assert_int_equal(heal_asked_grant(next, "n5", fenced, g.now), 1);
+	assert_int_equal(heal_asked_grant(next, &(struct grant_question){ "n5", 1 }, fenced, g.now), 1);
 	assert_string_equal(fenced[0], "uid-one-1");
 	heal_free(next);
 	rig_fini(&g);
-}
-
-static size_t fenced_for(struct rig *g, const char *node)
-{
-	const char *fenced[HEAL_MINE_MAX];
-
-	return heal_asked_grant(g->heal, node, fenced, g->now);
 }
 
 /* The pod of n5, then the copy of n4: both may come back. */
@@ -274,6 +289,7 @@ static void every_node_that_lost_the_pod_is_told(void **state)
 	(void)state;
 	rig_init(&g, 5);
 	tick(&g);
+	all_ask(&g);
 	rig_status(&g, "n5", PEER_FAILED);
 	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
 	assert_true(ask_fence(&g, "n5", "n4"));
@@ -302,6 +318,7 @@ static void a_fence_that_is_not_used_is_its_former_holders_again(void **state)
 	once_rs(&g, 1);
 	rig_pod(&g, "one-1", "one", "n5");
 	tick(&g);
+	all_ask(&g);
 	rig_status(&g, "n5", PEER_FAILED);
 	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
 	assert_true(ask_fence(&g, "n5", "n4"));
@@ -323,6 +340,7 @@ static void a_pod_is_lost_by_so_many_nodes_at_most(void **state)
 	(void)state;
 	rig_init(&g, HEAL_FENCE_NODES + 4);
 	tick(&g);
+	all_ask(&g);
 	for (int i = 0; i <= HEAL_FENCE_NODES; i++) {
 		(void)snprintf(lost, sizeof(lost), "n%d", i + 2);
 		(void)snprintf(next, sizeof(next), "n%d", i + 3);
@@ -334,6 +352,125 @@ static void a_pod_is_lost_by_so_many_nodes_at_most(void **state)
 	rig_fini(&g);
 }
 
+/* It only observes, or is too old for leases, or does not know the policy: it stops nothing. */
+static void no_fence_for_a_node_that_never_asked_us(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n5");
+	tick(&g);
+	(void)fenced_for(&g, "n4");
+	rig_status(&g, "n5", PEER_FAILED);
+	g.now = mono_add_ms(g.now, 10 * heal_start_delay_ms(g.conf.stop_after_ms));
+	assert_false(ask_fence(&g, "n5", "n2"));
+	rig_fini(&g);
+}
+
+/* n1 and n2 alone are a small site: whoever was there before, and was granted something, may run without a lease since. */
+static void what_was_granted_before_the_site_was_small_says_nothing(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 3);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n2");
+	tick(&g);
+	all_ask(&g);
+	rig_status(&g, "n3", PEER_LEFT);
+	tick(&g);
+	rig_status(&g, "n3", PEER_ALIVE);
+	rig_status(&g, "n2", PEER_FAILED);
+	after(&g, 10 * heal_start_delay_ms(g.conf.stop_after_ms));
+	assert_false(ask_fence(&g, "n2", "n3"));
+	rig_fini(&g);
+}
+
+/* The configuration of n5 is newer: its lease lasts longer than ours would. */
+static void the_longer_stop_after_counts(void **state)
+{
+	const char *fenced[HEAL_MINE_MAX];
+	struct rig g;
+	int64_t longer;
+
+	(void)state;
+	rig_init(&g, 5);
+	tick(&g);
+	longer = 3 * g.conf.stop_after_ms;
+	(void)heal_asked_grant(g.heal, &(struct grant_question){ "n5", longer }, fenced, g.now);
+	rig_status(&g, "n5", PEER_FAILED);
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(longer) - 1);
+	assert_false(ask_fence(&g, "n5", "n2"));
+	g.now = mono_add_ms(g.now, 1);
+	assert_true(ask_fence(&g, "n5", "n2"));
+	rig_fini(&g);
+}
+
+/* The asker has missed that the pod is gone. */
+static void no_fence_for_a_pod_that_a_fresher_mirror_misses(void **state)
+{
+	struct fence_question q = { "uid-gone", "n5", "n2", 7 };
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	g.f.mirror_version = 7;
+	tick(&g);
+	all_ask(&g);
+	rig_status(&g, "n5", PEER_FAILED);
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
+	assert_false(heal_asked_fence(g.heal, g.view, &g.peers, &q, g.now));
+	q.mirror = 8;						/* it may be a pod that we have not seen yet */
+	assert_true(heal_asked_fence(g.heal, g.view, &g.peers, &q, g.now));
+	rig_fini(&g);
+}
+
+static void carry_grant(void *arg, const struct grant_question *q)
+{
+	heal_set_grant(arg, q);
+}
+
+static void who_asked_us_outlives_the_process(void **state)
+{
+	struct fence_question q = { "uid-one-1", "n5", "n2", 1 };
+	struct heal *next;
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	tick(&g);
+	all_ask(&g);
+	next = heal_new(&g.conf);
+	heal_each_grant(g.heal, carry_grant, next);
+	rig_status(&g, "n5", PEER_FAILED);
+	assert_false(heal_asked_fence(next, g.view, &g.peers, &q, g.now));	/* its last grant may be of a moment ago */
+	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
+	assert_true(heal_asked_fence(next, g.view, &g.peers, &q, g.now));
+	heal_free(next);
+	rig_fini(&g);
+}
+
+/* One of five is of this version: no majority could grant anything, and nobody could take its pods. */
+static void among_older_healers_nothing_is_stopped(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n1");
+	for (size_t i = 1; i < g.peers.count; i++)
+		g.items[i].protocol = 1;
+	for (int i = 0; i < 300; i++) {
+		after(&g, 100);
+		assert_int_equal(rig_count(&g, ACTION_STOP), 0);
+	}
+	rig_fini(&g);
+}
+
 static void no_fence_for_a_node_that_lives_or_was_granted_lately(void **state)
 {
 	const char *fenced[HEAL_MINE_MAX];
@@ -342,9 +479,10 @@ static void no_fence_for_a_node_that_lives_or_was_granted_lately(void **state)
 	(void)state;
 	rig_init(&g, 5);
 	tick(&g);
+	all_ask(&g);
 	g.now = mono_add_ms(g.now, 2 * heal_start_delay_ms(g.conf.stop_after_ms));
 	assert_false(ask_fence(&g, "n5", "n2"));		/* alive */
-	(void)heal_asked_grant(g.heal, "n5", fenced, g.now);
+	(void)asked_by(&g, "n5", fenced);
 	rig_status(&g, "n5", PEER_FAILED);
 	assert_false(ask_fence(&g, "n5", "n2"));
 	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
@@ -364,6 +502,7 @@ static void a_fence_ends_with_the_claim(void **state)
 		once_rs(&g, 1);
 		rig_pod(&g, "one-1", "one", "n5");
 		tick(&g);
+		all_ask(&g);
 		rig_status(&g, "n5", PEER_FAILED);
 		g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
 		assert_true(ask_fence(&g, "n5", "n2"));
@@ -375,7 +514,7 @@ static void a_fence_ends_with_the_claim(void **state)
 		if (i == 3)
 			heal_forget_claim(g.heal, "uid-one-1");		/* the end of the claim was not heard: after a while it is believed */
 		after(&g, HEAL_FENCE_HOLD_MS);
-		assert_int_equal(heal_asked_grant(g.heal, "n5", fenced, g.now), i == 0 || i == 3 ? 0 : 1);
+		assert_int_equal(asked_by(&g, "n5", fenced), i == 0 || i == 3 ? 0 : 1);
 		rig_fini(&g);
 	}
 }
@@ -392,6 +531,7 @@ static void a_lost_pod_is_started_with_a_fence(void **state)
 	once_rs(&g, 1);
 	rig_pod(&g, "one-1", "one", "n5");
 	tick(&g);
+	all_ask(&g);
 	grants(&g, 4);
 	rig_lose(&g, "n5");
 	for (; waited < 2 * heal_start_delay_ms(g.conf.stop_after_ms) && !rig_count(&g, ACTION_ASK_FENCE); waited += 100) {
@@ -424,6 +564,7 @@ static void a_fence_that_took_too_long_is_not_acted_upon(void **state)
 	once_rs(&g, 1);
 	rig_pod(&g, "one-1", "one", "n3");
 	tick(&g);
+	all_ask(&g);
 	grants(&g, 2);
 	rig_lose(&g, "n3");
 	for (int i = 0; i < 600 && !rig_count(&g, ACTION_ASK_FENCE); i++) {
@@ -467,6 +608,12 @@ int main(void)
 		cmocka_unit_test(every_node_that_lost_the_pod_is_told),
 		cmocka_unit_test(a_fence_that_is_not_used_is_its_former_holders_again),
 		cmocka_unit_test(a_pod_is_lost_by_so_many_nodes_at_most),
+		cmocka_unit_test(no_fence_for_a_node_that_never_asked_us),
+		cmocka_unit_test(what_was_granted_before_the_site_was_small_says_nothing),
+		cmocka_unit_test(the_longer_stop_after_counts),
+		cmocka_unit_test(no_fence_for_a_pod_that_a_fresher_mirror_misses),
+		cmocka_unit_test(who_asked_us_outlives_the_process),
+		cmocka_unit_test(among_older_healers_nothing_is_stopped),
 		cmocka_unit_test(no_fence_for_a_node_that_lives_or_was_granted_lately),
 		cmocka_unit_test(a_fence_outlives_the_process),
 		cmocka_unit_test(an_old_copy_goes_before_the_lease_begins),

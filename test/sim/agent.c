@@ -177,6 +177,13 @@ static void fence_collect(void *arg, const struct fence_question *f)
 	row->holder = f->asker;
 }
 
+static void grant_collect(void *arg, const struct grant_question *q)
+{
+	struct sagent *a = arg;
+
+	a->grants[a->grant_count++] = *q;
+}
+
 bool fences_save(struct world *w, int i)
 {
 	struct sagent *a = &w->n[i].a;
@@ -187,6 +194,8 @@ bool fences_save(struct world *w, int i)
 		return false;
 	a->fence_count = 0;
 	heal_each_fence(a->heal, fence_collect, a);
+	a->grant_count = 0;
+	heal_each_grant(a->heal, grant_collect, a);
 	a->fences_saved = heal_fences_version(a->heal);
 	return true;
 }
@@ -196,8 +205,10 @@ static void fences_load(struct world *w, int i)
 	struct sagent *a = &w->n[i].a;
 
 	for (size_t k = 0; k < a->fence_count; k++)
-		heal_set_fence(a->heal, &(struct fence_question){ a->fences[k].uid, a->fences[k].node, a->fences[k].holder },
+		heal_set_fence(a->heal, &(struct fence_question){ a->fences[k].uid, a->fences[k].node, a->fences[k].holder, 0 },
 			       node_mono(w, i));
+	for (size_t k = 0; k < a->grant_count; k++)
+		heal_set_grant(a->heal, &a->grants[k]);
 	a->fences_saved = heal_fences_version(a->heal);
 }
 

@@ -18,6 +18,7 @@ struct answer {				/* on its way back */
 	bool yes, api;
 	uint64_t mirror;
 	int64_t asked;			/* a witness: when it heard the question */
+	int64_t stop_after_ms;		/* of who asks for a grant */
 	struct mono round;		/* a grant: of which question */
 	char uids[ANSWER_UIDS][UID_SIZE];
 	size_t count;
@@ -167,10 +168,10 @@ static void add_uids(struct answer *x, const char *const *uids, size_t n)
 
 static void asked_fence(struct world *w, int i, int asker, struct answer *x)
 {
-	struct fence_question q = { .pod_uid = x->about, .asker = w->n[asker].name };
+	struct fence_question q = { .pod_uid = x->about, .asker = w->n[asker].name, .mirror = x->mirror };
 
 	q.node = w->n[x->from].name;	/* of a question: the lost node */
-	x->yes = heal_asked_fence(w->n[i].a.heal, &w->n[i].a.peers, &q, node_mono(w, i)) && fences_save(w, i);
+	x->yes = heal_asked_fence(w->n[i].a.heal, w->n[i].a.view, &w->n[i].a.peers, &q, node_mono(w, i)) && fences_save(w, i);
 }
 
 static void on_question(struct world *w, const struct event *e)
@@ -190,7 +191,12 @@ static void on_question(struct world *w, const struct event *e)
 		x.mirror = n->a.mirror_version;
 		add_uids(&x, uids, heal_mine_of(n->a.heal, n->a.view, asker, uids));
 	} else if (x.kind == ACTION_ASK_GRANT) {
-		add_uids(&x, uids, heal_asked_grant(n->a.heal, asker, uids, node_mono(w, e->a.node)));
+		struct grant_question q = { asker, x.stop_after_ms };
+		size_t fenced = heal_asked_grant(n->a.heal, &q, uids, node_mono(w, e->a.node));
+
+		if (!fences_save(w, e->a.node))
+			return;
+		add_uids(&x, uids, fenced);
 	} else {
 		asked_fence(w, e->a.node, e->a.other, &x);
 	}
@@ -234,7 +240,7 @@ static void query(struct world *w, int i, const struct answer *x)
 
 static void ask_about(struct world *w, int i, enum action_kind kind, const char *about, int from)
 {
-	struct answer x = { .kind = kind, .from = from };
+	struct answer x = { .kind = kind, .from = from, .mirror = w->n[i].a.mirror_version };
 
 	(void)str_copy(x.about, sizeof(x.about), str_or(about, ""));
 	query(w, i, &x);
@@ -253,7 +259,7 @@ void ask_mine(struct world *w, int i)
 
 void ask_grant(struct world *w, int i, const struct action *act)
 {
-	query(w, i, &(struct answer){ .kind = ACTION_ASK_GRANT, .round = act->declared });
+	query(w, i, &(struct answer){ .kind = ACTION_ASK_GRANT, .round = act->declared, .stop_after_ms = w->n[i].a.conf.stop_after_ms });
 }
 
 void ask_fence(struct world *w, int i, const struct action *act)

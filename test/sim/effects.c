@@ -73,12 +73,14 @@ void claim_forget(struct world *w, int i, const char *uid)
 			free(map_remove(w->n[i].a.claims, row->key));
 }
 
-static void claims_load(struct sagent *a)
+static void claims_load(struct world *w, int i)
 {
+	struct sagent *a = &w->n[i].a;
+
 	for (int withdrawn = 0; withdrawn < 2; withdrawn++)
 		map_for_each(struct claim_row, row, a->claims)
 			if ((row->c.state == CLAIM_WITHDRAWN) == withdrawn)
-				(void)heal_on_claim(a->heal, &row->c);
+				(void)heal_on_claim(a->heal, &row->c, node_mono(w, i));
 }
 
 static struct claim claim_of(const struct world *w, int i, const struct copy *c, enum claim_state state)
@@ -95,7 +97,7 @@ static void claim_end(struct world *w, int i, const struct copy *c, enum claim_s
 {
 	struct claim claim = claim_of(w, i, c, state);
 
-	(void)heal_on_claim(w->n[i].a.heal, &claim);
+	(void)heal_on_claim(w->n[i].a.heal, &claim, node_mono(w, i));
 	claim_save(w, i, &claim);
 	tell_claims(w, i, &claim, 1);
 	claims_repeat_soon(w, i);
@@ -229,7 +231,7 @@ static void batch_claim(struct world *w, int i, struct copy **items, size_t n)
 
 	for (size_t k = 0; k < n; k++) {
 		claims[k] = claim_of(w, i, items[k], CLAIM_LIVE);
-		(void)heal_on_claim(w->n[i].a.heal, &claims[k]);
+		(void)heal_on_claim(w->n[i].a.heal, &claims[k], node_mono(w, i));
 		(void)map_put(w->n[i].a.copies, items[k]->pod_uid, items[k]);
 	}
 	tell_claims(w, i, claims, n);
@@ -356,7 +358,10 @@ static void ask(struct world *w, int i, const struct action *act)
 		ask_mine(w, i);
 		break;
 	case ACTION_ASK_GRANT:
-		ask_grant(w, i, act);
+		if (w->n[i].a.observe)	/* it stops nothing: nobody shall count on it */
+			heal_on_grant_end(w->n[i].a.heal, act->declared);
+		else
+			ask_grant(w, i, act);
 		break;
 	case ACTION_ASK_FENCE:
 		ask_fence(w, i, act);
@@ -432,7 +437,7 @@ void copies_load(struct world *w, int i)
 {
 	struct sagent *a = &w->n[i].a;
 
-	claims_load(a);
+	claims_load(w, i);
 	map_for_each(struct copy, row, a->rows) {
 		struct copy *c = copy_clone(row);
 

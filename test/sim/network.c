@@ -243,8 +243,11 @@ static void on_claims(struct world *w, const struct event *e)
 	if (!a->up || !gossips(w, e->a.node, e->a.other))
 		return;
 	for (int64_t k = 0; k < e->a.n; k++) {
-		enum claim_news news = knows_pod(a, c[k].pod_uid) ? heal_on_claim(a->heal, &c[k]) : CLAIM_NEWS_NONE;
+		enum claim_news news;
 
+		if (!knows_pod(a, c[k].pod_uid))
+			continue;
+		news = heal_on_claim(a->heal, &c[k], node_mono(w, e->a.node));
 		if (news == CLAIM_NEWS_NONE)
 			continue;
 		if (news != CLAIM_NEWS_BEATEN)

@@ -153,6 +153,8 @@ struct sagent {
 	int64_t lease_slept;		/* the node's sleep when it was stored */
 	struct sfence { char uid[UID_SIZE]; const char *node, *holder; } fences[SIM_FENCES];
 	size_t fence_count;
+	struct grant_question grants[SIM_NODES];
+	size_t grant_count;
 	unsigned fences_saved;		/* version of what is stored */
 	struct map *told;		/* "kind uid" → struct tally: storms */
 };
