@@ -30,6 +30,7 @@
 #define CLAIMS_ENDED_MS INT64_C(600000)	/* one that ended is told for this long, by the wall clock: its time is that of its maker */
 #define LINK_REPEATS 3			/* a change of our link is told this often */
 #define HELLO_SPREAD_MS 200		/* answers to a hello are spread over this */
+#define SLEEP_MIN_MS 50			/* the two clocks are read one after the other: less than this is no sleep */
 #define TILT_STEP_MS 2000		/* a clock step or a pause of this size … */
 #define TILT_MS 10000			/* … makes us only observe for this long */
 #define WITNESS_TIMEOUT_MS 1000		/* of the query */
@@ -241,6 +242,7 @@ int roster_load(struct agent *a);
 void roster_apply(struct agent *a);		/* after a change of the members: note them, and show those that Serf forgot as failed */
 void roster_join(struct agent *a);		/* those that are not there, and serf.join */
 bool roster_misses_somebody(const struct agent *a);
+const char *roster_site(const struct agent *a, const char *node);	/* as it was last told; NULL = not known */
 void roster_free(struct agent *a);
 
 /* witness.c */
@@ -286,6 +288,8 @@ void fences_load(struct agent *a);
 void think_soon(struct agent *a);		/* in the next round of the loop */
 void think_now(struct agent *a);
 void think_note_clock(struct agent *a);
+int64_t think_slept_ms(void);
+bool think_has_slept(const struct agent *a);
 bool agent_wants_namespace(const struct agent *a, const char *ns);	/* heal.namespaces */
 bool agent_may_act(const struct agent *a);	/* false in mode observe */
 void observed_clear(struct agent *a);

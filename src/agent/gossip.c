@@ -23,12 +23,13 @@
 
 /* ---- members ---- */
 
+/* An agent that has just started has no tags for a moment: its site is what it was. */
 static const char *site_of(const struct agent *a, const struct serf_member *m)
 {
-	const char *tag = serf_member_tag(m, "site");
-	const struct node *n = tag ? NULL : view_node(a->view, m->name);
+	const char *tag = serf_member_tag(m, "site"), *before = tag ? NULL : roster_site(a, m->name);
+	const struct node *n = tag || before ? NULL : view_node(a->view, m->name);
 
-	return intern(tag ? tag : n ? str_or(node_label(n, LABEL_ZONE), "") : "");
+	return intern(tag ? tag : before ? before : n ? str_or(node_label(n, LABEL_ZONE), "") : "");
 }
 
 static bool tag_number(const struct serf_member *m, const char *key, int64_t *out)
@@ -107,7 +108,7 @@ static void on_members(void *arg, const struct serf_members *m, bool changed)
 	if (is_isolated(a) && !a->isolated_before)
 		roster_join(a);		/* at once; then with the idle timer */
 	a->isolated_before = is_isolated(a);
-	if (mono_is_set(a->plan.next_due) && mono_reached(loop_now(a->loop), a->plan.next_due))
+	if ((mono_is_set(a->plan.next_due) && mono_reached(loop_now(a->loop), a->plan.next_due)) || think_has_slept(a))
 		think_soon(a);
 }
 

@@ -107,6 +107,7 @@ static void put_node(struct agent *a, const json_object *o, uint32_t generation,
 {
 	cleanup(node_freep) struct node *n = NULL;
 	struct node *known;
+	bool moved;
 
 	if (kube_decode_node(o, &n) < 0) {
 		metric_inc(METRIC_OBJECTS_SKIPPED);
@@ -129,7 +130,12 @@ static void put_node(struct agent *a, const json_object *o, uint32_t generation,
 		wrote(a, store_put_doc(a->store, STORE_NODE, n->name, json_text(doc)));
 		json_putp(&doc);
 	}
+	moved = n->name == a->self && a->heal && (!known || !str_eq(node_label(known, LABEL_ZONE), node_label(n, LABEL_ZONE)));
 	view_put_node(a->view, take(n));
+	if (moved) {			/* the site that our Node names is ours from now on */
+		agent_refresh_heal(a);
+		gossip_tags_soon(a);
+	}
 }
 
 static void put_workload(struct agent *a, const json_object *o, uint32_t generation, bool persist)

@@ -85,6 +85,13 @@ static void note_alive(struct agent *a, const struct peer *p)
 		a->store_failed = true;
 }
 
+const char *roster_site(const struct agent *a, const char *node)
+{
+	const struct known *k = map_get(a->roster, node);
+
+	return k ? k->site : NULL;
+}
+
 /* A Node that was deleted while the API server told us so is no member any more. */
 static void forget_deleted(struct agent *a)
 {
@@ -111,13 +118,21 @@ static void append_missing(struct agent *a, struct known *k)
 	(void)str_copy(p->addr, sizeof(p->addr), k->addr);
 }
 
+/* The mirror is what the API server said last: no Node, no member. */
+static bool is_deleted(const struct agent *a, const char *node)
+{
+	return map_count(a->view->nodes) > 0 && !view_node(a->view, node);
+}
+
 void roster_apply(struct agent *a)
 {
 	size_t listed = a->peers.count;
 
 	for (size_t i = 0; i < listed; i++) {
-		const struct peer *p = &a->peers.items[i];
+		struct peer *p = &a->peers.items[i];
 
+		if (p->status == PEER_FAILED && is_deleted(a, p->name))
+			p->status = PEER_LEFT;	/* serf lists it for a day */
 		if (p->status == PEER_LEFT)
 			known_remove(a, p->name, "it left");
 		else if (p->status == PEER_ALIVE && p->name != a->self && p->addr[0])

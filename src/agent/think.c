@@ -20,11 +20,24 @@ static void tilt(struct agent *a, const char *why, int64_t ms)
 	     (long long)ms, TILT_MS);
 }
 
-/* A step of the wall clock, a suspend, or a process that was stopped: what we believe may be old. */
+/* How long this machine has slept since its boot: the monotonic clock stands still then. */
+int64_t think_slept_ms(void)
+{
+	return boottime_read_ms() - mono_read().ns / NS_PER_MS;
+}
+
+/* A suspend is noticed with the first answer of the agent after it, not only with the next thing that is due: timers stood still too. */
+bool think_has_slept(const struct agent *a)
+{
+	return mono_is_set(a->last_tick) && think_slept_ms() - a->boot_offset_ms > SLEEP_MIN_MS;
+}
+
+/* A step of the wall clock, a suspend, or a process that was stopped: what we believe may be old. A lease has run on meanwhile,
+ * however short the sleep was. */
 void think_note_clock(struct agent *a)
 {
-	struct mono now = loop_now(a->loop);
-	int64_t wall = loop_wall(a->loop).ns - now.ns, boot = boottime_read_ms() - now.ns / NS_PER_MS;
+	struct mono now = loop_now(a->loop), until = heal_lease_until(a->heal);
+	int64_t wall = loop_wall(a->loop).ns - now.ns, boot = think_slept_ms();
 	int64_t step = (wall - a->wall_offset_ns) / NS_PER_MS, slept = boot - a->boot_offset_ms;
 	bool first = !mono_is_set(a->last_tick);
 
@@ -33,16 +46,12 @@ void think_note_clock(struct agent *a)
 	a->last_tick = now;
 	if (first)
 		return;
-	if (llabs(slept) > TILT_STEP_MS) {
-		struct mono until = heal_lease_until(a->heal);
-
-		if (mono_is_set(until) && slept > 0)	/* the monotonic clock stood still, the others' did not */
-			heal_set_lease(a->heal, mono_add_ms(until, -slept));
+	if (mono_is_set(until) && slept > SLEEP_MIN_MS)
+		heal_set_lease(a->heal, mono_add_ms(until, -slept));
+	if (llabs(slept) > TILT_STEP_MS)
 		tilt(a, "suspend", slept);
-	}
-	else if (llabs(step) > TILT_STEP_MS) {
+	else if (llabs(step) > TILT_STEP_MS)
 		tilt(a, "clock step", step);
-	}
 }
 
 /* ---- effects and questions ---- */
