@@ -334,7 +334,8 @@ enum image_presence { IMAGE_THERE, IMAGE_ABSENT, IMAGE_NOT_LISTED };
 void images_load(struct agent *a);
 void images_free(struct agent *a);
 void images_note_node(struct agent *a, const json_object *node);	/* our own Node object */
-enum image_presence images_has(const struct agent *a, const char *name);	/* of image_name() */
+/* Those that the ReplicaSet's template needs, also of its init containers: IMAGE_THERE, or what is known of *out_lacks. */
+enum image_presence images_of(const struct agent *a, const struct workload *w, const char **out_lacks);
 
 /* readiness.c */
 int readiness_load(struct agent *a);

@@ -322,6 +322,17 @@ static json_object *template_of(struct agent *a, struct map *docs, const char *w
 	return json_get(rs, "spec.template");
 }
 
+/* kubelet would try to pull it until start_timeout; the next rank need not wait for that. */
+static bool image_is_absent(const struct agent *a, const struct workload *w, char reason[REASON_SIZE])
+{
+	const char *lacks = NULL;
+
+	if (!w || images_of(a, w, &lacks) != IMAGE_ABSENT)
+		return false;
+	(void)snprintf(reason, REASON_SIZE, "image %s is not on this node", lacks);
+	return true;
+}
+
 static int restore_render(struct agent *a, struct restore *r, struct map *docs, const struct pod *p, const struct action *act)
 {
 	const struct workload *w = view_workload(a->view, p->owner);
@@ -337,6 +348,8 @@ static int restore_render(struct agent *a, struct restore *r, struct map *docs, 
 		(void)str_copy(r->reason, sizeof(r->reason), "its ReplicaSet's template is not in the store");
 		return RENDER_E_REFUSED;
 	}
+	if (image_is_absent(a, w, r->reason))
+		return RENDER_E_REFUSED;
 	pod = render_pod_of_template(tmpl, p->ns, p->name, p->uid);
 	r->result = render_static_pod(pod, &params, &r->pod, r->reason);
 	if (r->result)

@@ -1,8 +1,9 @@
 /* images.c — the images that this node has, as its own Node object lists them
  *
- * kubelet lists the largest ones only (nodeStatusMaxImages, 50 by default): from a full list it does not follow that
- * an image is not there, and the reason says so. The list is kept in the store, since the mirrored Node is kept
- * without it. A node that lists none tells nothing, and nothing is concluded from it.
+ * kubelet lists the largest ones only (nodeStatusMaxImages, 50 by default), and at most five names of each: from a list
+ * that may be cut it does not follow that an image is not there, and the reason says so. The list is kept in the store,
+ * since the mirrored Node is kept without it. A node that lists none tells nothing, and nothing is concluded from it. A
+ * pod that is Ready here proves its images, whatever is listed: the list is up to a minute late.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +14,12 @@
 #define IMAGES_META "images"
 #define IMAGES_MAX 10000		/* names that we take from one Node */
 #define IMAGES_LISTED_DEFAULT 50	/* k8s.io/kubernetes/pkg/kubelet/apis/config/v1beta1: NodeStatusMaxImages */
+#define IMAGES_NAMES_LISTED 5		/* k8s.io/kubernetes/pkg/kubelet/nodestatus: MaxNamesPerImageInNodeStatus */
 
 struct images {
 	struct map *names;		/* interned name → itself */
 	size_t listed;
+	bool cut;			/* there may be more names than these */
 	uint64_t hash;
 };
 
@@ -61,9 +64,11 @@ static void images_take(struct images *m, const json_object *list)
 {
 	images_clear(m);
 	m->listed = json_len(list);
+	m->cut = m->listed >= IMAGES_LISTED_DEFAULT;
 	for (size_t i = 0; i < json_len(list); i++) {
 		const json_object *names = json_get_key(json_at(list, i), "names");
 
+		m->cut = m->cut || json_len(names) >= IMAGES_NAMES_LISTED;
 		for (size_t k = 0; k < json_len(names) && map_count(m->names) < IMAGES_MAX; k++) {
 			const char *name = json_str(json_at(names, k));
 
@@ -89,13 +94,34 @@ void images_note_node(struct agent *a, const json_object *node)
 	readiness_soon(a);
 }
 
-enum image_presence images_has(const struct agent *a, const char *name)
+static enum image_presence images_has(const struct images *m, const char *name)
 {
-	const struct images *m = a->images;
-
 	if (!m->listed || map_get(m->names, name))
 		return IMAGE_THERE;
-	return m->listed >= IMAGES_LISTED_DEFAULT ? IMAGE_NOT_LISTED : IMAGE_ABSENT;
+	return m->cut ? IMAGE_NOT_LISTED : IMAGE_ABSENT;
+}
+
+static bool runs_here(const struct agent *a, const struct workload *w)
+{
+	list_for_each(p, &w->pods, struct pod, by_owner)
+		if (p->node == a->self && p->ready)
+			return true;
+	return false;
+}
+
+enum image_presence images_of(const struct agent *a, const struct workload *w, const char **out_lacks)
+{
+	const struct needs *n = objects_needs(a, w->uid);
+
+	for (size_t i = 0; n && i < n->image_count && !runs_here(a, w); i++) {
+		enum image_presence has = images_has(a->images, n->images[i]);
+
+		if (has == IMAGE_THERE)
+			continue;
+		*out_lacks = n->images[i];
+		return has;
+	}
+	return IMAGE_THERE;
 }
 
 void images_load(struct agent *a)

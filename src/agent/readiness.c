@@ -64,28 +64,17 @@ static bool policy_allows(const struct agent *a, const struct workload *w, struc
 	return true;
 }
 
-/* A pod of it runs here: whatever the Node lists, its images are here. */
-static bool runs_here(const struct agent *a, const struct workload *w)
+static bool images_are_here(const struct agent *a, const struct workload *w, struct verdict *v)
 {
-	list_for_each(p, &w->pods, struct pod, by_owner)
-		if (p->node == a->self && p->ready)
-			return true;
-	return false;
-}
+	const char *lacks = NULL;
 
-static bool images_are_here(const struct agent *a, const struct workload *w, const struct needs *n, struct verdict *v)
-{
-	if (runs_here(a, w))
-		return true;
-	for (size_t i = 0; i < n->image_count; i++) {
-		switch (images_has(a, n->images[i])) {
-		case IMAGE_THERE:
-			break;
-		case IMAGE_ABSENT:
-			return no(v, "image %s is not on this node and nothing can be pulled offline", n->images[i]);
-		case IMAGE_NOT_LISTED:
-			return no(v, "image %.80s is not among those this Node lists; it lists the largest only", n->images[i]);
-		}
+	switch (images_of(a, w, &lacks)) {
+	case IMAGE_THERE:
+		break;
+	case IMAGE_ABSENT:
+		return no(v, "image %s is not on this node and nothing can be pulled offline", lacks);
+	case IMAGE_NOT_LISTED:
+		return no(v, "image %.80s is not among those this Node lists; it lists the largest only", lacks);
 	}
 	return true;
 }
@@ -146,7 +135,7 @@ static struct verdict judge(const struct agent *a, const struct workload *w)
 	else if (w->refusal && policy_allows(a, w, &v))
 		(void)no(&v, "%s", w->refusal);
 	else if (!v.reason[0])
-		v.ready = policy_allows(a, w, &v) && images_are_here(a, w, n, &v) && fits_here(a, n, &v) && is_fresh(a, n, &v);
+		v.ready = policy_allows(a, w, &v) && images_are_here(a, w, &v) && fits_here(a, n, &v) && is_fresh(a, n, &v);
 	return v;
 }
 
