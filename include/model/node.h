@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include "base/list.h"
 #include "model/constraint.h"
+#include "model/image.h"
 #include "model/pod.h"
 #include "model/resource.h"
 
@@ -19,6 +20,7 @@ struct node {
 	size_t taint_count;
 	const char *address;		/* interned InternalIP, or NULL */
 	const char *boot_id;		/* interned, or NULL */
+	struct image_list images;	/* those it lists */
 	uint32_t generation;		/* of the list that last showed it; set by the agent */
 	bool unschedulable, ready;	/* ready: condition Ready is True */
 	struct list pods;		/* struct pod.by_node */

@@ -266,7 +266,6 @@ static int start_all(struct agent *a)
 	(void)local_new(a);
 	objects_new(a);
 	secrets_open(a);
-	images_load(a);
 	r = readiness_load(a);
 	r = r < 0 ? r : objects_load(a);
 	r = r < 0 ? r : mirror_load(a);
@@ -348,7 +347,6 @@ void agent_free(struct agent *a)
 	fd_closep(&a->config_fd);
 	objects_free(a);
 	readiness_free(a);
-	images_free(a);
 	if (a->view)
 		mirror_free(a);
 	uplink_free(a);

@@ -8,6 +8,7 @@
 #include "kube/codec.h"
 #include "kube/credentials.h"
 #include "kube/watch.h"
+#include "model/image.h"
 #include "model/view.h"
 #include "node/gate.h"
 #include "node/render.h"
@@ -163,7 +164,6 @@ struct agent {
 	struct op *event_op;
 
 	struct objects *objects;		/* ConfigMaps, Secrets, and what templates need */
-	struct images *images;			/* of this node */
 	struct readiness *readiness;
 	/* Why nothing could be restored here offline, whatever the workload; NULL = nothing known. Static text; whoever sets it
 	 * calls readiness_soon(). */
@@ -329,12 +329,8 @@ int bundles_write(struct agent *a, const struct copy *c, const struct bundle *b)
 void bundles_remove(struct agent *a, const struct copy *c);
 void bundles_load(struct agent *a);		/* after the copies: remove what belongs to none */
 
-/* images.c: what this node has */
-enum image_presence { IMAGE_THERE, IMAGE_ABSENT, IMAGE_NOT_LISTED };
-void images_load(struct agent *a);
-void images_free(struct agent *a);
-void images_note_node(struct agent *a, const json_object *node);	/* our own Node object */
-/* Those that the ReplicaSet's template needs, also of its init containers: IMAGE_THERE, or what is known of *out_lacks. */
+/* images.c */
+/* Those on this node of what the ReplicaSet's template needs, also for init containers: IMAGE_THERE, or what is known of *out_lacks. */
 enum image_presence images_of(const struct agent *a, const struct workload *w, const char **out_lacks);
 
 /* readiness.c */

@@ -103,6 +103,21 @@ static void note_version(struct agent *a, int64_t version)
 		a->mirror_version = (uint64_t)version;
 }
 
+/* Its images are most of a Node: of them only the hashes are kept. */
+static void store_node(struct agent *a, const struct node *n, const json_object *o)
+{
+	cleanup(json_putp) json_object *doc = json_copy(o);
+	cleanup(buf_fini) struct buf images = BUF_INIT;
+	json_object *status = json_get(doc, "status");
+
+	json_remove(status, "images");
+	json_remove(json_get(doc, "metadata"), "annotations");
+	image_list_format(&n->images, &images);
+	if (images.len)
+		json_set_str(status, "images", images.data);
+	wrote(a, store_put_doc(a->store, STORE_NODE, n->name, json_text(doc)));
+}
+
 static void put_node(struct agent *a, const json_object *o, uint32_t generation, bool persist)
 {
 	cleanup(node_freep) struct node *n = NULL;
@@ -119,16 +134,8 @@ static void put_node(struct agent *a, const json_object *o, uint32_t generation,
 		known->generation = generation;
 		return;
 	}
-	if (n->name == a->self)
-		images_note_node(a, o);
-	if (persist && store_batch_begin(a) == 0) {
-		json_object *doc = json_copy(o);
-
-		json_remove(json_get(doc, "status"), "images");
-		json_remove(json_get(doc, "metadata"), "annotations");
-		wrote(a, store_put_doc(a->store, STORE_NODE, n->name, json_text(doc)));
-		json_putp(&doc);
-	}
+	if (persist && store_batch_begin(a) == 0)
+		store_node(a, n, o);
 	view_put_node(a->view, take(n));
 }
 

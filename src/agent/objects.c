@@ -269,7 +269,7 @@ static void collect_images(struct needs *n, const json_object *containers)
 		if (str_is_empty(image))
 			continue;
 		n->images = mem_resize(n->images, n->image_count + 1, sizeof(n->images[0]));
-		n->images[n->image_count++] = image_name(image);
+		n->images[n->image_count++] = intern(image);
 	}
 }
 

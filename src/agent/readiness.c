@@ -74,7 +74,7 @@ static bool images_are_here(const struct agent *a, const struct workload *w, str
 	case IMAGE_ABSENT:
 		return no(v, "image %s is not on this node and nothing can be pulled offline", lacks);
 	case IMAGE_NOT_LISTED:
-		return no(v, "image %.80s is not among those this Node lists; it lists the largest only", lacks);
+		return no(v, "image %.80s is not among those this Node lists; it may not list all it has", lacks);
 	}
 	return true;
 }

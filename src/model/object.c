@@ -93,7 +93,16 @@ void workload_free(struct workload *w)
 	if (!w)
 		return;
 	free(w->name);
+	free(w->images);
 	free(w);
+}
+
+bool workload_is_ready_on(const struct workload *w, const char *node)
+{
+	list_for_each(p, &w->pods, struct pod, by_owner)
+		if (p->node == node && p->ready)
+			return true;
+	return false;
 }
 
 void workload_freep(struct workload **w)
@@ -115,6 +124,7 @@ void node_free(struct node *n)
 		return;
 	free(n->labels);
 	free(n->taints);
+	image_list_fini(&n->images);
 	free(n);
 }
 

@@ -43,7 +43,7 @@ def test_lost_pods_run_where_their_image_is(c):
     lost = c.pods_on(victim, 'init') + c.lose(victim, 'shop')
     where = c.wait_copies(lost)
     assert set(where.values()) == {has.name}, where
-    assert not [h for h in c.rows('manifest written', 'withdrawn', nodes=[lacks])], 'it did not try'
+    assert not c.rows('manifest written', 'withdrawn', 'refused', nodes=[lacks]), 'it did not even have its turn'
     c.assert_never_crowded(lost)
     check_healthy(c)
 
