@@ -350,6 +350,7 @@ static int restore_render(struct agent *a, struct restore *r, struct map *docs, 
 	}
 	if (image_is_absent(a, w, r->reason))
 		return RENDER_E_REFUSED;
+	objects_set_rules(a, &params);
 	pod = render_pod_of_template(tmpl, p->ns, p->name, p->uid);
 	r->result = render_static_pod(pod, &params, &r->pod, r->reason);
 	if (r->result)

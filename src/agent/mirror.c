@@ -122,6 +122,7 @@ static void put_node(struct agent *a, const json_object *o, uint32_t generation,
 {
 	cleanup(node_freep) struct node *n = NULL;
 	struct node *known;
+	bool other_kubelet;
 
 	if (kube_decode_node(o, &n) < 0) {
 		metric_inc(METRIC_OBJECTS_SKIPPED);
@@ -136,7 +137,10 @@ static void put_node(struct agent *a, const json_object *o, uint32_t generation,
 	}
 	if (persist && store_batch_begin(a) == 0)
 		store_node(a, n, o);
+	other_kubelet = n->name == a->self && (known ? known->kubelet : 0) != n->kubelet;
 	view_put_node(a->view, take(n));
+	if (other_kubelet)
+		objects_judge_again(a);
 }
 
 static void put_workload(struct agent *a, const json_object *o, uint32_t generation, bool persist)

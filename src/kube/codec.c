@@ -381,6 +381,7 @@ int kube_decode_node(const json_object *o, struct node **out_node)
 	n->ready = condition_true(status, "Ready") != NULL;
 	n->address = internal_ip(status);
 	n->boot_id = intern(json_get_str(status, "nodeInfo.bootID"));
+	n->kubelet = kubelet_version(json_get_str(status, "nodeInfo.kubeletVersion"));
 	take_listed(n, status);
 	*out_node = take(n);
 	return 0;

@@ -1,5 +1,6 @@
 /* object.c — making and freeing pods, ReplicaSets, nodes and copies; names of their states */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -131,6 +132,15 @@ void node_free(struct node *n)
 void node_freep(struct node **n)
 {
 	node_free(*n);
+}
+
+int32_t kubelet_version(const char *text)
+{
+	int major, minor;
+
+	if (!text || sscanf(text, "v%4d.%3d", &major, &minor) != 2 || major < 0 || minor < 0)
+		return 0;
+	return KUBELET_VERSION(major, minor);
 }
 
 const char *node_label(const struct node *n, const char *key)

@@ -21,13 +21,13 @@ def b64(text):
 
 def shop(c, replicas=3):
     """A Deployment with everything: env and envFrom of both kinds, a mounted ConfigMap with items, a mounted Secret."""
-    c.create('ConfigMap', 'configmaps', 'settings', data={'color': 'red $(HOME)', 'app.conf': 'size=3\n', 'unused': 'x'})
+    c.create('ConfigMap', 'configmaps', 'settings', data={'color': 'red $(HOME)', 'app.conf': 'size=3\n', '1st': 'x'})
     c.create('Secret', 'secrets', 'login', data={'password': b64(SECRET)})
     c.create('Secret', 'secrets', 'tls', data={'tls.crt': b64(FILE)})
     container = {
         'name': 'c', 'image': 'localhost/busybox:1', 'command': ['/bin/sleep', '100000'],
         'resources': {'requests': {'cpu': '100m', 'memory': '16Mi'}},
-        'envFrom': [{'prefix': 'SHOP_', 'secretRef': {'name': 'login'}}],
+        'envFrom': [{'prefix': 'SHOP_', 'secretRef': {'name': 'login'}}, {'configMapRef': {'name': 'settings'}}],
         'env': [{'name': 'COLOR', 'valueFrom': {'configMapKeyRef': {'name': 'settings', 'key': 'color'}}},
                 {'name': 'AGAIN', 'value': '$(COLOR)!'},
                 {'name': 'MAYBE', 'valueFrom': {'secretKeyRef': {'name': 'none', 'key': 'x', 'optional': True}}}],
@@ -77,6 +77,7 @@ def check_manifest(n, file, password):
         pod = json.load(f)
     env = pod['spec']['containers'][0]['env']
     assert {'name': 'SHOP_password', 'value': password} in env, env
+    assert {'name': '1st', 'value': 'x'} in env, 'a kubelet of 1.34 and above takes every key: %s' % env
     assert {'name': 'COLOR', 'value': 'red $$(HOME)'} in env and {'name': 'AGAIN', 'value': '$(COLOR)!'} in env, env
     assert not [e for e in env if e['name'] == 'MAYBE'] and 'envFrom' not in pod['spec']['containers'][0]
     root = n.path('bundles', pod['metadata']['uid'])

@@ -96,6 +96,7 @@ static void recorded_nodes(void **state)
 		assert_string_equal(node_label(n, "kubernetes.io/os"), "linux");
 		assert_non_null(n->address);
 		assert_non_null(n->boot_id);
+		assert_int_equal(n->kubelet, KUBELET_VERSION(1, 36));
 		assert_int_equal(image_list_has(&n->images, image_hash("localhost/busybox:1")), IMAGE_THERE);
 		assert_int_equal(image_list_has(&n->images, image_hash("localhost/shop:1")), IMAGE_ABSENT);
 	}
