@@ -35,6 +35,7 @@ struct render_params {
 	void *lookup_arg;
 	const char *bundle_dir;		/* on the host; with lookup */
 	struct bundle *bundle;		/* the files to write are added here; NULL = none are wanted */
+	bool no_secret_env;		/* refuse variables from Secrets: their values would be literals */
 	bool relaxed_env;		/* names of variables as kubelet 1.34 and above allows them in a static pod */
 };
 

@@ -155,7 +155,7 @@ void agent_reload(struct agent *a)
 	agent_refresh_heal(a);
 	agent_gate_reload(a);
 	secrets_open(a);
-	(void)objects_load(a);
+	(void)objects_load(a);		/* judges anew what templates need */
 	standby_reload(a);
 	gossip_tags_soon(a);
 	think_soon(a);

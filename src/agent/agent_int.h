@@ -317,7 +317,7 @@ void objects_forget(struct agent *a, const char *workload_uid);
 /* For render_params; what it finds is kept until objects_forget_docs(), which wipes it. `arg` is the agent. */
 enum render_lookup objects_lookup(void *arg, const struct ref *ref, const json_object **out_object, const char **out_why);
 void objects_forget_docs(struct agent *a);
-void objects_set_rules(const struct agent *a, struct render_params *p);	/* what our kubelet allows */
+void objects_set_rules(const struct agent *a, struct render_params *p);	/* what our kubelet and the configuration allow */
 void objects_judge_again(struct agent *a);	/* that changed */
 void objects_count(const struct agent *a, size_t *out_config_maps, size_t *out_secrets);
 

@@ -277,6 +277,7 @@ void objects_set_rules(const struct agent *a, struct render_params *p)
 {
 	const struct node *self = view_node(a->view, a->self);
 
+	p->no_secret_env = a->conf->heal_secret_env == CONF_SECRET_ENV_REFUSE;
 	p->relaxed_env = self && self->kubelet >= KUBELET_VERSION(1, 34);
 }
 

@@ -15,6 +15,7 @@ static const char *const policy_names[] = { "at-least-once", "at-most-once", "ne
 static const char *const gate_names[] = { "auto", "on", "off", NULL };
 static const char *const standby_names[] = { "auto", "on", "off", NULL };
 static const char *const minority_names[] = { "passive", "active", NULL };
+static const char *const secret_env_names[] = { "literal", "refuse", NULL };
 static const char *const reconcile_names[] = { "best", "keep_original", "keep_replacement", "longest", NULL };
 
 #define DAY INT64_C(86400000)
@@ -87,6 +88,8 @@ const struct conf_key conf_keys[] = {
 	DUR("heal.lease_grace", heal_lease_grace_ms, "0s", 0, 600000, false,
 	    "a lost node's Lease must be this old before its pods are replaced while online; 12s: it has missed a renewal"),
 	DUR("heal.stop_after", heal_stop_after_ms, "20s", 3000, 600000, false, "a cut-off node stops at-most-once pods after this"),
+	ENUM("heal.secret_env", heal_secret_env, "literal", secret_env_names, false,
+	     "variables from Secrets: literal in the copy's manifest and mirror pod, or refuse such workloads offline"),
 	ENUM("heal.minority", heal_minority, "passive", minority_names, false,
 	     "what the smaller part of a split site does; active needs a budget.max_lost_nodes that the larger part stays below"),
 

@@ -110,6 +110,8 @@ static int take_value(const struct resolver *rs, const struct ref *ref, const js
 
 	if (r)
 		return r;
+	if (rs->params->no_secret_env && ref->kind == REF_SECRET)
+		return refuse(rs->reason, "%s: a value of Secret %s would be a literal (heal.secret_env)", where, ref->name);
 	if (!is_text(&v))
 		return refuse(rs->reason, "%s: key %s of %s %s is no text", where, key, ref_kind_name(ref->kind), ref->name);
 	*out_literal = literal_of(&v);

@@ -393,7 +393,7 @@ int render_check_template(const json_object *tmpl, const struct render_params *p
 	static const struct render_params none = { 0 };
 	const struct render_params *of = params ? params : &none;
 	struct render_params p = { .ns = of->ns, .lookup = of->lookup, .lookup_arg = of->lookup_arg,
-				   .relaxed_env = of->relaxed_env };
+				   .no_secret_env = of->no_secret_env, .relaxed_env = of->relaxed_env };
 	cleanup(json_wipe_putp) json_object *spec = NULL;
 	int r;
 

@@ -183,6 +183,20 @@ def test_missing_and_deleted_objects_are_told_by_readiness(c):
     assert len(events('NotOfflineReady')) == 1 and len(events('OfflineReady')) == 1, 'a start tells nothing'
 
 
+@stage(nodes=1)
+def test_variables_from_secrets_are_refused_where_the_site_wants_it(c):
+    """Values of Secrets in a mirror pod are for all who may get pods: a site may do without such copies, and says so in its readiness."""
+    shop(c, 1)
+    wait_ready_offline(c)
+    n = c.nodes[0]
+    c.config = dict(c.config, **{'heal.secret_env': 'refuse'})
+    n.write_config()                          # a changed file is read by itself
+    wait_for(lambda: 'a value of Secret login would be a literal' in readiness(n).get('reason', ''), 15, 'not ready any more')
+    c.config = dict(c.config, **{'heal.secret_env': 'literal'})
+    n.write_config()
+    wait_for(lambda: readiness(n)['ready'], 15, 'ready again')
+
+
 def keys(path):
     with open(path) as f:
         return f.read().splitlines()

@@ -74,7 +74,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static bool relaxed;
+static bool relaxed, no_secrets;
 
 /* Render a pod of these container and pod fields; "" = it was rendered. */
 static json_object *render(const char *container, const char *spec, struct bundle *b, char reason[REASON_SIZE])
@@ -84,8 +84,10 @@ static json_object *render(const char *container, const char *spec, struct bundl
 		       spec);
 	cleanup(json_putp) json_object *pod = parse(text);
 	const struct render_params p = {.node = "n", .original_uid = UID_LOST, .epoch = 1, .lookup = lookup, .lookup_arg = docs,
-					.bundle_dir = "/b", .bundle = b, .relaxed_env = relaxed};
-	const struct render_params judged = {.ns = "shop", .lookup = lookup, .lookup_arg = docs, .relaxed_env = relaxed};
+					.bundle_dir = "/b", .bundle = b, .relaxed_env = relaxed,
+					.no_secret_env = no_secrets};
+	const struct render_params judged = {.ns = "shop", .lookup = lookup, .lookup_arg = docs, .relaxed_env = relaxed,
+					     .no_secret_env = no_secrets};
 	json_object *out = NULL;
 	char again[REASON_SIZE] = "";
 
@@ -184,6 +186,28 @@ static void keys_that_are_no_names_are_variables_too_since_1_34(void **state)
 		check_env(rows[i].container, rows[i].wide);
 		relaxed = false;
 	}
+}
+
+/* heal.secret_env: refuse. Files of Secrets are no literals, and ConfigMaps no Secrets. */
+static void variables_from_secrets_are_refused_on_request(void **state)
+{
+	static const char volumes[] = ",'volumes':[{'name':'v','secret':{'secretName':'q'}}]";
+	char reason[REASON_SIZE];
+	json_object *out;
+
+	(void)state;
+	no_secrets = true;
+	check_env(",'env':[{'name':'A'," SEC("q", "p", "") "}]",
+		  "spec.containers[0].env[0] (A): a value of Secret q would be a literal (heal.secret_env)");
+	check_env(",'envFrom':[{'configMapRef':{'name':'d'}},{'secretRef':{'name':'q'}}]",
+		  "spec.containers[0].envFrom[1]: a value of Secret q would be a literal (heal.secret_env)");
+	check_env(",'env':[{'name':'A'," SEC("q", "z", ",'optional':true") "}]", "[]");
+	check_env(",'envFrom':[{'configMapRef':{'name':'d'}},{'secretRef':{'name':'gone','optional':true}}]",
+		  "[{'name':'a','value':'two'}]");
+	out = render("", volumes, NULL, reason);
+	assert_string_equal(reason, "");
+	json_wipe_putp(&out);
+	no_secrets = false;
 }
 
 /* ---- volumes ---- */
@@ -400,6 +424,7 @@ int main(void)
 	    cmocka_unit_test(test_refs),
 	    cmocka_unit_test_setup_teardown(test_env, setup, teardown),
     cmocka_unit_test_setup_teardown(keys_that_are_no_names_are_variables_too_since_1_34, setup, teardown),
+    cmocka_unit_test_setup_teardown(variables_from_secrets_are_refused_on_request, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_volumes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_mounts_are_read_only, setup, teardown),
 	    cmocka_unit_test(test_on_disk),
