@@ -28,6 +28,7 @@ struct workload {
 	const char *refusal;		/* interned: why its template cannot become a static pod; NULL = it can. Set by the agent */
 	uint32_t *images;		/* image_hash() of what its template needs, init containers too */
 	size_t image_count;
+	bool pull_secrets;		/* its template has imagePullSecrets */
 	bool deleting;
 	struct list pods;		/* struct pod.by_owner */
 };

@@ -157,6 +157,7 @@ void agent_reload(struct agent *a)
 	secrets_open(a);
 	(void)objects_load(a);		/* judges anew what templates need */
 	standby_reload(a);
+	readiness_soon(a);
 	gossip_tags_soon(a);
 	think_soon(a);
 	log_info(LOG_CONF, "reloaded", "mode=%s", fresh->mode == CONF_MODE_OBSERVE ? "observe" : "heal");

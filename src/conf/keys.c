@@ -13,6 +13,7 @@ static const char *const mode_names[] = { "observe", "heal", NULL };
 static const char *const format_names[] = { "text", "json", NULL };
 static const char *const policy_names[] = { "at-least-once", "at-most-once", "never", NULL };
 static const char *const gate_names[] = { "auto", "on", "off", NULL };
+static const char *const pulled_names[] = { "verified", "trusted", NULL };
 static const char *const standby_names[] = { "auto", "on", "off", NULL };
 static const char *const minority_names[] = { "passive", "active", NULL };
 static const char *const secret_env_names[] = { "literal", "refuse", NULL };
@@ -67,6 +68,9 @@ const struct conf_key conf_keys[] = {
 	ENUM("kubelet.gate", kubelet_gate, "auto", gate_names, false,
 	     "make kubelet's API calls fail fast while offline; auto: where we may, on: an error where we may not"),
 	LIST("kubelet.gate_addresses", kubelet_gate_addresses, "", false, "further API server addresses (IP:port) for the gate"),
+	ENUM("kubelet.pulled_images", kubelet_pulled_images, "verified", pulled_names, false,
+	     "images pulled with an imagePullSecret: verified as kubelet 1.35 and above does; trusted: its "
+	     "imagePullCredentialsVerificationPolicy is NeverVerify, or they were preloaded"),
 	TEXT("kubelet.kubeconfig", kubelet_kubeconfig, "", "kubelet's kubeconfig, for the gate; empty = the usual places"),
 
 	TEXT("pod.name", pod_name, "", "name of our own pod (POD_NAME): the standby is made of it"),

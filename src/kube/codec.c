@@ -204,6 +204,7 @@ static void take_spec(struct pod *p, const json_object *spec, const json_object 
 	p->default_scheduler = str_is_empty(scheduler) || str_eq(scheduler, "default-scheduler");
 	p->gated = json_len(json_get_key(spec, "schedulingGates")) > 0;
 	p->has_claims = has_claims(spec);
+	p->pull_secrets = json_len(json_get_key(spec, "imagePullSecrets")) > 0;
 	p->priority = int32_of(spec, "priority", 0);
 	p->constraints = kube_pod_constraints(spec);
 	kube_pod_request(spec, status, &p->request);
@@ -295,6 +296,7 @@ int kube_decode_workload(const json_object *o, struct workload **out_workload)
 	w->policy = heal_policy_parse(own_annotation(meta, spec, ANNOTATION_POLICY), &known);
 	w->keep = keep_policy_parse(own_annotation(meta, spec, ANNOTATION_RECONCILE), &known);
 	take_images(w, json_get(spec, "template.spec"));
+	w->pull_secrets = json_len(json_get(spec, "template.spec.imagePullSecrets")) > 0;
 	*out_workload = take(w);
 	return 0;
 }

@@ -62,3 +62,18 @@ def test_a_pod_that_never_had_its_image_is_refused_after_a_boot(c):
     rows = wait_for(lambda: (lambda told: told if len(told) == 2 else None)(c.rows('refused', nodes=[node])), 45, 'both are refused')
     assert all('image %s is not on this node' % SHOP in h['detail'] for h in rows), rows
     assert not node.manifests() and not c.rows('manifest written')
+
+
+@stage()
+def test_images_pulled_with_a_secret_are_warned_of_and_still_tried(c):
+    """kubelet 1.35 and above lets a pod without that Secret use such an image only after it asked the registry."""
+    c.run_web(spec={'imagePullSecrets': [{'name': 'registry'}]})
+    c.create('Secret', 'secrets', 'registry', type='kubernetes.io/dockerconfigjson', data={'.dockerconfigjson': 'e30='})
+    wait_for(lambda: all('imagePullCredentialsVerificationPolicy' in verdict(n, 'web').get('reason', '') for n in c.nodes), 15, 'all nodes warn')
+    told = next(n for n in c.nodes if n is not c.busiest())
+    c.config = dict(c.config, **{'kubelet.pulled_images': 'trusted'})
+    told.write_config()                       # a changed file is read by itself
+    wait_for(lambda: verdict(told, 'web').get('ready'), 15, 'a site may know better')
+    c.offline()
+    lost = c.lose(next(n for n in c.nodes if n is not told and c.pods_on(n)))
+    c.wait_copies(lost)

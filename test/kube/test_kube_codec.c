@@ -344,6 +344,22 @@ static void the_flags_of_a_pod(void **state)
 	assert_true(p->ready_since.ns > 0);
 }
 
+static void pull_secrets_are_seen(void **state)
+{
+	cleanup(json_putp) json_object *with = parse("{" META ",\"spec\":{\"imagePullSecrets\":[{\"name\":\"reg\"}]}}");
+	cleanup(json_putp) json_object *without = parse("{" META ",\"spec\":{\"imagePullSecrets\":[]}}");
+	cleanup(json_putp) json_object *rs =
+	    parse("{" META ",\"spec\":{\"template\":{\"spec\":{\"imagePullSecrets\":[{\"name\":\"reg\"}]}}}}");
+	cleanup(pod_freep) struct pod *p = NULL, *q = NULL;
+	cleanup(workload_freep) struct workload *w = NULL;
+
+	(void)state;
+	assert_int_equal(kube_decode_pod(with, &p), 0);
+	assert_int_equal(kube_decode_pod(without, &q), 0);
+	assert_int_equal(kube_decode_workload(rs, &w), 0);
+	assert_true(p->pull_secrets && !q->pull_secrets && w->pull_secrets);
+}
+
 static void policies_come_from_the_replicaset_or_its_template(void **state)
 {
 	static const struct { const char *text; enum heal_policy policy;
@@ -433,6 +449,7 @@ int main(void)
 		cmocka_unit_test(a_recorded_pod),
 		cmocka_unit_test(recorded_replicasets),
 		cmocka_unit_test(recorded_nodes),
+		cmocka_unit_test(pull_secrets_are_seen),
 		cmocka_unit_test(cri_o_may_list_an_image_under_another_name),
 		cmocka_unit_test(images_of_init_containers_are_needed_too),
 		cmocka_unit_test(requests_are_counted_as_the_scheduler_does),

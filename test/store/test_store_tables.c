@@ -119,7 +119,7 @@ static void test_pods(void **state)
 	(void)state;
 	a.constraints = b.constraints = &one;
 	c.constraints = &two;
-	b.deleting = b.gated = b.is_mirror = b.has_claims = true;
+	b.deleting = b.gated = b.is_mirror = b.has_claims = b.pull_secrets = true;
 	b.ready = b.default_scheduler = false;
 	assert_int_equal(store_put_pod(s, &c), 0);
 	assert_int_equal(store_put_pod(s, &b), 0);
@@ -139,9 +139,11 @@ static void test_pods(void **state)
 	assert_true(p->version == INT64_MAX && p->phase == POD_RUNNING && p->priority == -5);
 	assert_true(p->request.cpu_milli == 250 && p->request.mem_bytes == INT64_C(64) << 20 && p->request.pods == 1);
 	assert_true(p->ready_since.ns == 123456789);
-	assert_true(p->ready && p->default_scheduler && !p->deleting && !p->gated && !p->is_mirror && !p->has_claims);
+	assert_true(p->ready && p->default_scheduler && !p->deleting && !p->gated && !p->is_mirror && !p->has_claims &&
+		    !p->pull_secrets);
 	p = got.items[1];
-	assert_true(!p->ready && !p->default_scheduler && p->deleting && p->gated && p->is_mirror && p->has_claims);
+	assert_true(!p->ready && !p->default_scheduler && p->deleting && p->gated && p->is_mirror && p->has_claims &&
+		    p->pull_secrets);
 	assert_null(got.items[3]->node);
 	assert_null(got.items[3]->owner);
 	assert_string_equal(got.constraints[0], "one");
