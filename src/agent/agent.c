@@ -265,9 +265,10 @@ static int start_all(struct agent *a)
 	a->idle_timer = timer_new(a->loop, "idle", on_idle, a);
 	a->store_timer = timer_new(a->loop, "store", on_store_due, a);
 	(void)local_new(a);
+	r = tell_load(a);
 	objects_new(a);
 	secrets_open(a);
-	r = readiness_load(a);
+	r = r < 0 ? r : readiness_load(a);
 	r = r < 0 ? r : objects_load(a);
 	r = r < 0 ? r : mirror_load(a);
 	h = heal_conf_of(a);

@@ -44,7 +44,9 @@
 #define GATE_BREATH_MS 300000		/* a closed gate opens this often, for one probe */
 #define OBSERVED_MAX 4096		/* what mode observe tells between two changes of the link */
 #define ROSTER_MAX 1024			/* members that are remembered */
-#define EVENTS_MAX 256			/* Kubernetes Events that wait for the link */
+#define EVENTS_MAX 1000			/* Kubernetes Events that wait for the link: a few for each of 110 pods, lost twice */
+#define EVENT_RETRY_MS 10000		/* one that was not taken is sent again after this … */
+#define EVENT_RETRY_MAX_MS 60000	/* … or as the API server says, but after this at the latest */
 #define CLAIMS_MAX 50000			/* more than this are not believed */
 #define CPU_TAG_STEP 50			/* milli-CPU: smaller changes of the tag are not told */
 #define MEM_TAG_STEP 64			/* MiB */
@@ -162,6 +164,7 @@ struct agent {
 	struct list events;			/* Kubernetes Events that wait */
 	int event_count;
 	struct op *event_op;
+	struct timer *event_timer;
 
 	struct objects *objects;		/* ConfigMaps, Secrets, and what templates need */
 	struct readiness *readiness;
@@ -352,7 +355,9 @@ struct tale {
 	const char *workload;		/* instead of a pod: the ReplicaSet it is about */
 };
 void tell(struct agent *a, const struct tale *t, const char *fmt, ...) PRINTF_LIKE(3, 4);
-void tell_send_events(struct agent *a);
+int tell_load(struct agent *a);			/* when the store is open: Events that wait since the last run */
+void tell_send_events(struct agent *a);		/* the link changed */
+void tell_rewrite(struct agent *a);		/* rows were lost */
 void tell_free(struct agent *a);
 
 /* status.c */
