@@ -144,10 +144,21 @@ void tell_send_events(struct agent *a)
 
 /* ---- telling ---- */
 
+/* kubectl describe finds the Events of an object by its uid; of a Node also by its name in that place, as kubelet writes it. */
+static const char *uid_of(const struct agent *a, const struct tale *t)
+{
+	const struct node *n;
+
+	if (t->uid || t->pod || t->workload || !t->node)
+		return t->uid;
+	n = view_node(a->view, t->node);
+	return n && n->uid[0] ? n->uid : t->node;
+}
+
 static void queue_event(struct agent *a, const struct tale *t, const char *message)
 {
 	const struct event_row row = { .key = (int64_t)loop_random(a->loop), .at = loop_wall(a->loop), .ns = t->ns, .pod = t->pod,
-				       .workload = t->workload, .uid = t->uid, .node = t->node, .reason = t->kube_reason,
+				       .workload = t->workload, .uid = uid_of(a, t), .node = t->node, .reason = t->kube_reason,
 				       .message = message, .warning = t->warning };
 
 	if (a->event_count >= EVENTS_MAX) {	/* those that wait tell more than the next of the same storm */

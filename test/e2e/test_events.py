@@ -38,7 +38,9 @@ def waiting(n):
 def test_events_of_an_outage_outlive_two_kills_and_are_told_once(c):
     c.run_web(replicas=6)
     c.offline()
-    lost = c.lose(c.busiest())
+    victim = c.busiest()
+    node = c.api.get('/api/v1/nodes/' + victim.name)['metadata']['uid']
+    lost = c.lose(victim)
     where = c.wait_copies(lost)
     for n in c.living():
         wait_for(lambda n=n: waiting(n).count('Restored') == list(where.values()).count(n.name), 5, 'what is told waits in the store')
@@ -50,6 +52,7 @@ def test_events_of_an_outage_outlive_two_kills_and_are_told_once(c):
     c.mend_uplink()
     deaths(c, armed)
     wait_told(c, 'Restored', lost)
+    wait_told(c, 'NodeLost', [node])          # kubectl describe node asks for its uid
     c.wait_handover()
     wait_told(c, 'HandedOver', lost)
     wait_for(lambda: not any(waiting(n) for n in c.living()), 15, 'nothing waits any more')
