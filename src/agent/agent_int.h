@@ -41,6 +41,7 @@
 #define HEALER_LOOKS 5			/* the neighbours' healers are tried with every fifth look */
 #define SILENT_MISSES 2			/* a healer that did not answer this often in a row is dead */
 #define CONFIG_QUIET_MS 200		/* a changed configuration is read when nothing wrote for this long */
+#define GATE_HANG_MS 75000		/* a kubelet that hangs in its own calls starts a static pod within this: up to 56 s seen */
 #define GATE_BREATH_MS 300000		/* a closed gate opens this often, for one probe */
 #define OBSERVED_MAX 4096		/* what mode observe tells between two changes of the link */
 #define ROSTER_MAX 1024			/* members that are remembered */
@@ -120,6 +121,7 @@ struct agent {
 	bool is_standby;
 	struct agent_standby standby;
 	struct link link;
+	bool link_hangs;			/* the last request got no answer, and no refusal either: packets vanish */
 	struct timer *probe_timer;
 	struct op *probe;
 	struct mono synced_at;
@@ -208,6 +210,8 @@ void agent_gate_free(struct agent *a);		/* opens */
 void agent_gate_reload(struct agent *a);	/* the configuration changed */
 void agent_gate_on_link(struct agent *a);	/* its state changed */
 void agent_gate_on_probe(struct agent *a, bool answered);
+/* How long kubelet may hang in calls to the API server before it starts a static pod; 0: it does not. */
+int64_t agent_gate_hang_ms(const struct agent *a);
 bool agent_gate_is_fine(const struct agent *a, bool *out_degraded, const char **out_note);	/* for /readyz; borrowed */
 json_object *agent_gate_json(const struct agent *a);
 

@@ -413,11 +413,12 @@ static void restore_written(struct agent *a, struct restore *it, struct mono now
 {
 	struct copy *c = it->c;
 	struct tale t = tale_of(c, "manifest written", NULL);
+	int64_t hang_ms = agent_gate_hang_ms(a), patience_ms = a->conf->heal_start_timeout_ms;
 
 	c->state = COPY_STARTING;
 	c->written = loop_wall(a->loop);
 	c->written_mono = now;
-	c->deadline = mono_add_ms(now, a->conf->heal_start_timeout_ms);
+	c->deadline = mono_add_ms(now, hang_ms > patience_ms ? hang_ms : patience_ms);
 	metric_observe(METRIC_STAGE_WRITE, 0, (double)mono_since_ms(now, c->declared_mono) / 1e3);
 	copy_save(a, c);
 	tell(a, &t, "file=%s after_us=%lld", c->file, (long long)((now.ns - c->declared_mono.ns) / 1000));
