@@ -142,6 +142,7 @@ struct agent {
 	struct heal *heal;
 	struct plan plan;
 	struct timer *think_timer;
+	bool breaker_told;			/* that it is open */
 	struct map *observed;			/* mode observe: "action pod" told since the link changed */
 	struct mono tilted_until;
 	int64_t wall_offset_ns, boot_offset_ms;	/* against the monotonic clock, at the last tick */

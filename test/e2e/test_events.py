@@ -1,12 +1,10 @@
 """Kubernetes Events: what happened in an outage is told when the link allows, whoever is killed meanwhile, and each thing once."""
 import collections
-import contextlib
 import json
-import sqlite3
 import urllib.parse
 
 from cluster import Process
-from killed import arm, deaths
+from killed import arm, deaths, waiting
 from stage import Skip, check_healthy, stage, wait_for
 
 
@@ -27,11 +25,6 @@ def check_once(c):
 
 def wait_told(c, reason, uids, seconds=30):
     wait_for(lambda: {e['involvedObject']['uid'] for e in events(c, reason)} >= set(uids), seconds, '%s is told for all %d' % (reason, len(uids)))
-
-
-def waiting(n):
-    with contextlib.closing(sqlite3.connect('file:%s?mode=ro' % n.path('data', 'desired.db'), uri=True)) as db:
-        return [row[0] for row in db.execute('SELECT reason FROM events ORDER BY id')]
 
 
 @stage()
