@@ -322,7 +322,7 @@ static json_object *template_of(struct agent *a, struct map *docs, const char *w
 	return json_get(rs, "spec.template");
 }
 
-/* kubelet would try to pull it until start_timeout; the next rank need not wait for that. */
+/* The last look before a claim; heal/ ranked by the same list. kubelet would try to pull it until start_timeout. */
 static bool image_is_absent(const struct agent *a, const struct workload *w, char reason[REASON_SIZE])
 {
 	const char *lacks = NULL;

@@ -218,8 +218,8 @@ static void note_breaker(struct agent *a)
 	if (open == a->breaker_told)
 		return;
 	a->breaker_told = open;
-	tell(a, &(struct tale){ .event = open ? "breaker open" : "breaker closed", .kube_reason = open ? "BreakerOpen" : "BreakerClosed",
-				.warning = open, .node = a->self },
+	tell(a, &(struct tale){ .event = open ? "breaker open" : "breaker closed",
+				.kube_reason = open ? "BreakerOpen" : "BreakerClosed", .warning = open, .node = a->self },
 	     "budget.max_lost_nodes=%d%%", (int)a->conf->budget_max_lost_nodes);
 }
 

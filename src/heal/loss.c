@@ -368,6 +368,13 @@ static void node_losses_open(struct heal *h, const struct tick *t, const struct 
 
 /* ---- pods of this node ---- */
 
+static enum fit home_fit(const struct heal *h, const struct heal_facts *f, const struct rank_pod *rp, const struct resources *left)
+{
+	enum fit r = fit_images(rp->workload, view_node(f->view, h->conf.self));
+
+	return r == FIT_OK ? fit_resources(&rp->request, left) : r;
+}
+
 /* Only here, where they were: the node's constraints and ports were met before. */
 static void home_batch_open(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan, struct batch *b)
 {
@@ -380,7 +387,7 @@ static void home_batch_open(struct heal *h, const struct tick *t, const struct h
 
 		(void)home_has_lost(h, f, p, t->now, &cause);
 		rp->rank_count = 0;
-		rp->misfit = rank_excludes(rp, h->conf.self) ? FIT_OK : fit_resources(&rp->request, &left);
+		rp->misfit = rank_excludes(rp, h->conf.self) ? FIT_OK : home_fit(h, f, rp, &left);
 		if (rp->misfit == FIT_OK && !rank_excludes(rp, h->conf.self)) {
 			rp->ranks[rp->rank_count++] = h->conf.self;
 			resources_sub(&left, &rp->request);

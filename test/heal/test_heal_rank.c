@@ -1,8 +1,6 @@
 /* test_heal_rank.c — the same order on every node */
 #include "heal_rig.h"
 
-#include "base/json.h"
-
 #define NODES 9
 #define PODS 20
 
@@ -233,28 +231,6 @@ static void host_ports_are_taken_by_what_is_placed_and_claimed(void **state)
 	assert_int_equal(p.pods[PODS - 1].misfit, FIT_PORT);
 }
 
-/* A node that lists just these. */
-static void lists(struct node *n, const char *const *images, size_t count)
-{
-	cleanup(json_putp) json_object *list = json_new_array();
-
-	for (size_t i = 0; i < count; i++) {
-		json_object *o = json_new_object(), *names = json_new_array();
-
-		json_append_str(names, images[i]);
-		json_set(o, "names", names);
-		json_append(list, o);
-	}
-	image_list_fini(&n->images);
-	image_list_read(&n->images, list);
-}
-
-static void needs(struct workload *w, const char *image)
-{
-	w->images = mem_resize(w->images, w->image_count + 1, sizeof(w->images[0]));
-	w->images[w->image_count++] = image_hash(image);
-}
-
 /* n0 has both images, n1 only one, n2 lists none, n3 lists fifty others: it may have more. */
 static void images_init(struct place *p, struct workload *w)
 {
@@ -267,13 +243,13 @@ static void images_init(struct place *p, struct workload *w)
 		(void)snprintf(names[i], sizeof(names[i]), "other:%d", i);
 		many[i] = names[i];
 	}
-	lists(&p->nodes[0], both, 2);
-	lists(&p->nodes[1], both, 1);
-	lists(&p->nodes[3], many, 50);
+	rig_lists(&p->nodes[0], both, 2);
+	rig_lists(&p->nodes[1], both, 1);
+	rig_lists(&p->nodes[3], many, 50);
 	for (int i = 4; i < NODES; i++)
-		lists(&p->nodes[i], both + 1, 1);
-	needs(w, "docker.io/library/busybox:1");
-	needs(w, "shop:1");
+		rig_lists(&p->nodes[i], both + 1, 1);
+	rig_needs(w, "docker.io/library/busybox:1");
+	rig_needs(w, "shop:1");
 	p->pods[0].workload = w;
 }
 
@@ -341,12 +317,12 @@ static void lost_pods_go_where_their_image_is(void **state)
 
 	(void)state;
 	rig_init(&g, 4);
-	needs(rig_rs(&g, "shop", 1), "shop:1");
+	rig_needs(rig_rs(&g, "shop", 1), "shop:1");
 	(void)rig_pod(&g, "shop-0", "shop", "n4");
 	rig_rank_first(&g, "n2");
-	lists(rig_node(&g, "n1"), has, 1);
-	lists(rig_node(&g, "n2"), lacks, 1);
-	lists(rig_node(&g, "n3"), has, 1);
+	rig_lists(rig_node(&g, "n1"), has, 1);
+	rig_lists(rig_node(&g, "n2"), lacks, 1);
+	rig_lists(rig_node(&g, "n3"), has, 1);
 	rig_lose(&g, "n4");
 	assert_string_equal(rig_rank(&g, "uid-shop-0", 0), "n3");
 	assert_string_equal(rig_rank(&g, "uid-shop-0", 1), "n1");
