@@ -17,7 +17,9 @@ struct conf_list { char *items[CONF_LIST_MAX]; size_t count; };
 enum conf_mode { CONF_MODE_OBSERVE, CONF_MODE_HEAL };
 enum conf_minority { CONF_MINORITY_PASSIVE, CONF_MINORITY_ACTIVE };
 enum conf_gate { CONF_GATE_AUTO, CONF_GATE_ON, CONF_GATE_OFF };
+enum conf_pulled_images { CONF_PULLED_VERIFIED, CONF_PULLED_TRUSTED };
 enum conf_standby { CONF_STANDBY_AUTO, CONF_STANDBY_ON, CONF_STANDBY_OFF };
+enum conf_secret_env { CONF_SECRET_ENV_LITERAL, CONF_SECRET_ENV_REFUSE };
 enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 
 struct conf {
@@ -43,6 +45,7 @@ struct conf {
 	char *kubelet_kubeconfig;
 	int64_t kubelet_port;
 	int kubelet_gate;		/* enum conf_gate */
+	int kubelet_pulled_images;	/* enum conf_pulled_images */
 	struct conf_list kubelet_gate_addresses;
 
 	char *pod_name, *pod_namespace, *pod_container;
@@ -54,6 +57,7 @@ struct conf {
 	int64_t heal_bind_grace_ms, heal_node_grace_ms, heal_witnesses, heal_claim_timeout_ms, heal_start_timeout_ms;
 	int64_t heal_local_grace_ms, heal_stop_after_ms, heal_lease_grace_ms;
 	int heal_minority;		/* enum conf_minority */
+	int heal_secret_env;		/* enum conf_secret_env */
 
 	int reconcile_policy;		/* enum keep_policy of model/workload.h, same order */
 	int64_t reconcile_gone_grace_ms;

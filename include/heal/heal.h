@@ -22,7 +22,7 @@
 #define HEAL_NAMESPACES_MAX 64
 #define HEAL_LOST_PROBE_MS 5000		/* a lost node is probed this often: gossip can be half a minute late with its return */
 #define HEAL_REFUTED_RETRY_MS 1000	/* a refuted suspicion is looked at again after this */
-#define HEAL_FLAP_MS 5000		/* a suspect that answered must be silent for this long before the peers are asked again … */
+#define HEAL_FLAP_MS 5000		/* a suspect that answered must be silent for this long before peers are asked again … */
 #define HEAL_FLAP_PROBE_MS 500		/* … and is probed this often meanwhile: a link that flaps may be there for no longer */
 #define HEAL_REFUSED_RETRY_MS 5000	/* a pod that fits nowhere is ranked again after this */
 #define HEAL_GAVE_UP_RETRY_MS 60000	/* when all who could take a pod gave up, they are asked again after this */

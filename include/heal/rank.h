@@ -33,6 +33,7 @@ struct rank_pod {			/* one lost pod */
 	int32_t priority;
 	struct resources request;
 	const struct constraints *constraints;
+	const struct workload *workload;	/* for its images; NULL = not known */
 	const char *exclude[RANK_EXCLUDE];	/* interned nodes that shall not take it now; NULL = none */
 	/* filled in: */
 	const char *ranks[RANK_DEPTH];	/* interned node names, best first */
@@ -40,8 +41,9 @@ struct rank_pod {			/* one lost pod */
 	enum fit misfit;		/* how far the best candidate came, when rank_count is 0; FIT_OK: there was none */
 };
 
-/* Sorts `pods` and fills in their ranks. `ignore_outage` as in fit_constraints(). O(pods × bidders). */
-void rank_place(struct rank_pod *pods, size_t pod_count, struct bidder *bidders, size_t bidder_count, bool ignore_outage);
+/* Sorts `pods` and fills in their ranks. `offline`: the outage's taints do not count (fit_constraints()), the images do
+ * (fit_images()). O(pods × bidders). */
+void rank_place(struct rank_pod *pods, size_t pod_count, struct bidder *bidders, size_t bidder_count, bool offline);
 /* It shall not take the pod now. */
 bool rank_excludes(const struct rank_pod *p, const char *node);	/* node: interned */
 /* My place in the ranking, or -1. */

@@ -30,10 +30,15 @@ struct kube_client;
 struct kube_credentials;
 struct loop;
 
-/* Called for each request that got an HTTP answer below 500 (`answered`; a stream: when its headers are there) or none
- * at all (then `reason` says why: "connection refused"). Not called for 5xx, for what was cancelled or dropped, nor for
- * an answer that broke off: the next request will tell. It may start, cancel and drop, but not free the client. */
-typedef void (*kube_contact_fn)(void *arg, bool answered, const char *reason);
+/* One request got an HTTP answer below 500 (a stream: when its headers are there), or none at all. Not told are 5xx, what was
+ * cancelled or dropped, and an answer that broke off: the next request will tell. */
+struct kube_contact {
+	bool answered;
+	bool refused;			/* not answered, and known at once: nobody who tries it hangs */
+	const char *reason;		/* why not: "connection refused"; "" when answered */
+};
+/* It may start, cancel and drop, but not free the client. */
+typedef void (*kube_contact_fn)(void *arg, const struct kube_contact *c);
 
 struct kube_client_conf {
 	struct loop *loop;

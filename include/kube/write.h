@@ -44,10 +44,10 @@ struct kube_event_params {
 	const char *message;
 	const char *action;		/* NULL = the reason */
 	const char *instance;		/* who reports: our node */
+	uint64_t key;			/* makes its name: one key is one Event, however often it is sent */
 	struct wall at;
 };
-/* A core/v1 Event with a name of its own. Retried twice: a name collision is KUBE_E_ALREADY_EXISTS, which then means it
- * is there. */
+/* A core/v1 Event. Retried twice: KUBE_E_ALREADY_EXISTS means that it is there. */
 struct op *kube_event_create(struct kube_client *c, const struct kube_event_params *params, kube_done_fn done, void *arg);
 
 /* coordination.k8s.io/v1 Lease. Texts are borrowed from whoever filled it. */

@@ -36,6 +36,7 @@ struct pod {
 	bool gated;			/* schedulingGates */
 	bool default_scheduler;		/* schedulerName is default-scheduler (or empty) */
 	bool has_claims;		/* PVC, ephemeral volume or resourceClaims */
+	bool pull_secrets;		/* imagePullSecrets, its own or of its ServiceAccount */
 	uint32_t generation;		/* of the list that last showed it; set by the agent */
 	struct mono unbound_since;	/* when we first saw it Pending without a node; set by view_put_pod */
 	struct list by_node, by_owner, unbound;	/* links of the view */

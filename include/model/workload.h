@@ -1,6 +1,7 @@
 /* model/workload.h — what we keep of a ReplicaSet */
 #pragma once
 #include <stdbool.h>
+#include <stdint.h>
 #include "base/list.h"
 #include "model/pod.h"
 
@@ -11,6 +12,8 @@ const char *heal_policy_name(enum heal_policy p);
 /* Which of the two stays when both the original and our copy run. */
 enum keep_policy { KEEP_BEST, KEEP_ORIGINAL, KEEP_REPLACEMENT, KEEP_LONGEST, KEEP_DEFAULT };
 enum keep_policy keep_policy_parse(const char *text, bool *out_known);		/* NULL → KEEP_DEFAULT */
+
+#define WORKLOAD_IMAGES_MAX 64		/* of one template; what is beyond is not looked at */
 
 struct workload {
 	char uid[UID_SIZE];
@@ -23,6 +26,9 @@ struct workload {
 	enum keep_policy keep;		/* the same */
 	uint32_t generation;		/* of the list that last showed it; set by the agent */
 	const char *refusal;		/* interned: why its template cannot become a static pod; NULL = it can. Set by the agent */
+	uint32_t *images;		/* image_hash() of what its template needs, init containers too */
+	size_t image_count;
+	bool pull_secrets;		/* its template has imagePullSecrets */
 	bool deleting;
 	struct list pods;		/* struct pod.by_owner */
 };
@@ -30,3 +36,4 @@ struct workload {
 struct workload *workload_new(void);
 void workload_free(struct workload *w);
 void workload_freep(struct workload **w);
+bool workload_is_ready_on(const struct workload *w, const char *node);	/* a Ready pod of it is there; node: interned */

@@ -4,6 +4,7 @@
  * API objects, in Kubernetes' feature PreventStaticPodAPIReferences (since 1.34).
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include "base/json.h"
 #include "base/uuid.h"
@@ -34,6 +35,8 @@ struct render_params {
 	void *lookup_arg;
 	const char *bundle_dir;		/* on the host; with lookup */
 	struct bundle *bundle;		/* the files to write are added here; NULL = none are wanted */
+	bool no_secret_env;		/* refuse variables from Secrets: their values would be literals */
+	bool relaxed_env;		/* names of variables as kubelet 1.34 and above allows them in a static pod */
 };
 
 /* Render. 0 and *out_pod (owned by the caller), or RENDER_E_REFUSED and `reason`. The input is not changed. With a
@@ -43,7 +46,7 @@ int render_static_pod(const json_object *pod, const struct render_params *params
 		      char reason[REASON_SIZE]);
 
 /* Only the question whether a template (spec.template of a ReplicaSet) can be rendered: 0 or RENDER_E_REFUSED. Of the
- * params only ns and lookup are used; NULL = neither. */
+ * params only ns, lookup and what is allowed are used; NULL = none. */
 int render_check_template(const json_object *tmpl, const struct render_params *params, char reason[REASON_SIZE]);
 
 /* The Pod that a ReplicaSet's template describes, named `name`; owned by the caller. */

@@ -132,3 +132,17 @@ int store_add_history(struct store *s, const struct history_row *row);
 /* Newest first, at most `limit`; `filter` NULL or a pod or node name. Rows are borrowed. */
 int store_each_history(struct store *s, const char *filter, int limit,
 		       void (*fn)(void *arg, const struct history_row *row), void *arg);
+
+/* ---- Kubernetes Events that wait to be sent ---- */
+struct event_row {
+	int64_t key;			/* of our own making: it names the Event too */
+	struct wall at;
+	const char *ns, *pod, *workload, *uid, *node;	/* may be NULL */
+	const char *reason, *message;
+	bool warning;
+};
+int store_add_event(struct store *s, const struct event_row *e);
+int store_delete_event(struct store *s, int64_t key);
+int store_clear_events(struct store *s);
+/* The oldest first, at most `limit`. Rows are borrowed. */
+int store_each_event(struct store *s, int limit, void (*fn)(void *arg, const struct event_row *e), void *arg);

@@ -155,8 +155,9 @@ void agent_reload(struct agent *a)
 	agent_refresh_heal(a);
 	agent_gate_reload(a);
 	secrets_open(a);
-	(void)objects_load(a);
+	(void)objects_load(a);		/* judges anew what templates need */
 	standby_reload(a);
+	readiness_soon(a);
 	gossip_tags_soon(a);
 	think_soon(a);
 	log_info(LOG_CONF, "reloaded", "mode=%s", fresh->mode == CONF_MODE_OBSERVE ? "observe" : "heal");
@@ -264,10 +265,10 @@ static int start_all(struct agent *a)
 	a->idle_timer = timer_new(a->loop, "idle", on_idle, a);
 	a->store_timer = timer_new(a->loop, "store", on_store_due, a);
 	(void)local_new(a);
+	r = tell_load(a);
 	objects_new(a);
 	secrets_open(a);
-	images_load(a);
-	r = readiness_load(a);
+	r = r < 0 ? r : readiness_load(a);
 	r = r < 0 ? r : objects_load(a);
 	r = r < 0 ? r : mirror_load(a);
 	h = heal_conf_of(a);
@@ -348,7 +349,6 @@ void agent_free(struct agent *a)
 	fd_closep(&a->config_fd);
 	objects_free(a);
 	readiness_free(a);
-	images_free(a);
 	if (a->view)
 		mirror_free(a);
 	uplink_free(a);

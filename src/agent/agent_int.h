@@ -8,6 +8,7 @@
 #include "kube/codec.h"
 #include "kube/credentials.h"
 #include "kube/watch.h"
+#include "model/image.h"
 #include "model/view.h"
 #include "node/gate.h"
 #include "node/render.h"
@@ -41,10 +42,13 @@
 #define HEALER_LOOKS 5			/* the neighbours' healers are tried with every fifth look */
 #define SILENT_MISSES 2			/* a healer that did not answer this often in a row is dead */
 #define CONFIG_QUIET_MS 200		/* a changed configuration is read when nothing wrote for this long */
+#define GATE_HANG_MS 75000		/* a kubelet that hangs in its own calls starts a static pod within this: up to 56 s seen */
 #define GATE_BREATH_MS 300000		/* a closed gate opens this often, for one probe */
 #define OBSERVED_MAX 4096		/* what mode observe tells between two changes of the link */
 #define ROSTER_MAX 1024			/* members that are remembered */
-#define EVENTS_MAX 256			/* Kubernetes Events that wait for the link */
+#define EVENTS_MAX 1000			/* Kubernetes Events that wait for the link: a few for each of 110 pods, lost twice */
+#define EVENT_RETRY_MS 10000		/* one that was not taken is sent again after this … */
+#define EVENT_RETRY_MAX_MS 60000	/* … or as the API server says, but after this at the latest */
 #define CLAIMS_MAX 50000			/* more than this are not believed */
 #define CPU_TAG_STEP 50			/* milli-CPU: smaller changes of the tag are not told */
 #define MEM_TAG_STEP 64			/* MiB */
@@ -118,6 +122,7 @@ struct agent {
 	bool is_standby;
 	struct agent_standby standby;
 	struct link link;
+	bool link_hangs;			/* the last request got no answer, and no refusal either: packets vanish */
 	struct timer *probe_timer;
 	struct op *probe;
 	struct mono synced_at;
@@ -138,6 +143,7 @@ struct agent {
 	struct heal *heal;
 	struct plan plan;
 	struct timer *think_timer;
+	bool breaker_told;			/* that it is open */
 	struct map *observed;			/* mode observe: "action pod" told since the link changed */
 	struct mono tilted_until;
 	int64_t wall_offset_ns, boot_offset_ms;	/* against the monotonic clock, at the last tick */
@@ -162,9 +168,9 @@ struct agent {
 	struct list events;			/* Kubernetes Events that wait */
 	int event_count;
 	struct op *event_op;
+	struct timer *event_timer;
 
 	struct objects *objects;		/* ConfigMaps, Secrets, and what templates need */
-	struct images *images;			/* of this node */
 	struct readiness *readiness;
 	/* Why nothing could be restored here offline, whatever the workload; NULL = nothing known. Static text; whoever sets it
 	 * calls readiness_soon(). */
@@ -206,6 +212,8 @@ void agent_gate_free(struct agent *a);		/* opens */
 void agent_gate_reload(struct agent *a);	/* the configuration changed */
 void agent_gate_on_link(struct agent *a);	/* its state changed */
 void agent_gate_on_probe(struct agent *a, bool answered);
+/* How long kubelet may hang in calls to the API server before it starts a static pod; 0: it does not. */
+int64_t agent_gate_hang_ms(const struct agent *a);
 bool agent_gate_is_fine(const struct agent *a, bool *out_degraded, const char **out_note);	/* for /readyz; borrowed */
 json_object *agent_gate_json(const struct agent *a);
 
@@ -321,6 +329,8 @@ void objects_forget(struct agent *a, const char *workload_uid);
 /* For render_params; what it finds is kept until objects_forget_docs(), which wipes it. `arg` is the agent. */
 enum render_lookup objects_lookup(void *arg, const struct ref *ref, const json_object **out_object, const char **out_why);
 void objects_forget_docs(struct agent *a);
+void objects_set_rules(const struct agent *a, struct render_params *p);	/* what our kubelet and the configuration allow */
+void objects_judge_again(struct agent *a);	/* that changed */
 void objects_count(const struct agent *a, size_t *out_config_maps, size_t *out_secrets);
 
 /* secrets.c */
@@ -333,12 +343,9 @@ int bundles_write(struct agent *a, const struct copy *c, const struct bundle *b)
 void bundles_remove(struct agent *a, const struct copy *c);
 void bundles_load(struct agent *a);		/* after the copies: remove what belongs to none */
 
-/* images.c: what this node has */
-enum image_presence { IMAGE_THERE, IMAGE_ABSENT, IMAGE_NOT_LISTED };
-void images_load(struct agent *a);
-void images_free(struct agent *a);
-void images_note_node(struct agent *a, const json_object *node);	/* our own Node object */
-enum image_presence images_has(const struct agent *a, const char *name);	/* of image_name() */
+/* images.c */
+/* Those on this node of what the ReplicaSet's template needs, also for init containers: IMAGE_THERE, or what is known of *out_lacks. */
+enum image_presence images_of(const struct agent *a, const struct workload *w, const char **out_lacks);
 
 /* readiness.c */
 int readiness_load(struct agent *a);
@@ -357,7 +364,9 @@ struct tale {
 	const char *workload;		/* instead of a pod: the ReplicaSet it is about */
 };
 void tell(struct agent *a, const struct tale *t, const char *fmt, ...) PRINTF_LIKE(3, 4);
-void tell_send_events(struct agent *a);
+int tell_load(struct agent *a);			/* when the store is open: Events that wait since the last run */
+void tell_send_events(struct agent *a);		/* the link changed */
+void tell_rewrite(struct agent *a);		/* rows were lost */
 void tell_free(struct agent *a);
 
 /* status.c */

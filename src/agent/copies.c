@@ -322,6 +322,17 @@ static json_object *template_of(struct agent *a, struct map *docs, const char *w
 	return json_get(rs, "spec.template");
 }
 
+/* The last look before a claim; heal/ ranked by the same list. kubelet would try to pull it until start_timeout. */
+static bool image_is_absent(const struct agent *a, const struct workload *w, char reason[REASON_SIZE])
+{
+	const char *lacks = NULL;
+
+	if (!w || images_of(a, w, &lacks) != IMAGE_ABSENT)
+		return false;
+	(void)snprintf(reason, REASON_SIZE, "image %s is not on this node", lacks);
+	return true;
+}
+
 static int restore_render(struct agent *a, struct restore *r, struct map *docs, const struct pod *p, const struct action *act)
 {
 	const struct workload *w = view_workload(a->view, p->owner);
@@ -337,6 +348,9 @@ static int restore_render(struct agent *a, struct restore *r, struct map *docs, 
 		(void)str_copy(r->reason, sizeof(r->reason), "its ReplicaSet's template is not in the store");
 		return RENDER_E_REFUSED;
 	}
+	if (image_is_absent(a, w, r->reason))
+		return RENDER_E_REFUSED;
+	objects_set_rules(a, &params);
 	pod = render_pod_of_template(tmpl, p->ns, p->name, p->uid);
 	r->result = render_static_pod(pod, &params, &r->pod, r->reason);
 	if (r->result)
@@ -399,11 +413,12 @@ static void restore_written(struct agent *a, struct restore *it, struct mono now
 {
 	struct copy *c = it->c;
 	struct tale t = tale_of(c, "manifest written", NULL);
+	int64_t hang_ms = agent_gate_hang_ms(a), patience_ms = a->conf->heal_start_timeout_ms;
 
 	c->state = COPY_STARTING;
 	c->written = loop_wall(a->loop);
 	c->written_mono = now;
-	c->deadline = mono_add_ms(now, a->conf->heal_start_timeout_ms);
+	c->deadline = mono_add_ms(now, hang_ms > patience_ms ? hang_ms : patience_ms);
 	metric_observe(METRIC_STAGE_WRITE, 0, (double)mono_since_ms(now, c->declared_mono) / 1e3);
 	copy_save(a, c);
 	tell(a, &t, "file=%s after_us=%lld", c->file, (long long)((now.ns - c->declared_mono.ns) / 1000));

@@ -211,6 +211,15 @@ void agent_gate_free(struct agent *a)
 
 /* ---- telling ---- */
 
+/* A closed gate refuses kubelet's calls at once; so does an API server that is only not running. Half closed (what hung before
+ * hangs on) it is no help. */
+int64_t agent_gate_hang_ms(const struct agent *a)
+{
+	bool shut_well = a->gate.gate && gate_is_closed(a->gate.gate) && !gate_fault(a->gate.gate);
+
+	return a->link_hangs && !shut_well ? GATE_HANG_MS : 0;
+}
+
 static const char *state_name(const struct agent *a)
 {
 	if (a->conf->kubelet_gate == CONF_GATE_OFF)
@@ -245,5 +254,6 @@ json_object *agent_gate_json(const struct agent *a)
 	(void)snprintf(text, sizeof(text), "%zu address%s of the API server known", a->gate.count, a->gate.count == 1 ? "" : "es");
 	json_set_str(o, "note", fault ? fault : text);
 	json_set(o, "addresses", list);
+	json_set_i64(o, "hangMs", agent_gate_hang_ms(a));
 	return o;
 }

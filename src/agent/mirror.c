@@ -103,11 +103,26 @@ static void note_version(struct agent *a, int64_t version)
 		a->mirror_version = (uint64_t)version;
 }
 
+/* Its images are most of a Node: of them only the hashes are kept. */
+static void store_node(struct agent *a, const struct node *n, const json_object *o)
+{
+	cleanup(json_putp) json_object *doc = json_copy(o);
+	cleanup(buf_fini) struct buf images = BUF_INIT;
+	json_object *status = json_get(doc, "status");
+
+	json_remove(status, "images");
+	json_remove(json_get(doc, "metadata"), "annotations");
+	image_list_format(&n->images, &images);
+	if (images.len)
+		json_set_str(status, "images", images.data);
+	wrote(a, store_put_doc(a->store, STORE_NODE, n->name, json_text(doc)));
+}
+
 static void put_node(struct agent *a, const json_object *o, uint32_t generation, bool persist)
 {
 	cleanup(node_freep) struct node *n = NULL;
 	struct node *known;
-	bool moved;
+	bool own, other_kubelet, moved;
 
 	if (kube_decode_node(o, &n) < 0) {
 		metric_inc(METRIC_OBJECTS_SKIPPED);
@@ -120,19 +135,15 @@ static void put_node(struct agent *a, const json_object *o, uint32_t generation,
 		known->generation = generation;
 		return;
 	}
-	if (n->name == a->self)
-		images_note_node(a, o);
-	if (persist && store_batch_begin(a) == 0) {
-		json_object *doc = json_copy(o);
-
-		json_remove(json_get(doc, "status"), "images");
-		json_remove(json_get(doc, "metadata"), "annotations");
-		wrote(a, store_put_doc(a->store, STORE_NODE, n->name, json_text(doc)));
-		json_putp(&doc);
-	}
-	moved = n->name == a->self && a->heal && (!known || !str_eq(node_label(known, LABEL_ZONE), node_label(n, LABEL_ZONE)));
+	if (persist && store_batch_begin(a) == 0)
+		store_node(a, n, o);
+	own = n->name == a->self;
+	other_kubelet = own && (known ? known->kubelet : 0) != n->kubelet;
+	moved = own && (!known || !str_eq(node_label(known, LABEL_ZONE), node_label(n, LABEL_ZONE)));
 	view_put_node(a->view, take(n));
-	if (moved) {			/* the site that our Node names is ours from now on */
+	if (other_kubelet)
+		objects_judge_again(a);
+	if (moved && a->heal) {		/* the site that our Node names is ours from now on */
 		agent_refresh_heal(a);
 		gossip_tags_soon(a);
 	}

@@ -269,15 +269,24 @@ static void collect_images(struct needs *n, const json_object *containers)
 		if (str_is_empty(image))
 			continue;
 		n->images = mem_resize(n->images, n->image_count + 1, sizeof(n->images[0]));
-		n->images[n->image_count++] = image_name(image);
+		n->images[n->image_count++] = intern(image);
 	}
+}
+
+void objects_set_rules(const struct agent *a, struct render_params *p)
+{
+	const struct node *self = view_node(a->view, a->self);
+
+	p->no_secret_env = a->conf->heal_secret_env == CONF_SECRET_ENV_REFUSE;
+	p->relaxed_env = self && self->kubelet >= KUBELET_VERSION(1, 34);
 }
 
 static void judge(struct agent *a, struct needs *n, struct workload *w, const json_object *tmpl)
 {
-	const struct render_params p = { .ns = w->ns, .lookup = objects_lookup, .lookup_arg = a };
+	struct render_params p = { .ns = w->ns, .lookup = objects_lookup, .lookup_arg = a };
 	char reason[REASON_SIZE];
 
+	objects_set_rules(a, &p);
 	n->refusal = render_check_template(tmpl, &p, reason) == 0 ? NULL : intern(reason);
 	w->refusal = n->refusal;
 }
@@ -327,6 +336,13 @@ const struct needs *objects_needs(const struct agent *a, const char *workload_ui
 bool objects_wants(const struct agent *a, const struct workload *w)
 {
 	return w->replicas > 0 && !w->deleting && agent_wants_namespace(a, w->ns);
+}
+
+void objects_judge_again(struct agent *a)
+{
+	map_for_each(struct needs, n, a->objects->needs)
+		n->dirty = n->dirty || n->object_count;
+	objects_soon(a);
 }
 
 static void judge_again(struct agent *a, struct needs *n)

@@ -34,7 +34,7 @@ struct needs {
 	char uid[UID_SIZE];
 	struct object **objects;
 	size_t object_count;
-	const char **images;		/* interned, as image_name() writes them */
+	const char **images;		/* interned, as the template names them */
 	size_t image_count;
 	const struct constraints *constraints;
 	struct resources request;
@@ -46,7 +46,3 @@ struct needs {
 const struct needs *objects_needs(const struct agent *a, const char *workload_uid);	/* NULL = not known */
 /* Does this ReplicaSet count: it wants pods, and heal.namespaces wants it? */
 bool objects_wants(const struct agent *a, const struct workload *w);
-
-/* An image's name as nodes list it: registry, repository and tag or digest written out, so that equal images have
- * equal names ("busybox" → "docker.io/library/busybox:latest"). Interned. */
-const char *image_name(const char *image);

@@ -1,8 +1,8 @@
 /* readiness.c — could this node bring a workload back while the API server is away? Answered before the outage
  *
  * For each ReplicaSet that wants pods in a wanted namespace: yes, or no because … The first reason counts, the ones a
- * person can mend for good first: the node as a whole, the policy, the template (render), its images, where it may
- * run, whether it fits right now, and whether what we hold is still what the cluster has.
+ * person can mend for good first: the node as a whole, the policy, the template (render), its images and who may use
+ * them, where it may run, whether it fits right now, and whether what we hold is still what the cluster has.
  *
  * It is looked at anew READINESS_QUIET_MS after something it depends on changed, and once when a confirmation of the
  * mirror is overdue; there is no polling. A verdict that differs from the last one told (kept in the store, so that a
@@ -64,30 +64,43 @@ static bool policy_allows(const struct agent *a, const struct workload *w, struc
 	return true;
 }
 
-/* A pod of it runs here: whatever the Node lists, its images are here. */
-static bool runs_here(const struct agent *a, const struct workload *w)
+static bool images_are_here(const struct agent *a, const struct workload *w, struct verdict *v)
 {
-	list_for_each(p, &w->pods, struct pod, by_owner)
-		if (p->node == a->self && p->ready)
+	const char *lacks = NULL;
+
+	switch (images_of(a, w, &lacks)) {
+	case IMAGE_THERE:
+		break;
+	case IMAGE_ABSENT:
+		return no(v, "image %s is not on this node and nothing can be pulled offline", lacks);
+	case IMAGE_NOT_LISTED:
+		return no(v, "image %.80s is not among those this Node lists; it may not list all it has", lacks);
+	}
+	return true;
+}
+
+static bool has_pull_secrets(const struct workload *w)
+{
+	if (w->pull_secrets)
+		return true;
+	list_for_each(p, &w->pods, struct pod, by_owner)	/* its ServiceAccount's */
+		if (p->pull_secrets)
 			return true;
 	return false;
 }
 
-static bool images_are_here(const struct agent *a, const struct workload *w, const struct needs *n, struct verdict *v)
+/* kubelet remembers with which Secret an image was pulled (KEP-2535, on by default since 1.35). A pod without that Secret, and
+ * a static pod can have none, makes it ask the registry again, although the image is there. A preloaded image is free for all, so
+ * a restore is tried all the same. */
+static bool images_may_be_used(const struct agent *a, const struct workload *w, struct verdict *v)
 {
-	if (runs_here(a, w))
+	const struct node *self = view_node(a->view, a->self);
+
+	if (!self || self->kubelet < KUBELET_VERSION(1, 35) || !has_pull_secrets(w) ||
+	    a->conf->kubelet_pulled_images == CONF_PULLED_TRUSTED)
 		return true;
-	for (size_t i = 0; i < n->image_count; i++) {
-		switch (images_has(a, n->images[i])) {
-		case IMAGE_THERE:
-			break;
-		case IMAGE_ABSENT:
-			return no(v, "image %s is not on this node and nothing can be pulled offline", n->images[i]);
-		case IMAGE_NOT_LISTED:
-			return no(v, "image %.80s is not among those this Node lists; it lists the largest only", n->images[i]);
-		}
-	}
-	return true;
+	return no(v, "its image was pulled with an imagePullSecret, and kubelet 1.35 and above asks the registry again "
+		     "(imagePullCredentialsVerificationPolicy)");
 }
 
 static bool fits_here(const struct agent *a, const struct needs *n, struct verdict *v)
@@ -146,7 +159,8 @@ static struct verdict judge(const struct agent *a, const struct workload *w)
 	else if (w->refusal && policy_allows(a, w, &v))
 		(void)no(&v, "%s", w->refusal);
 	else if (!v.reason[0])
-		v.ready = policy_allows(a, w, &v) && images_are_here(a, w, n, &v) && fits_here(a, n, &v) && is_fresh(a, n, &v);
+		v.ready = policy_allows(a, w, &v) && images_are_here(a, w, &v) && images_may_be_used(a, w, &v) &&
+			  fits_here(a, n, &v) && is_fresh(a, n, &v);
 	return v;
 }
 

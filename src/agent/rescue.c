@@ -2,7 +2,7 @@
  *
  * Looked at every STORE_LOOK_MS and before each transaction that an effect waits for: an intent in a file without a name
  * is none. A file that is gone is written out anew, with all that was in it (store/rescue.c). Where that cannot be, in an
- * empty one, and after rows were lost: claims, copies, the frozen pods and the lease are written from memory at once; the
+ * empty one, and after rows were lost: claims, copies, the frozen pods, the lease and Events are written from memory at once; the
  * mirror is synced anew and written whole, and rows of what went meanwhile are deleted when it is in sync.
  */
 #include <errno.h>
@@ -52,6 +52,7 @@ void rescue_rows(struct agent *a)
 	journal_rewrite(a);
 	mirror_forget_versions(a);
 	objects_rewrite(a);
+	tell_rewrite(a);
 	a->store_sweep = true;
 	if (a->watches[WATCH_PODS].watch && a->link.state == LINK_ONLINE)
 		mirror_start(a);

@@ -219,6 +219,19 @@ static void note_lost(void *arg, const struct suspect_view *s)
 	     "note=\"%s\"", s->note);
 }
 
+static void note_breaker(struct agent *a)
+{
+	bool open = heal_breaker_is_open(a->heal);
+
+	metric_set(METRIC_BREAKER_OPEN, 0, open);
+	if (open == a->breaker_told)
+		return;
+	a->breaker_told = open;
+	tell(a, &(struct tale){ .event = open ? "breaker open" : "breaker closed",
+				.kube_reason = open ? "BreakerOpen" : "BreakerClosed", .warning = open, .node = a->self },
+	     "budget.max_lost_nodes=%d%%", (int)a->conf->budget_max_lost_nodes);
+}
+
 void think_now(struct agent *a)
 {
 	struct tick t = { .now = loop_now(a->loop) };
@@ -236,7 +249,7 @@ void think_now(struct agent *a)
 	local_save_lease(a);
 	(void)fences_save(a);
 	heal_each_suspect(a->heal, note_lost, a);
-	metric_set(METRIC_BREAKER_OPEN, 0, heal_breaker_is_open(a->heal));
+	note_breaker(a);
 	/* Executing may make us think again: keep this plan apart. */
 	plan = a->plan;
 	a->plan = (struct plan){ .next_due = plan.next_due };

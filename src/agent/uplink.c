@@ -50,13 +50,14 @@ static void link_feed(struct agent *a, bool answered, const char *reason)
 		timer_start_ms(a->probe_timer, before == LINK_ONLINE ? 0 : a->conf->kube_probe_ms);
 }
 
-static void on_contact(void *arg, bool answered, const char *reason)
+static void on_contact(void *arg, const struct kube_contact *c)
 {
 	struct agent *a = arg;
 
-	if (answered && a->link.state == LINK_OFFLINE)
+	if (c->answered && a->link.state == LINK_OFFLINE)
 		return;			/* only probes lead out of offline: they use fresh connections */
-	link_feed(a, answered, reason);
+	a->link_hangs = !c->answered && !c->refused;
+	link_feed(a, c->answered, c->reason);
 }
 
 static void on_probed(void *arg, const struct kube_answer *answer)
@@ -68,6 +69,8 @@ static void on_probed(void *arg, const struct kube_answer *answer)
 	if (answered)
 		agent_gate_on_probe(a, true);
 	/* Unreachable was fed by on_contact already; a 5xx is an answer that says "not ready". */
+	if (answer->outcome != KUBE_E_UNREACHABLE)
+		a->link_hangs = false;
 	if (answer->outcome == KUBE_E_SERVER)
 		link_feed(a, false, "the API server answers 5xx");
 	else if (answer->outcome != KUBE_E_UNREACHABLE && a->link.state == LINK_OFFLINE)

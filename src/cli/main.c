@@ -31,7 +31,8 @@ const struct cli_verb cli_verbs[] = {
 	  "      --bundle-dir DIR   where the files of a copy would be (default /var/lib/edge-healer/bundles)\n"
 	  "      --image NAME   an image that is on the node (repeatable; none given: not checked)\n"
 	  "      --cpu QUANTITY, --memory QUANTITY   what the node has (default: this machine)\n"
-	  "      --epoch N      of the claim (default 1)\n" },
+	  "      --epoch N      of the claim (default 1)\n"
+	  "      --kubelet-version V   from v1.34 on every printable key of envFrom is a variable (default: the strict rule)\n" },
 	{ "check-config", "[FILE]", "check a configuration; prints every error", cli_check_config,
 	  "      --print        print the effective configuration\n"
 	  "      --reference    print all keys as a Markdown table\n" },

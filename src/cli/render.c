@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "conf/document.h"
+#include "model/node.h"
 #include "node/bundle.h"
 #include "node/machine.h"
 #include "node/manifest.h"
@@ -28,6 +29,7 @@ struct options {
 	size_t image_count;
 	struct resources capacity;
 	int64_t epoch;
+	int32_t kubelet;
 };
 
 static int usage(const char *what)
@@ -52,6 +54,8 @@ static int set_option(struct options *o, const char *name, const char *value)
 		return quantity_parse(value, &o->capacity.mem_bytes) < 0 ? usage("--memory: no quantity") : CLI_OK;
 	else if (str_eq(name, "--epoch"))
 		return num_parse_i64(value, 1, UINT32_MAX, &o->epoch) < 0 ? usage("--epoch: no number") : CLI_OK;
+	else if (str_eq(name, "--kubelet-version"))
+		return (o->kubelet = kubelet_version(value)) ? CLI_OK : usage("--kubelet-version: write v1.36.2");
 	else
 		return usage("unknown option");
 	return CLI_OK;
@@ -148,7 +152,8 @@ static int render(const struct options *o, const json_object *pod)
 	cleanup(bundle_fini) struct bundle bundle = { 0 };
 	struct render_params params = { .node = o->node, .epoch = (uint32_t)o->epoch, .capacity = &o->capacity,
 					.images = o->image_count ? o->images : NULL, .image_count = o->image_count,
-					.bundle_dir = str_or(o->bundle_dir, BUNDLE_DIR_DEFAULT), .bundle = &bundle };
+					.bundle_dir = str_or(o->bundle_dir, BUNDLE_DIR_DEFAULT), .bundle = &bundle,
+					.relaxed_env = o->kubelet >= KUBELET_VERSION(1, 34) };
 	char reason[REASON_SIZE];
 	int r = o->objects ? read_objects(o->objects, &docs) : CLI_OK;
 

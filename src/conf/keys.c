@@ -13,8 +13,10 @@ static const char *const mode_names[] = { "observe", "heal", NULL };
 static const char *const format_names[] = { "text", "json", NULL };
 static const char *const policy_names[] = { "at-least-once", "at-most-once", "never", NULL };
 static const char *const gate_names[] = { "auto", "on", "off", NULL };
+static const char *const pulled_names[] = { "verified", "trusted", NULL };
 static const char *const standby_names[] = { "auto", "on", "off", NULL };
 static const char *const minority_names[] = { "passive", "active", NULL };
+static const char *const secret_env_names[] = { "literal", "refuse", NULL };
 static const char *const reconcile_names[] = { "best", "keep_original", "keep_replacement", "longest", NULL };
 
 #define DAY INT64_C(86400000)
@@ -66,6 +68,9 @@ const struct conf_key conf_keys[] = {
 	ENUM("kubelet.gate", kubelet_gate, "auto", gate_names, false,
 	     "make kubelet's API calls fail fast while offline; auto: where we may, on: an error where we may not"),
 	LIST("kubelet.gate_addresses", kubelet_gate_addresses, "", false, "further API server addresses (IP:port) for the gate"),
+	ENUM("kubelet.pulled_images", kubelet_pulled_images, "verified", pulled_names, false,
+	     "images pulled with an imagePullSecret: verified as kubelet 1.35 and above does; trusted: its "
+	     "imagePullCredentialsVerificationPolicy is NeverVerify, or they were preloaded"),
 	TEXT("kubelet.kubeconfig", kubelet_kubeconfig, "", "kubelet's kubeconfig, for the gate; empty = the usual places"),
 
 	TEXT("pod.name", pod_name, "", "name of our own pod (POD_NAME): the standby is made of it"),
@@ -87,6 +92,8 @@ const struct conf_key conf_keys[] = {
 	DUR("heal.lease_grace", heal_lease_grace_ms, "0s", 0, 600000, false,
 	    "a lost node's Lease must be this old before its pods are replaced while online; 12s: it has missed a renewal"),
 	DUR("heal.stop_after", heal_stop_after_ms, "20s", 3000, 600000, false, "a cut-off node stops at-most-once pods after this"),
+	ENUM("heal.secret_env", heal_secret_env, "literal", secret_env_names, false,
+	     "variables from Secrets: literal in the copy's manifest and mirror pod, or refuse such workloads offline"),
 	ENUM("heal.minority", heal_minority, "passive", minority_names, false,
 	     "what the smaller part of a split site does; active needs a budget.max_lost_nodes that the larger part stays below"),
 

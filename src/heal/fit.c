@@ -113,6 +113,14 @@ enum fit fit_constraints(const struct constraints *c, const struct node *n, bool
 	return affinity_matches(c, n) ? FIT_OK : FIT_AFFINITY;
 }
 
+enum fit fit_images(const struct workload *w, const struct node *n)
+{
+	for (size_t i = 0; w && i < w->image_count; i++)
+		if (image_list_has(&n->images, w->images[i]) == IMAGE_ABSENT)
+			return workload_is_ready_on(w, n->name) ? FIT_OK : FIT_IMAGE;
+	return FIT_OK;
+}
+
 static bool any_ip(const char *ip)
 {
 	return str_is_empty(ip) || str_eq(ip, "0.0.0.0");
@@ -161,6 +169,7 @@ const char *fit_reason(enum fit f)
 		[FIT_TAINT] = "untolerated taint",
 		[FIT_SELECTOR] = "node selector does not match",
 		[FIT_AFFINITY] = "node affinity does not match",
+		[FIT_IMAGE] = "its image is not on the node, and nothing can be pulled offline",
 		[FIT_PORT] = "host port is taken",
 		[FIT_CPU] = "not enough CPU",
 		[FIT_MEMORY] = "not enough memory",

@@ -137,7 +137,7 @@ static bool loss_wants_rank(const struct heal *h, struct loss *l, struct mono no
 
 /* ---- many ---- */
 
-static void batch_add(struct batch *b, const struct heal *h, const struct pod *p, struct mono now)
+static void batch_add(struct batch *b, const struct heal *h, const struct heal_facts *f, const struct pod *p, struct mono now)
 {
 	struct loss *l = map_get(h->losses, p->uid);
 	struct rank_pod *rp;
@@ -148,7 +148,8 @@ static void batch_add(struct batch *b, const struct heal *h, const struct pod *p
 	}
 	rp = &b->pods[b->count++];
 	*rp = (struct rank_pod){ .uid = p->uid, .ns = p->ns, .name = p->name, .owner = p->owner, .priority = p->priority,
-				 .request = p->request, .constraints = p->constraints };
+				 .request = p->request, .constraints = p->constraints,
+				 .workload = p->owner ? view_workload(f->view, p->owner) : NULL };
 	claims_withdrawn(h->claims, p->uid, loss_epoch(h, p->uid), rp->exclude);
 	if (!l)
 		return;
@@ -246,7 +247,7 @@ static void unbound_open(struct heal *h, const struct tick *t, const struct heal
 	unbound_find(h, t, f, plan, &lost);
 	lost_sort(&lost);
 	for (size_t i = 0; i < lost.count; i++)
-		batch_add(&b, h, lost.items[i], t->now);
+		batch_add(&b, h, f, lost.items[i], t->now);
 	batch_open(h, t, f, plan, &b, LOSS_UNBOUND);
 	free(lost.items);
 	free(b.pods);
@@ -326,7 +327,7 @@ static void lost_take(struct heal *h, const struct tick *t, const struct heal_fa
 	} else if (counts && refusal_of(h, f, p)) {
 		refuse_lost(loss_open(h, p->uid, cause, lost_node_of(h, p)), t, plan, refusal_of(h, f, p));
 	} else if (counts && workload_wants_more(h, f, view_workload(f->view, p->owner), b, t->now)) {
-		batch_add(b, h, p, t->now);
+		batch_add(b, h, f, p, t->now);
 	} else if (l) {
 		loss_drop(h, l);
 	}
@@ -367,6 +368,13 @@ static void node_losses_open(struct heal *h, const struct tick *t, const struct 
 
 /* ---- pods of this node ---- */
 
+static enum fit home_fit(const struct heal *h, const struct heal_facts *f, const struct rank_pod *rp, const struct resources *left)
+{
+	enum fit r = fit_images(rp->workload, view_node(f->view, h->conf.self));
+
+	return r == FIT_OK ? fit_resources(&rp->request, left) : r;
+}
+
 /* Only here, where they were: the node's constraints and ports were met before. */
 static void home_batch_open(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan, struct batch *b)
 {
@@ -379,7 +387,7 @@ static void home_batch_open(struct heal *h, const struct tick *t, const struct h
 
 		(void)home_has_lost(h, f, p, t->now, &cause);
 		rp->rank_count = 0;
-		rp->misfit = rank_excludes(rp, h->conf.self) ? FIT_OK : fit_resources(&rp->request, &left);
+		rp->misfit = rank_excludes(rp, h->conf.self) ? FIT_OK : home_fit(h, f, rp, &left);
 		if (rp->misfit == FIT_OK && !rank_excludes(rp, h->conf.self)) {
 			rp->ranks[rp->rank_count++] = h->conf.self;
 			resources_sub(&left, &rp->request);

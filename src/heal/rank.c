@@ -76,11 +76,13 @@ static enum fit judge_ports(const struct rank_pod *pods, size_t placed, const st
 	return fit_ports(p->constraints, b->node);
 }
 
-static enum fit judge(const struct rank_pod *pods, size_t at, const struct bidder *b, bool ignore_outage)
+static enum fit judge(const struct rank_pod *pods, size_t at, const struct bidder *b, bool offline)
 {
 	const struct rank_pod *p = &pods[at];
-	enum fit f = fit_constraints(p->constraints, b->node, ignore_outage);
+	enum fit f = fit_constraints(p->constraints, b->node, offline);
 
+	if (f == FIT_OK && offline)
+		f = fit_images(p->workload, b->node);
 	if (f == FIT_OK)
 		f = judge_ports(pods, at, p, b);
 	return f == FIT_OK ? fit_resources(&p->request, &b->free) : f;
@@ -116,7 +118,7 @@ static struct score score_of(const struct rank_pod *p, struct bidder *b)
 			       .hash = str_hash(h, b->name, strlen(b->name)) };
 }
 
-static void place_one(struct rank_pod *pods, size_t at, struct bidder *bidders, size_t n, bool ignore_outage)
+static void place_one(struct rank_pod *pods, size_t at, struct bidder *bidders, size_t n, bool offline)
 {
 	struct rank_pod *p = &pods[at];
 	struct score best[RANK_DEPTH];
@@ -129,7 +131,7 @@ static void place_one(struct rank_pod *pods, size_t at, struct bidder *bidders, 
 
 		if (rank_excludes(p, bidders[i].name))
 			continue;
-		f = judge(pods, at, &bidders[i], ignore_outage);
+		f = judge(pods, at, &bidders[i], offline);
 		if (f > p->misfit)
 			p->misfit = f;
 		if (f != FIT_OK)
@@ -148,12 +150,12 @@ static void place_one(struct rank_pod *pods, size_t at, struct bidder *bidders, 
 	}
 }
 
-void rank_place(struct rank_pod *pods, size_t pod_count, struct bidder *bidders, size_t bidder_count, bool ignore_outage)
+void rank_place(struct rank_pod *pods, size_t pod_count, struct bidder *bidders, size_t bidder_count, bool offline)
 {
 	if (pod_count > 1)
 		qsort(pods, pod_count, sizeof(pods[0]), pod_order);
 	for (size_t i = 0; i < pod_count; i++)
-		place_one(pods, i, bidders, bidder_count, ignore_outage);
+		place_one(pods, i, bidders, bidder_count, offline);
 }
 
 int rank_of(const struct rank_pod *p, const char *node)

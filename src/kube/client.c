@@ -143,7 +143,7 @@ static void request_finish(struct request *q, const struct kube_answer *answer)
 /* ---- answers ---- */
 
 /* False: the callback cancelled this request, which is gone. */
-static bool report_contact(struct request *q, bool answered, const char *reason)
+static bool report_contact(struct request *q, const struct kube_contact *contact)
 {
 	struct kube_client *c = q->client;
 	bool alive;
@@ -151,18 +151,23 @@ static bool report_contact(struct request *q, bool answered, const char *reason)
 	if (!c->on_contact)
 		return true;
 	c->reporting = q;
-	c->on_contact(c->contact_arg, answered, reason);
+	c->on_contact(c->contact_arg, contact);
 	alive = c->reporting == q;
 	c->reporting = NULL;
 	return alive;
 }
 
-static bool report_end(struct request *q, const struct kube_answer *a)
+static bool report_answered(struct request *q)
+{
+	return report_contact(q, &(struct kube_contact){ .answered = true, .reason = "" });
+}
+
+static bool report_end(struct request *q, const struct kube_answer *a, bool refused)
 {
 	if (a->outcome == KUBE_E_UNREACHABLE && !q->opened)
-		return report_contact(q, false, a->message);
+		return report_contact(q, &(struct kube_contact){ .refused = refused, .reason = a->message });
 	if (a->status && a->status < 500 && !q->p.on_data)
-		return report_contact(q, true, "");
+		return report_answered(q);
 	return true;
 }
 
@@ -253,7 +258,7 @@ static void conclude(struct request *q, const struct transfer_end *end)
 		a.message = "the answer is larger than we accept";
 	else if (a.outcome != KUBE_OK && str_is_empty(a.message))
 		a.message = kube_outcome_name(a.outcome);
-	if (!end->dropped && !report_end(q, &a))
+	if (!end->dropped && !report_end(q, &a, end->refused))
 		return;
 	if (!try_again(q, &a, end->dropped))
 		request_finish(q, &a);
@@ -269,7 +274,7 @@ static void on_open(void *arg, int status)
 	q->opened = true;
 	if (!q->p.on_data)
 		return;
-	if (status < 500 && !report_contact(q, true, ""))
+	if (status < 500 && !report_answered(q))
 		return;
 	if (status < 300 && q->p.on_open)
 		q->p.on_open(q->arg);

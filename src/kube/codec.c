@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "model/image.h"
 #include "model/node.h"
 #include "model/pod.h"
 #include "model/workload.h"
@@ -203,6 +204,7 @@ static void take_spec(struct pod *p, const json_object *spec, const json_object 
 	p->default_scheduler = str_is_empty(scheduler) || str_eq(scheduler, "default-scheduler");
 	p->gated = json_len(json_get_key(spec, "schedulingGates")) > 0;
 	p->has_claims = has_claims(spec);
+	p->pull_secrets = json_len(json_get_key(spec, "imagePullSecrets")) > 0;
 	p->priority = int32_of(spec, "priority", 0);
 	p->constraints = kube_pod_constraints(spec);
 	kube_pod_request(spec, status, &p->request);
@@ -253,6 +255,26 @@ static const char *own_annotation(const json_object *meta, const json_object *sp
 	return own ? own : annotation(json_get(spec, "template.metadata"), key);
 }
 
+static void add_images(struct workload *w, const json_object *containers)
+{
+	for (size_t i = 0; w->images && i < json_len(containers) && w->image_count < WORKLOAD_IMAGES_MAX; i++) {
+		const char *image = json_str(json_get_key(json_at(containers, i), "image"));
+
+		if (!str_is_empty(image))
+			w->images[w->image_count++] = image_hash(image);
+	}
+}
+
+static void take_images(struct workload *w, const json_object *pod_spec)
+{
+	const json_object *inits = json_get_key(pod_spec, "initContainers"), *list = json_get_key(pod_spec, "containers");
+	size_t n = json_len(inits) + json_len(list);
+
+	w->images = n ? mem_new_n(uint32_t, n < WORKLOAD_IMAGES_MAX ? n : WORKLOAD_IMAGES_MAX) : NULL;
+	add_images(w, inits);
+	add_images(w, list);
+}
+
 int kube_decode_workload(const json_object *o, struct workload **out_workload)
 {
 	cleanup(workload_freep) struct workload *w = workload_new();
@@ -273,6 +295,8 @@ int kube_decode_workload(const json_object *o, struct workload **out_workload)
 	w->ready_replicas = int32_of(json_get_key(o, "status"), "readyReplicas", 0);
 	w->policy = heal_policy_parse(own_annotation(meta, spec, ANNOTATION_POLICY), &known);
 	w->keep = keep_policy_parse(own_annotation(meta, spec, ANNOTATION_RECONCILE), &known);
+	take_images(w, json_get(spec, "template.spec"));
+	w->pull_secrets = json_len(json_get(spec, "template.spec.imagePullSecrets")) > 0;
 	*out_workload = take(w);
 	return 0;
 }
@@ -331,6 +355,15 @@ static const char *internal_ip(const json_object *status)
 	return NULL;
 }
 
+/* CRI-O may find a short name in another registry than docker.io: then it is listed under a name that nobody asked for. */
+static void take_listed(struct node *n, const json_object *status)
+{
+	const char *runtime = json_get_str(status, "nodeInfo.containerRuntimeVersion");
+
+	image_list_read(&n->images, json_get_key(status, "images"));
+	n->images.cut = n->images.cut || (runtime && str_has_prefix(runtime, "cri-o"));
+}
+
 int kube_decode_node(const json_object *o, struct node **out_node)
 {
 	cleanup(node_freep) struct node *n = node_new();
@@ -350,6 +383,8 @@ int kube_decode_node(const json_object *o, struct node **out_node)
 	n->ready = condition_true(status, "Ready") != NULL;
 	n->address = internal_ip(status);
 	n->boot_id = intern(json_get_str(status, "nodeInfo.bootID"));
+	n->kubelet = kubelet_version(json_get_str(status, "nodeInfo.kubeletVersion"));
+	take_listed(n, status);
 	*out_node = take(n);
 	return 0;
 }

@@ -377,12 +377,25 @@ static const char *error_text(const struct transfer *x, CURLcode code)
 	return x->error[0] ? x->error : curl_easy_strerror(code);
 }
 
-/* A connect error hides in errno: libcurl's text names only the address when all of them failed. */
-static const char *connect_text(struct transfer *x, CURLcode code)
+/* A connect error hides in errno: libcurl's text names only the address when all of them failed. 0 = none. */
+static long connect_errno(struct transfer *x, CURLcode code)
 {
 	long e = 0;
 
-	if (code == CURLE_COULDNT_CONNECT && curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &e) == CURLE_OK) {
+	return code == CURLE_COULDNT_CONNECT && curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &e) == CURLE_OK ? e : 0;
+}
+
+/* A host that is not there (EHOSTUNREACH) takes ARP its three seconds. */
+static bool is_refused(long e)
+{
+	return e == ECONNREFUSED || e == ENETUNREACH;
+}
+
+static const char *connect_text(struct transfer *x, CURLcode code)
+{
+	long e = connect_errno(x, code);
+
+	if (e) {
 		switch (e) {
 		case ECONNREFUSED:
 			return "connection refused";
@@ -408,6 +421,7 @@ static void transfer_finish(struct transfer *x, CURLcode code, bool dropped)
 	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
 	(void)curl_easy_getinfo(x->easy, CURLINFO_HTTP_VERSION, &version);
 	(void)curl_easy_getinfo(x->easy, CURLINFO_RETRY_AFTER, &retry_after);
+	end.refused = !dropped && is_refused(connect_errno(x, code));
 	(void)str_copy(error, sizeof(error), dropped ? "connection dropped" : connect_text(x, code));
 	if (x->opened && curl_easy_getinfo(x->easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip)
 		(void)str_copy(peer, sizeof(peer), ip);

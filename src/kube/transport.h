@@ -25,6 +25,7 @@ struct transfer_end {
 	int status;			/* 0 = no HTTP answer */
 	bool complete;			/* the whole body came */
 	bool dropped;			/* by transport_drop() */
+	bool refused;			/* the connection was refused at once */
 	const char *error;		/* for a person; "" if complete */
 	int64_t retry_after_ms;
 	int http_version;		/* 11, 20; 0 = unknown */

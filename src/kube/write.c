@@ -201,10 +201,10 @@ static void set_event_times(json_object *e, struct wall t)
 	json_set_i64(e, "count", 1);
 }
 
-static json_object *new_event(struct kube_client *c, const struct kube_event_params *p, const char *ns)
+static json_object *new_event(const struct kube_event_params *p, const char *ns)
 {
 	cleanup(freep) char *base = cut(p->name, NAME_MAX_ - EVENT_SUFFIX);
-	cleanup(freep) char *name = str_format("%s.%016llx", base, (unsigned long long)loop_random(kube_client_loop(c)));
+	cleanup(freep) char *name = str_format("%s.%016llx", base, (unsigned long long)p->key);
 	cleanup(freep) char *reason = cut(p->reason, KUBE_EVENT_REASON_MAX);
 	cleanup(freep) char *message = cut(p->message, KUBE_EVENT_MESSAGE_MAX);
 	cleanup(freep) char *action = cut(p->action ? p->action : p->reason, KUBE_EVENT_REASON_MAX);
@@ -235,7 +235,7 @@ struct op *kube_event_create(struct kube_client *c, const struct kube_event_para
 {
 	const char *ns = str_is_empty(params->ns) ? "default" : params->ns;
 	const struct call what = { .method = "POST", .ns = ns, .resource = "/api/v1/events", .retries = EVENT_RETRIES };
-	cleanup(json_putp) json_object *e = new_event(c, params, ns);
+	cleanup(json_putp) json_object *e = new_event(params, ns);
 
 	return call(c, &what, e, done, arg);
 }

@@ -1,5 +1,6 @@
 /* object.c — making and freeing pods, ReplicaSets, nodes and copies; names of their states */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -93,7 +94,16 @@ void workload_free(struct workload *w)
 	if (!w)
 		return;
 	free(w->name);
+	free(w->images);
 	free(w);
+}
+
+bool workload_is_ready_on(const struct workload *w, const char *node)
+{
+	list_for_each(p, &w->pods, struct pod, by_owner)
+		if (p->node == node && p->ready)
+			return true;
+	return false;
 }
 
 void workload_freep(struct workload **w)
@@ -115,12 +125,22 @@ void node_free(struct node *n)
 		return;
 	free(n->labels);
 	free(n->taints);
+	image_list_fini(&n->images);
 	free(n);
 }
 
 void node_freep(struct node **n)
 {
 	node_free(*n);
+}
+
+int32_t kubelet_version(const char *text)
+{
+	int major, minor;
+
+	if (!text || sscanf(text, "v%4d.%3d", &major, &minor) != 2 || major < 0 || minor < 0)
+		return 0;
+	return KUBELET_VERSION(major, minor);
 }
 
 const char *node_label(const struct node *n, const char *key)

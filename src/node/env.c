@@ -10,8 +10,12 @@
  *
  * Because a literal is expanded by kubelet, each `$` of a value that came from an object is doubled: expansion makes
  * one of it again, and what looked like $(NAME) stays text. An optional key or object that is not there leaves its
- * variable out. A key that is no variable name ([-._a-zA-Z][-._a-zA-Z0-9]*, neither "." nor beginning with "..") is
- * skipped: before 1.30 kubelet skipped it too, and until 1.34 a static pod with such a name is refused whole.
+ * variable out.
+ *
+ * kubelet takes every key of envFrom for a variable since 1.30; but here the names stand in a static pod, which is refused
+ * whole if one of them is not allowed. Since 1.34 (RelaxedEnvironmentVariableValidation is GA) that is all printable ASCII
+ * but '='. Below, the strict rule: [-._a-zA-Z][-._a-zA-Z0-9]*, neither "." nor beginning with ".."; what it does not allow
+ * is left out, as kubelet itself did before 1.30.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -19,8 +23,18 @@
 #include "base/str.h"
 #include "node_int.h"
 
-static bool is_env_name(const char *s)
+static bool is_printable(const char *s)
 {
+	for (; *s; s++)
+		if (*s < ' ' || *s > '~' || *s == '=')
+			return false;
+	return true;
+}
+
+static bool is_env_name(const char *s, bool relaxed)
+{
+	if (*s && relaxed)
+		return is_printable(s);
 	if (!*s || isdigit((unsigned char)*s) || str_eq(s, ".") || str_has_prefix(s, ".."))
 		return false;
 	for (; *s; s++)
@@ -96,6 +110,8 @@ static int take_value(const struct resolver *rs, const struct ref *ref, const js
 
 	if (r)
 		return r;
+	if (rs->params->no_secret_env && ref->kind == REF_SECRET)
+		return refuse(rs->reason, "%s: a value of Secret %s would be a literal (heal.secret_env)", where, ref->name);
 	if (!is_text(&v))
 		return refuse(rs->reason, "%s: key %s of %s %s is no text", where, key, ref_kind_name(ref->kind), ref->name);
 	*out_literal = literal_of(&v);
@@ -126,7 +142,7 @@ static int merge_source(const struct resolver *rs, const json_object *source, co
 			cleanup(freep) char *name = str_format("%s%s", prefix, it.key);
 			json_object *literal = NULL;
 
-			if (!is_env_name(name))
+			if (!is_env_name(name, rs->params->relaxed_env))
 				continue;
 			r = take_value(rs, &ref, o, it.key, where, &literal);
 			if (!r)

@@ -390,8 +390,10 @@ int render_static_pod(const json_object *pod, const struct render_params *p, jso
 
 int render_check_template(const json_object *tmpl, const struct render_params *params, char reason[REASON_SIZE])
 {
-	struct render_params p = { .ns = params ? params->ns : NULL, .lookup = params ? params->lookup : NULL,
-				   .lookup_arg = params ? params->lookup_arg : NULL };
+	static const struct render_params none = { 0 };
+	const struct render_params *of = params ? params : &none;
+	struct render_params p = { .ns = of->ns, .lookup = of->lookup, .lookup_arg = of->lookup_arg,
+				   .no_secret_env = of->no_secret_env, .relaxed_env = of->relaxed_env };
 	cleanup(json_wipe_putp) json_object *spec = NULL;
 	int r;
 

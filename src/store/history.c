@@ -1,4 +1,4 @@
-/* history.c — peers to join again, small facts about ourselves, and what happened */
+/* history.c — peers to join again, small facts about ourselves, what happened, and Events that are to tell it */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -88,4 +88,53 @@ int store_each_history(struct store *s, const char *filter, int limit,
 	struct history_ctx ctx = { fn, arg };
 
 	return store_query(s, STMT_ALL_HISTORY, on_row, &ctx, "ti", filter, (int64_t)limit);
+}
+
+/* ---- Kubernetes Events ---- */
+
+int store_add_event(struct store *s, const struct event_row *e)
+{
+	return store_exec(s, STMT_ADD_EVENT, "iittttttti", e->key, e->at.ns, e->ns, e->pod, e->workload, e->uid, e->node, e->reason,
+			  e->message, (int64_t)e->warning);
+}
+
+int store_delete_event(struct store *s, int64_t key)
+{
+	return store_exec(s, STMT_DEL_EVENT, "i", key);
+}
+
+int store_clear_events(struct store *s)
+{
+	return store_exec(s, STMT_CLEAR_EVENTS, "");
+}
+
+struct event_ctx {
+	void (*fn)(void *arg, const struct event_row *e);
+	void *arg;
+};
+
+static void on_event(void *arg, sqlite3_stmt *row)
+{
+	struct event_ctx *ctx = arg;
+	struct event_row e = {
+		.key = sqlite3_column_int64(row, 0),
+		.at = { sqlite3_column_int64(row, 1) },
+		.ns = row_text(row, 2),
+		.pod = row_text(row, 3),
+		.workload = row_text(row, 4),
+		.uid = row_text(row, 5),
+		.node = row_text(row, 6),
+		.reason = row_text(row, 7),
+		.message = row_text(row, 8),
+		.warning = sqlite3_column_int(row, 9) != 0,
+	};
+
+	ctx->fn(ctx->arg, &e);
+}
+
+int store_each_event(struct store *s, int limit, void (*fn)(void *arg, const struct event_row *e), void *arg)
+{
+	struct event_ctx ctx = { fn, arg };
+
+	return store_query(s, STMT_ALL_EVENTS, on_event, &ctx, "i", (int64_t)limit);
 }

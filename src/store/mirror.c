@@ -9,7 +9,10 @@
 #include "base/str.h"
 #include "store_int.h"
 
-enum { FLAG_READY = 1, FLAG_DELETING = 2, FLAG_MIRROR = 4, FLAG_GATED = 8, FLAG_OTHER_SCHEDULER = 16, FLAG_CLAIMS = 32 };
+enum {
+	FLAG_READY = 1, FLAG_DELETING = 2, FLAG_MIRROR = 4, FLAG_GATED = 8, FLAG_OTHER_SCHEDULER = 16, FLAG_CLAIMS = 32,
+	FLAG_PULL_SECRETS = 64,
+};
 
 struct constraint_id {
 	char *key;
@@ -102,7 +105,7 @@ static int64_t pod_flags(const struct pod *p)
 {
 	return (p->ready ? FLAG_READY : 0) | (p->deleting ? FLAG_DELETING : 0) | (p->is_mirror ? FLAG_MIRROR : 0) |
 	       (p->gated ? FLAG_GATED : 0) | (p->default_scheduler ? 0 : FLAG_OTHER_SCHEDULER) |
-	       (p->has_claims ? FLAG_CLAIMS : 0);
+	       (p->has_claims ? FLAG_CLAIMS : 0) | (p->pull_secrets ? FLAG_PULL_SECRETS : 0);
 }
 
 int store_put_pod(struct store *s, const struct pod *p)
@@ -147,6 +150,7 @@ static void on_pod(void *arg, sqlite3_stmt *row)
 	p->gated = flags & FLAG_GATED;
 	p->default_scheduler = !(flags & FLAG_OTHER_SCHEDULER);
 	p->has_claims = flags & FLAG_CLAIMS;
+	p->pull_secrets = flags & FLAG_PULL_SECRETS;
 	p->priority = sqlite3_column_int(row, 9);
 	p->request.cpu_milli = sqlite3_column_int64(row, 10);
 	p->request.mem_bytes = sqlite3_column_int64(row, 11);

@@ -60,6 +60,10 @@ static const char *const migrations[] = {
 	"DROP TABLE claims;"
 	"ALTER TABLE claims4 RENAME TO claims;"
 	"ALTER TABLE pods ADD COLUMN copy_of TEXT;",
+	/* 5: Kubernetes Events that wait for the link; the images of our Node are in its document */
+	"CREATE TABLE events(id INTEGER PRIMARY KEY, key INTEGER NOT NULL, at INTEGER, ns TEXT, pod TEXT, workload TEXT, uid TEXT,"
+	" node TEXT, reason TEXT NOT NULL, message TEXT, warning INTEGER);"
+	"DELETE FROM meta WHERE key='images';",
 };
 
 static int errno_of(int rc)

@@ -51,6 +51,11 @@
 	X(PUT_READINESS, "INSERT OR REPLACE INTO readiness(uid,ready,reason) VALUES(?1,?2,?3)") \
 	X(DEL_READINESS, "DELETE FROM readiness WHERE uid=?1") \
 	X(ALL_READINESS, "SELECT uid,ready,reason FROM readiness") \
+	X(ADD_EVENT, "INSERT INTO events(key,at,ns,pod,workload,uid,node,reason,message,warning) " \
+		     "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)") \
+	X(DEL_EVENT, "DELETE FROM events WHERE key=?1") \
+	X(CLEAR_EVENTS, "DELETE FROM events") \
+	X(ALL_EVENTS, "SELECT key,at,ns,pod,workload,uid,node,reason,message,warning FROM events ORDER BY id LIMIT ?1") \
 	X(ADD_HISTORY, "INSERT INTO history(at,event,ns,pod,node,detail) VALUES(?1,?2,?3,?4,?5,?6)") \
 	X(ALL_HISTORY, "SELECT id,at,event,ns,pod,node,detail FROM history " \
 		       "WHERE ?1 IS NULL OR pod=?1 OR node=?1 ORDER BY id DESC LIMIT ?2") \

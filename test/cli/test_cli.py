@@ -281,6 +281,12 @@ def test_render_with_objects():
             assert [line.split() for line in sorted(err.splitlines())] == [
                 ["0400", "4", "v/tls.crt"], ["0400", "6", "v/key"], ["0755", "0", "v/"]], err
             assert "s3cret" not in err
+        strange = dict(json.loads(json.dumps(pod)), spec=dict(pod["spec"], volumes=[], containers=[dict(
+            pod["spec"]["containers"][0], volumeMounts=[], envFrom=[{"prefix": "1", "configMapRef": {"name": "settings"}}])]))
+        for version, names in (("v1.33.9", []), ("v1.34.0", ["1color", "1yes"])):
+            code, out, err = run("render", "--node", "n1", "--objects", path, "--kubelet-version", version, stdin=json.dumps(strange))
+            assert code == 0 and [e["name"] for e in json.loads(out)["spec"]["containers"][0]["env"]] == names, (version, out, err)
+        expect(run("render", "--node", "n1", "--kubelet-version", "1.34", stdin="{}"), 2, [], ["write v1.36.2"])
         pod["spec"]["volumes"][0]["secret"]["secretName"] = "none"
         expect(run("render", "--node", "n1", "--objects", path, stdin=json.dumps(pod)), 3, [], ["spec.volumes[0]: Secret none is missing\n"])
         bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join("%s: &%s [%s]\n" % (b, b, ",".join(["*" + a] * 9)) for a, b in zip("abcdefgh", "bcdefghi"))

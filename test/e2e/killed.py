@@ -68,6 +68,12 @@ def open_intents(n):
         return db.execute('SELECT kind, pod, target FROM intents').fetchall()
 
 
+def waiting(n):
+    """Reasons of the Kubernetes Events that its healer has not sent yet."""
+    with contextlib.closing(sqlite3.connect('file:%s?mode=ro' % n.path('data', 'desired.db'), uri=True)) as db:
+        return [row[0] for row in db.execute('SELECT reason FROM events ORDER BY id')]
+
+
 def bundles(n):
     with contextlib.suppress(FileNotFoundError):
         return sorted(os.listdir(n.path('bundles')))

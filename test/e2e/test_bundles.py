@@ -21,13 +21,13 @@ def b64(text):
 
 def shop(c, replicas=3):
     """A Deployment with everything: env and envFrom of both kinds, a mounted ConfigMap with items, a mounted Secret."""
-    c.create('ConfigMap', 'configmaps', 'settings', data={'color': 'red $(HOME)', 'app.conf': 'size=3\n', 'unused': 'x'})
+    c.create('ConfigMap', 'configmaps', 'settings', data={'color': 'red $(HOME)', 'app.conf': 'size=3\n', '1st': 'x'})
     c.create('Secret', 'secrets', 'login', data={'password': b64(SECRET)})
     c.create('Secret', 'secrets', 'tls', data={'tls.crt': b64(FILE)})
     container = {
         'name': 'c', 'image': 'localhost/busybox:1', 'command': ['/bin/sleep', '100000'],
         'resources': {'requests': {'cpu': '100m', 'memory': '16Mi'}},
-        'envFrom': [{'prefix': 'SHOP_', 'secretRef': {'name': 'login'}}],
+        'envFrom': [{'prefix': 'SHOP_', 'secretRef': {'name': 'login'}}, {'configMapRef': {'name': 'settings'}}],
         'env': [{'name': 'COLOR', 'valueFrom': {'configMapKeyRef': {'name': 'settings', 'key': 'color'}}},
                 {'name': 'AGAIN', 'value': '$(COLOR)!'},
                 {'name': 'MAYBE', 'valueFrom': {'secretKeyRef': {'name': 'none', 'key': 'x', 'optional': True}}}],
@@ -77,6 +77,7 @@ def check_manifest(n, file, password):
         pod = json.load(f)
     env = pod['spec']['containers'][0]['env']
     assert {'name': 'SHOP_password', 'value': password} in env, env
+    assert {'name': '1st', 'value': 'x'} in env, 'a kubelet of 1.34 and above takes every key: %s' % env
     assert {'name': 'COLOR', 'value': 'red $$(HOME)'} in env and {'name': 'AGAIN', 'value': '$(COLOR)!'} in env, env
     assert not [e for e in env if e['name'] == 'MAYBE'] and 'envFrom' not in pod['spec']['containers'][0]
     root = n.path('bundles', pod['metadata']['uid'])
@@ -180,6 +181,20 @@ def test_missing_and_deleted_objects_are_told_by_readiness(c):
     assert bundles(n) == [foreign], 'what no copy owns is removed if it is provably ours: %s, %s' % (marked, bundles(n))
     wait_for(lambda: n.metric('edge_healer_workloads_ready') == 1, 20, 'looked at after the start')
     assert len(events('NotOfflineReady')) == 1 and len(events('OfflineReady')) == 1, 'a start tells nothing'
+
+
+@stage(nodes=1)
+def test_variables_from_secrets_are_refused_where_the_site_wants_it(c):
+    """Values of Secrets in a mirror pod are for all who may get pods: a site may do without such copies, and says so in its readiness."""
+    shop(c, 1)
+    wait_ready_offline(c)
+    n = c.nodes[0]
+    c.config = dict(c.config, **{'heal.secret_env': 'refuse'})
+    n.write_config()                          # a changed file is read by itself
+    wait_for(lambda: 'a value of Secret login would be a literal' in readiness(n).get('reason', ''), 15, 'not ready any more')
+    c.config = dict(c.config, **{'heal.secret_env': 'literal'})
+    n.write_config()
+    wait_for(lambda: readiness(n)['ready'], 15, 'ready again')
 
 
 def keys(path):

@@ -35,6 +35,19 @@ def test_uplink_blackholed_node_dies_copies_run_and_are_handed_over(c):
     c.assert_never_crowded(lost)
 
 
+@stage(kubelet_args=('--hang-seconds', '8'), config={'heal.start_timeout': '2s'})
+def test_a_kubelet_that_hangs_without_a_gate_is_given_its_time(c):
+    """Nobody may close a gate here: slow must not become never. That a refused uplink gives it no more is tested below."""
+    c.run_web(replicas=6)
+    c.offline('blackhole')
+    lost = c.lose(c.busiest())
+    where = c.wait_copies(lost)
+    hung = {n.name for n in c.living() if any(e['event'] == 'hung' for e in n.journal())}
+    assert hung == set(where.values()), hung
+    assert not c.rows('withdrawn')
+    assert {h['detail'].split('epoch=')[1].split()[0] for h in c.rows('restored')} == {'1'}, 'the first who had its turn'
+
+
 @stage()
 def test_what_may_not_be_restored_is_refused_with_the_reason(c):
     c.create('ConfigMap', 'configmaps', 'settings', data={'a': 'b'})

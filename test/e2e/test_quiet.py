@@ -1,4 +1,5 @@
 """What must not start anything."""
+from killed import waiting
 from stage import stage, wait_for
 
 
@@ -40,6 +41,9 @@ def test_a_minority_restores_nothing(c):
         n.power_off()
     wait_for(lambda: sum(m['status'] == 'failed' for m in last.http('/v1/members') or []) == 2, 40, 'gossip says both failed')
     wait_for(lambda: last.http('/v1/status')['majority'] is False, 5, 'it knows that it is a minority')
+    told = wait_for(lambda: c.rows('breaker open', nodes=[last]), 5, 'and that it is a mass loss')
+    assert len(told) == 1 and 'budget.max_lost_nodes=50%' in told[0]['detail'], told
+    wait_for(lambda: 'BreakerOpen' in waiting(last), 5, 'its Event waits')
     c.nothing_happens(6, [x for x in before])
 
 

@@ -1,6 +1,8 @@
 /* heal_rig.c — facts by hand */
 #include "heal_rig.h"
 
+#include "base/json.h"
+
 void rig_init(struct rig *g, size_t nodes)
 {
 	*g = (struct rig){ .now = { 1000 * MS_PER_S * NS_PER_MS }, .view = view_new(), .copies = map_new() };
@@ -263,4 +265,25 @@ void rig_rank_first(struct rig *g, const char *first)
 	for (size_t i = 0; i < g->peers.count; i++)
 		if (!str_eq(g->items[i].name, first))
 			g->items[i].free.cpu_milli = g->items[i].name == g->conf.self ? 1000 : 2000 + (int64_t)i;
+}
+
+void rig_lists(struct node *n, const char *const *images, size_t count)
+{
+	cleanup(json_putp) json_object *list = json_new_array();
+
+	for (size_t i = 0; i < count; i++) {
+		json_object *o = json_new_object(), *names = json_new_array();
+
+		json_append_str(names, images[i]);
+		json_set(o, "names", names);
+		json_append(list, o);
+	}
+	image_list_fini(&n->images);
+	image_list_read(&n->images, list);
+}
+
+void rig_needs(struct workload *w, const char *image)
+{
+	w->images = mem_resize(w->images, w->image_count + 1, sizeof(w->images[0]));
+	w->images[w->image_count++] = image_hash(image);
 }

@@ -65,3 +65,5 @@ bool rig_loss(const struct rig *g, const char *uid, struct loss_view *out);
 
 void rig_only_me(struct rig *g);			/* only n1 may take pods: the others lose their capacity tags */
 void rig_rank_first(struct rig *g, const char *first);	/* free CPU decides: `first` before the others, we last */
+void rig_lists(struct node *n, const char *const *images, size_t count);	/* just these images */
+void rig_needs(struct workload *w, const char *image);	/* its template, one more image */

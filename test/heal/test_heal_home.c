@@ -90,6 +90,36 @@ static void a_pod_that_another_node_claims_stays_there(void **state)
 	ended(&g);
 }
 
+/* It waited for its image when the node went down: tried, it would wait for ever. Told once. */
+static void a_pod_whose_image_is_not_here_is_refused(void **state)
+{
+	static const char *const has[] = { "busybox:1" };
+	const struct action *refused;
+	struct rig g;
+	int told = 0;
+
+	(void)state;
+	booted(&g, 5);
+	rig_needs(view_workload(g.view, "rs-web"), "shop:1");
+	rig_lists(rig_node(&g, "n1"), has, 1);
+	view_pod(g.view, "uid-web-1")->ready = view_pod(g.view, "uid-web-2")->ready = false;
+	rig_tick(&g);
+	answer(&g, "n2", 100, both, 2);
+	answer(&g, "n3", 100, both, 2);
+	heal_on_mine_end(g.heal, g.now);
+	rig_after(&g, 1);
+	refused = rig_find(&g, ACTION_REFUSE, "uid-web-1");
+	assert_non_null(refused);
+	assert_non_null(strstr(refused->reason, "its image is not on the node"));
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+		told += (int)rig_count(&g, ACTION_REFUSE);
+		rig_after(&g, 1000);
+	}
+	assert_int_equal(told, 2);
+	ended(&g);
+}
+
 static void too_few_answers_are_asked_for_again(void **state)
 {
 	struct rig g;
@@ -234,6 +264,7 @@ int main(void)
 		cmocka_unit_test(the_peers_are_asked_first),
 		cmocka_unit_test(what_a_fresher_mirror_does_not_name_is_not_ours),
 		cmocka_unit_test(a_pod_that_another_node_claims_stays_there),
+		cmocka_unit_test(a_pod_whose_image_is_not_here_is_refused),
 		cmocka_unit_test(too_few_answers_are_asked_for_again),
 		cmocka_unit_test(alone_it_waits_and_goes_on_only_in_a_site_of_one),
 		cmocka_unit_test(no_more_than_fits),

@@ -231,6 +231,105 @@ static void host_ports_are_taken_by_what_is_placed_and_claimed(void **state)
 	assert_int_equal(p.pods[PODS - 1].misfit, FIT_PORT);
 }
 
+/* n0 has both images, n1 only one, n2 lists none, n3 lists fifty others: it may have more. */
+static void images_init(struct place *p, struct workload *w)
+{
+	static const char *const both[] = { "busybox:1", "shop:1" };
+	const char *many[50];
+	char names[50][24];
+
+	place_init(p);
+	for (int i = 0; i < 50; i++) {
+		(void)snprintf(names[i], sizeof(names[i]), "other:%d", i);
+		many[i] = names[i];
+	}
+	rig_lists(&p->nodes[0], both, 2);
+	rig_lists(&p->nodes[1], both, 1);
+	rig_lists(&p->nodes[3], many, 50);
+	for (int i = 4; i < NODES; i++)
+		rig_lists(&p->nodes[i], both + 1, 1);
+	rig_needs(w, "docker.io/library/busybox:1");
+	rig_needs(w, "shop:1");
+	p->pods[0].workload = w;
+}
+
+static void images_fini(struct place *p)
+{
+	for (int i = 0; i < NODES; i++)
+		image_list_fini(&p->nodes[i].images);
+}
+
+static void offline_who_is_known_to_lack_an_image_does_not_rank(void **state)
+{
+	cleanup(workload_freep) struct workload *w = workload_new();
+	struct place p;
+
+	(void)state;
+	images_init(&p, w);
+	rank_place(p.pods, 1, p.bidders, NODES, true);
+	assert_int_equal(p.pods[0].rank_count, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(p.pods[0].ranks[i][1] == '0' || p.pods[0].ranks[i][1] == '2' || p.pods[0].ranks[i][1] == '3');
+	rank_place(p.pods, 1, p.bidders + 4, NODES - 4, true);
+	assert_int_equal(p.pods[0].rank_count, 0);
+	assert_int_equal(p.pods[0].misfit, FIT_IMAGE);
+	images_fini(&p);
+}
+
+static void online_images_are_pulled_and_do_not_count(void **state)
+{
+	cleanup(workload_freep) struct workload *w = workload_new();
+	struct place p;
+
+	(void)state;
+	images_init(&p, w);
+	rank_place(p.pods, 1, p.bidders + 4, NODES - 4, false);
+	assert_int_equal(p.pods[0].rank_count, RANK_DEPTH);
+	images_fini(&p);
+}
+
+static void a_ready_pod_of_the_replicaset_proves_its_images(void **state)
+{
+	cleanup(workload_freep) struct workload *w = workload_new();
+	struct pod *sibling = pod_new();
+	struct place p;
+
+	(void)state;
+	images_init(&p, w);
+	sibling->node = p.nodes[5].name;
+	list_add_tail(&w->pods, &sibling->by_owner);
+	rank_place(p.pods, 1, p.bidders + 4, NODES - 4, true);
+	assert_int_equal(p.pods[0].rank_count, 0);		/* it is there, but pulls perhaps */
+	sibling->ready = true;
+	rank_place(p.pods, 1, p.bidders + 4, NODES - 4, true);
+	assert_int_equal(p.pods[0].rank_count, 1);
+	assert_string_equal(p.pods[0].ranks[0], "n5");
+	list_remove(&sibling->by_owner);
+	pod_free(sibling);
+	images_fini(&p);
+}
+
+/* The whole way: a lost node's pods are ranked by what the mirror says of images. */
+static void lost_pods_go_where_their_image_is(void **state)
+{
+	static const char *const has[] = { "shop:1" }, *const lacks[] = { "busybox:1" };
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 4);
+	rig_needs(rig_rs(&g, "shop", 1), "shop:1");
+	(void)rig_pod(&g, "shop-0", "shop", "n4");
+	rig_rank_first(&g, "n2");
+	rig_lists(rig_node(&g, "n1"), has, 1);
+	rig_lists(rig_node(&g, "n2"), lacks, 1);
+	rig_lists(rig_node(&g, "n3"), has, 1);
+	rig_lose(&g, "n4");
+	assert_string_equal(rig_rank(&g, "uid-shop-0", 0), "n3");
+	assert_string_equal(rig_rank(&g, "uid-shop-0", 1), "n1");
+	assert_null(rig_rank(&g, "uid-shop-0", 2));
+	rig_fini(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +342,10 @@ int main(void)
 		cmocka_unit_test(nobody_takes_more_than_fits),
 		cmocka_unit_test(the_excluded_are_out),
 		cmocka_unit_test(host_ports_are_taken_by_what_is_placed_and_claimed),
+		cmocka_unit_test(offline_who_is_known_to_lack_an_image_does_not_rank),
+		cmocka_unit_test(online_images_are_pulled_and_do_not_count),
+		cmocka_unit_test(a_ready_pod_of_the_replicaset_proves_its_images),
+		cmocka_unit_test(lost_pods_go_where_their_image_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,16 +8,17 @@
 
 #include "base/file.h"
 
-static void on_contact(void *arg, bool answered, const char *reason)
+static void on_contact(void *arg, const struct kube_contact *c)
 {
 	struct kube_rig *r = arg;
 
-	if (answered) {
+	if (c->answered) {
 		r->contacts++;
 		return;
 	}
 	r->failures++;
-	(void)str_copy(r->last_failure, sizeof(r->last_failure), reason);
+	r->refused = c->refused;
+	(void)str_copy(r->last_failure, sizeof(r->last_failure), c->reason);
 }
 
 static void rig_start(struct kube_rig *r, const struct kube_credentials_conf *conf)

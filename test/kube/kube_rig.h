@@ -21,6 +21,7 @@ struct kube_rig {
 	struct kube_credentials *credentials;
 	struct kube_client *client;
 	int contacts, failures;		/* on_contact */
+	bool refused;			/* the last failure was one */
 	char last_failure[256];
 };
 

@@ -174,6 +174,7 @@ static void nobody_there_is_unreachable(void **state)
 	assert_int_equal(dead.failures, 1);
 	assert_int_equal(dead.contacts, 0);
 	assert_string_equal(dead.last_failure, "connection refused");
+	assert_true(dead.refused);
 	got_fini(&g);
 	kube_rig_fini(&dead);
 	(void)r;
@@ -186,11 +187,13 @@ static void silence_ends_at_the_time_limit(void **state)
 	struct got g = { 0 };
 
 	http_rig_add(r->http, &(struct rig_step){ .end = RIG_NO_ANSWER });
+	r->kube.refused = true;
 	(void)kube_request(r->kube.client, &p, got_answer, &g);
 	rig_wait(&r->kube, &g.done);
 	assert_int_equal(g.outcome, KUBE_E_UNREACHABLE);
 	assert_string_equal(g.message, "timed out");
 	assert_int_equal(r->kube.failures, 1);
+	assert_false(r->kube.refused);
 	got_fini(&g);
 	http_rig_add(r->http, &(struct rig_step){ .end = RIG_NO_ANSWER });
 	(void)kube_probe(r->kube.client, 100, got_answer, &g);

@@ -32,6 +32,8 @@ static json_object *read_json(const char *path)
 	return parse(b.data);
 }
 
+#define META "\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"namespace\":\"x\"}"
+
 static void a_recorded_pod(void **state)
 {
 	cleanup(buf_fini) struct buf b = BUF_INIT;
@@ -75,6 +77,8 @@ static void recorded_replicasets(void **state)
 	assert_int_equal(w->ready_replicas, 6);
 	assert_int_equal(w->policy, POLICY_DEFAULT);
 	assert_false(w->deleting);
+	assert_int_equal(w->image_count, 1);
+	assert_int_equal(w->images[0], image_hash("localhost/busybox:1"));
 }
 
 static void recorded_nodes(void **state)
@@ -92,10 +96,37 @@ static void recorded_nodes(void **state)
 		assert_string_equal(node_label(n, "kubernetes.io/os"), "linux");
 		assert_non_null(n->address);
 		assert_non_null(n->boot_id);
+		assert_int_equal(n->kubelet, KUBELET_VERSION(1, 36));
+		assert_int_equal(image_list_has(&n->images, image_hash("localhost/busybox:1")), IMAGE_THERE);
+		assert_int_equal(image_list_has(&n->images, image_hash("localhost/shop:1")), IMAGE_ABSENT);
 	}
 }
 
-#define META "\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"namespace\":\"x\"}"
+static void cri_o_may_list_an_image_under_another_name(void **state)
+{
+	cleanup(json_putp) json_object *o =
+	    parse("{" META ",\"status\":{\"images\":[{\"names\":[\"quay.io/some/busybox:1\"]}],"
+		  "\"nodeInfo\":{\"containerRuntimeVersion\":\"cri-o://1.30.0\"}}}");
+	cleanup(node_freep) struct node *n = NULL;
+
+	(void)state;
+	assert_int_equal(kube_decode_node(o, &n), 0);
+	assert_int_equal(image_list_has(&n->images, image_hash("busybox:1")), IMAGE_NOT_LISTED);
+}
+
+static void images_of_init_containers_are_needed_too(void **state)
+{
+	cleanup(json_putp) json_object *o =
+	    parse("{" META ",\"spec\":{\"template\":{\"spec\":{\"initContainers\":[{\"image\":\"a\"},{\"image\":\"\"},{}],"
+		  "\"containers\":[{\"image\":\"b:2\"}]}}}}");
+	cleanup(workload_freep) struct workload *w = NULL;
+
+	(void)state;
+	assert_int_equal(kube_decode_workload(o, &w), 0);
+	assert_int_equal(w->image_count, 2);
+	assert_int_equal(w->images[0], image_hash("docker.io/library/a:latest"));
+	assert_int_equal(w->images[1], image_hash("b:2"));
+}
 
 static void check_request(const char *spec, const char *status, int64_t cpu, int64_t mem)
 {
@@ -313,6 +344,22 @@ static void the_flags_of_a_pod(void **state)
 	assert_true(p->ready_since.ns > 0);
 }
 
+static void pull_secrets_are_seen(void **state)
+{
+	cleanup(json_putp) json_object *with = parse("{" META ",\"spec\":{\"imagePullSecrets\":[{\"name\":\"reg\"}]}}");
+	cleanup(json_putp) json_object *without = parse("{" META ",\"spec\":{\"imagePullSecrets\":[]}}");
+	cleanup(json_putp) json_object *rs =
+	    parse("{" META ",\"spec\":{\"template\":{\"spec\":{\"imagePullSecrets\":[{\"name\":\"reg\"}]}}}}");
+	cleanup(pod_freep) struct pod *p = NULL, *q = NULL;
+	cleanup(workload_freep) struct workload *w = NULL;
+
+	(void)state;
+	assert_int_equal(kube_decode_pod(with, &p), 0);
+	assert_int_equal(kube_decode_pod(without, &q), 0);
+	assert_int_equal(kube_decode_workload(rs, &w), 0);
+	assert_true(p->pull_secrets && !q->pull_secrets && w->pull_secrets);
+}
+
 static void policies_come_from_the_replicaset_or_its_template(void **state)
 {
 	static const struct { const char *text; enum heal_policy policy;
@@ -402,6 +449,9 @@ int main(void)
 		cmocka_unit_test(a_recorded_pod),
 		cmocka_unit_test(recorded_replicasets),
 		cmocka_unit_test(recorded_nodes),
+		cmocka_unit_test(pull_secrets_are_seen),
+		cmocka_unit_test(cri_o_may_list_an_image_under_another_name),
+		cmocka_unit_test(images_of_init_containers_are_needed_too),
 		cmocka_unit_test(requests_are_counted_as_the_scheduler_does),
 		cmocka_unit_test(a_resize_counts_the_larger_side),
 		cmocka_unit_test(pods_of_equal_content_share_their_constraints),

@@ -232,15 +232,21 @@ static void an_event_is_recorded(void **state)
 	memcpy(message + 1023, "\xc3\xa4", 2);	/* the limit is in the middle of this character */
 	(void)kube_event_create(kube.client, &(struct kube_event_params){
 		.api_version = "v1", .kind = "Pod", .ns = "default", .name = "event", .uid = uid, .type = "Normal",
-		.reason = "Restored", .message = message, .instance = "n1", .at = loop_wall(kube.loop) }, got_answer, &g);
+		.reason = "Restored", .message = message, .instance = "n1", .key = 0xabc, .at = loop_wall(kube.loop) }, got_answer, &g);
 	g = wait_got(&g);
 	if (g.outcome != KUBE_OK)
 		fail_msg("%d %s", g.status, g.message);
 	assert_non_null(strstr(g.body, "\"edge-healer\""));
 	assert_null(strstr(g.body, "\xc3"));
+	assert_non_null(strstr(g.body, "\"event.0000000000000abc\""));
 	got_fini(&g);
+	(void)kube_event_create(kube.client, &(struct kube_event_params){	/* the same, sent again after a crash */
+		.api_version = "v1", .kind = "Pod", .ns = "default", .name = "event", .uid = uid, .type = "Normal",
+		.reason = "Restored", .message = "m", .instance = "n1", .key = 0xabc, .at = loop_wall(kube.loop) }, got_answer, &g);
+	check_outcome(wait_got(&g), KUBE_E_ALREADY_EXISTS);
+	g = (struct got){ 0 };
 	(void)kube_event_create(kube.client, &(struct kube_event_params){
-		.api_version = "v1", .kind = "Node", .name = "n1", .type = "Warning", .reason = "Lost", .message = "m",
+		.api_version = "v1", .kind = "Node", .name = "n1", .type = "Warning", .reason = "Lost", .message = "m", .key = 1,
 		.at = loop_wall(kube.loop) }, got_answer, &g);
 	check_outcome(wait_got(&g), KUBE_OK);
 }

@@ -241,9 +241,25 @@ static void test_plan(void **state)
 	plan_fini(&p);
 }
 
+static void versions_of_kubelets(void **state)
+{
+	static const struct {
+		const char *text;
+		int32_t version;
+	} rows[] = {
+	    {"v1.36.2", 1036},	    {"v1.34.1+k3s1", 1034}, {"v1.9.0-alpha.1", 1009}, {"v2.0", 2000}, {"1.34.0", 0}, {"v1", 0},
+	    {"v1.x", 0},	    {"v-1.2", 0},	    {"", 0},		      {NULL, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(kubelet_version(rows[i].text), rows[i].version);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(versions_of_kubelets),
 	    cmocka_unit_test_setup_teardown(test_pods_first, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_replace_and_remove, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_pod_moves, setup, teardown),

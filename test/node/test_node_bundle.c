@@ -74,6 +74,8 @@ static int teardown(void **state)
 	return 0;
 }
 
+static bool relaxed, no_secrets;
+
 /* Render a pod of these container and pod fields; "" = it was rendered. */
 static json_object *render(const char *container, const char *spec, struct bundle *b, char reason[REASON_SIZE])
 {
@@ -82,8 +84,10 @@ static json_object *render(const char *container, const char *spec, struct bundl
 		       spec);
 	cleanup(json_putp) json_object *pod = parse(text);
 	const struct render_params p = {.node = "n", .original_uid = UID_LOST, .epoch = 1, .lookup = lookup, .lookup_arg = docs,
-					.bundle_dir = "/b", .bundle = b};
-	const struct render_params judged = {.ns = "shop", .lookup = lookup, .lookup_arg = docs};
+					.bundle_dir = "/b", .bundle = b, .relaxed_env = relaxed,
+					.no_secret_env = no_secrets};
+	const struct render_params judged = {.ns = "shop", .lookup = lookup, .lookup_arg = docs, .relaxed_env = relaxed,
+					     .no_secret_env = no_secrets};
 	json_object *out = NULL;
 	char again[REASON_SIZE] = "";
 
@@ -95,6 +99,20 @@ static json_object *render(const char *container, const char *spec, struct bundl
 }
 
 /* ---- env ---- */
+
+/* What the container's env becomes, or the reason. */
+static void check_env(const char *container, const char *env)
+{
+	char reason[REASON_SIZE];
+	cleanup(json_wipe_putp) json_object *out = render(container, "", NULL, reason);
+	const json_object *c = json_at(json_get(out, "spec.containers"), 0);
+	cleanup(freep) char *got = str_dup(out ? str_or(json_text(json_get(c, "env")), "null") : reason);
+	cleanup(json_putp) json_object *want = strchr("[n", env[0]) && env[0] ? parse(env) : NULL;
+
+	assert_null(json_get(c, "envFrom"));
+	if (!str_eq(got, want ? json_text(want) : str_eq(env, "null") ? "null" : env))
+		fail_msg("%s:\n%s instead of\n%s", container, got, env);
+}
 
 static void test_env(void **state)
 {
@@ -139,17 +157,57 @@ static void test_env(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		char reason[REASON_SIZE];
-		cleanup(json_wipe_putp) json_object *out = render(rows[i].container, "", NULL, reason);
-		const json_object *c = json_at(json_get(out, "spec.containers"), 0);
-		cleanup(freep) char *got = str_dup(out ? str_or(json_text(json_get(c, "env")), "null") : reason);
-		cleanup(json_putp) json_object *want = strchr("[n", rows[i].env[0]) && rows[i].env[0] ? parse(rows[i].env) : NULL;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		check_env(rows[i].container, rows[i].env);
+}
 
-		assert_null(json_get(c, "envFrom"));
-		if (!str_eq(got, want ? json_text(want) : str_eq(rows[i].env, "null") ? "null" : rows[i].env))
-			fail_msg("%s:\n%s instead of\n%s", rows[i].container, got, rows[i].env);
+/* Since 1.34 a static pod may have any printable name: what kubelet makes of the original, the copy gets too. */
+static void keys_that_are_no_names_are_variables_too_since_1_34(void **state)
+{
+	static const struct {
+		const char *container, *strict, *wide;
+	} rows[] = {
+	    {",'envFrom':[{'configMapRef':{'name':'c'}}]", NULL,
+	     "[{'name':'a','value':'one'},{'name':'b','value':'$$(a) $$$$ $$'},{'name':'1bad','value':'x'},"
+	     "{'name':'dot.name','value':'d'}]"},
+	    {",'envFrom':[{'prefix':'1','secretRef':{'name':'q'}}]", "[]", "[{'name':'1p','value':'qq'},{'name':'1r','value':'rr'}]"},
+	    {",'envFrom':[{'configMapRef':{'name':'evil'}}]", "[]", "[{'name':'..','value':'x'}]"},
+	    {",'envFrom':[{'prefix':'a b:','configMapRef':{'name':'d'}}]", "[]", "[{'name':'a b:a','value':'two'}]"},
+	    {",'envFrom':[{'prefix':'A=','configMapRef':{'name':'d'}}]", "[]", "[]"},
+	    {",'envFrom':[{'prefix':'\xc3\xa9','configMapRef':{'name':'d'}}]", "[]", "[]"},
+	    {",'envFrom':[{'prefix':'\x7f','configMapRef':{'name':'d'}}]", "[]", "[]"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		if (rows[i].strict)
+			check_env(rows[i].container, rows[i].strict);
+		relaxed = true;
+		check_env(rows[i].container, rows[i].wide);
+		relaxed = false;
 	}
+}
+
+/* heal.secret_env: refuse. Files of Secrets are no literals, and ConfigMaps no Secrets. */
+static void variables_from_secrets_are_refused_on_request(void **state)
+{
+	static const char volumes[] = ",'volumes':[{'name':'v','secret':{'secretName':'q'}}]";
+	char reason[REASON_SIZE];
+	json_object *out;
+
+	(void)state;
+	no_secrets = true;
+	check_env(",'env':[{'name':'A'," SEC("q", "p", "") "}]",
+		  "spec.containers[0].env[0] (A): a value of Secret q would be a literal (heal.secret_env)");
+	check_env(",'envFrom':[{'configMapRef':{'name':'d'}},{'secretRef':{'name':'q'}}]",
+		  "spec.containers[0].envFrom[1]: a value of Secret q would be a literal (heal.secret_env)");
+	check_env(",'env':[{'name':'A'," SEC("q", "z", ",'optional':true") "}]", "[]");
+	check_env(",'envFrom':[{'configMapRef':{'name':'d'}},{'secretRef':{'name':'gone','optional':true}}]",
+		  "[{'name':'a','value':'two'}]");
+	out = render("", volumes, NULL, reason);
+	assert_string_equal(reason, "");
+	json_wipe_putp(&out);
+	no_secrets = false;
 }
 
 /* ---- volumes ---- */
@@ -365,6 +423,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_refs),
 	    cmocka_unit_test_setup_teardown(test_env, setup, teardown),
+    cmocka_unit_test_setup_teardown(keys_that_are_no_names_are_variables_too_since_1_34, setup, teardown),
+    cmocka_unit_test_setup_teardown(variables_from_secrets_are_refused_on_request, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_volumes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_mounts_are_read_only, setup, teardown),
 	    cmocka_unit_test(test_on_disk),

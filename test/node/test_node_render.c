@@ -325,7 +325,7 @@ static void test_template(void **state)
 	p.workload_uid = "rs-1";
 	assert_int_equal(render_static_pod(pod, &p, &out, reason), 0);
 	check_rendered(pod, out);
-	assert_string_equal(json_get_str(json_get_key(json_get(out, "metadata.annotations"), ANNOTATION_WORKLOAD_UID), NULL), "rs-1");
+	assert_string_equal(json_str(json_get_key(json_get(out, "metadata.annotations"), ANNOTATION_WORKLOAD_UID)), "rs-1");
 	assert_int_equal(render_check_template(tmpl, NULL, reason), 0);
 	assert_int_equal(render_check_template(bad, NULL, reason), RENDER_E_REFUSED);
 	assert_string_equal(reason, "spec.containers[0].envFrom[0]: needs ConfigMap cm");

@@ -265,7 +265,7 @@ static void test_migration_of_the_first_version(void **state)
 	s = open_store(NULL);
 	assert_int_equal(store_put_meta(s, "k", "v"), 0);
 	store_close(s);
-	run_sql("DROP TABLE objects; DROP TABLE readiness; ALTER TABLE peers DROP COLUMN site;"
+	run_sql("DROP TABLE events; DROP TABLE objects; DROP TABLE readiness; ALTER TABLE peers DROP COLUMN site;"
 		"ALTER TABLE pods DROP COLUMN copy_of; DROP TABLE claims;"
 		"CREATE TABLE claims(pod TEXT PRIMARY KEY, node TEXT NOT NULL, epoch INTEGER, rank INTEGER, mirror INTEGER,"
 		" state INTEGER, at INTEGER) WITHOUT ROWID; INSERT INTO claims VALUES('p1','n1',1,0,9,0,0);"

@@ -119,7 +119,7 @@ static void test_pods(void **state)
 	(void)state;
 	a.constraints = b.constraints = &one;
 	c.constraints = &two;
-	b.deleting = b.gated = b.is_mirror = b.has_claims = true;
+	b.deleting = b.gated = b.is_mirror = b.has_claims = b.pull_secrets = true;
 	b.ready = b.default_scheduler = false;
 	assert_int_equal(store_put_pod(s, &c), 0);
 	assert_int_equal(store_put_pod(s, &b), 0);
@@ -139,9 +139,11 @@ static void test_pods(void **state)
 	assert_true(p->version == INT64_MAX && p->phase == POD_RUNNING && p->priority == -5);
 	assert_true(p->request.cpu_milli == 250 && p->request.mem_bytes == INT64_C(64) << 20 && p->request.pods == 1);
 	assert_true(p->ready_since.ns == 123456789);
-	assert_true(p->ready && p->default_scheduler && !p->deleting && !p->gated && !p->is_mirror && !p->has_claims);
+	assert_true(p->ready && p->default_scheduler && !p->deleting && !p->gated && !p->is_mirror && !p->has_claims &&
+		    !p->pull_secrets);
 	p = got.items[1];
-	assert_true(!p->ready && !p->default_scheduler && p->deleting && p->gated && p->is_mirror && p->has_claims);
+	assert_true(!p->ready && !p->default_scheduler && p->deleting && p->gated && p->is_mirror && p->has_claims &&
+		    p->pull_secrets);
 	assert_null(got.items[3]->node);
 	assert_null(got.items[3]->owner);
 	assert_string_equal(got.constraints[0], "one");
@@ -448,11 +450,68 @@ static void test_migrations(void **state)
 	assert_null(other);
 	assert_string_equal(aside, "");
 	assert_true(access(path, F_OK) == 0);
-	run_sql("PRAGMA user_version=4");
+	run_sql("PRAGMA user_version=5");
 	open_store();
 	value = store_get_meta(s, "k");
 	assert_string_equal(value, "v");
 	free(value);
+}
+
+/* One entry after the other: what a store of an older version has stays. */
+static void test_migration_to_events(void **state)
+{
+	cleanup(freep) char *kept = NULL, *images = NULL;
+
+	(void)state;
+	assert_int_equal(store_put_meta(s, "k", "v"), 0);
+	assert_int_equal(store_put_meta(s, "images", "[]"), 0);
+	store_close(s);
+	s = NULL;
+	run_sql("DROP TABLE events; PRAGMA user_version=4");
+	open_store();
+	kept = store_get_meta(s, "k");
+	images = store_get_meta(s, "images");
+	assert_string_equal(kept, "v");
+	assert_null(images);
+	assert_int_equal(store_delete_event(s, 1), 0);
+}
+
+static void see_event(void *arg, const struct event_row *e)
+{
+	(void)arg;
+	buf_addf(&seen, "%lld %lld %s/%s %s %s %s %s \"%s\" %d;", (long long)e->key, (long long)e->at.ns, str_or(e->ns, "-"),
+		 str_or(e->pod, "-"), str_or(e->workload, "-"), str_or(e->uid, "-"), str_or(e->node, "-"), e->reason, e->message,
+		 e->warning);
+}
+
+static void check_events(int limit, const char *want)
+{
+	buf_clear(&seen);
+	buf_adds(&seen, "");
+	assert_int_equal(store_each_event(s, limit, see_event, NULL), 0);
+	assert_string_equal(seen.data, want);
+}
+
+static void test_events(void **state)
+{
+	static const struct event_row rows[] = {
+		{ INT64_MIN, { 3 }, "shop", "web-1", NULL, "u1", "n3", "Restored", "won bid", false },
+		{ 7, { 2 }, NULL, NULL, NULL, NULL, "n3", "NodeLost", "it's \"dead\"", true },
+		{ 9, { 1 }, "shop", NULL, "web", "u2", "n1", "OfflineReady", "", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(store_add_event(s, &rows[i]), 0);
+	open_again();
+	check_events(2, "-9223372036854775808 3 shop/web-1 - u1 n3 Restored \"won bid\" 0;"
+			"7 2 -/- - - n3 NodeLost \"it's \"dead\"\" 1;");
+	assert_int_equal(store_delete_event(s, INT64_MIN), 0);
+	assert_int_equal(store_delete_event(s, 7), 0);
+	assert_int_equal(store_delete_event(s, 7), 0);
+	check_events(10, "9 1 shop/- web u2 n1 OfflineReady \"\" 0;");
+	assert_int_equal(store_clear_events(s), 0);
+	check_events(10, "");
 }
 
 static void test_reset(void **state)
@@ -493,6 +552,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_history_trim, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_transactions, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_migrations, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_migration_to_events, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_events, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_odd_text, setup, teardown),
 	};
