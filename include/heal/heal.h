@@ -33,8 +33,8 @@
 #define HEAL_SETTLE_MS 10000		/* how long a returned node must look healthy before its old "Ready" is believed */
 #define HEAL_ROOM_MS 30000		/* a replacement that finds no room for this long gets that of the copy it replaces … */
 #define HEAL_ROOM_STEP_MS 5000		/* … the next copy of the same ReplicaSet this much later */
-#define HEAL_API_SETTLE_MS 60000	/* … and this long where gossip does not show the node: NotReady comes after 50 s (seen: 51.7) */
-#define HEAL_HOME_MS 120000		/* kubelet gets this long to start this node's own pods: a mirror pod took 90 s (facts of 1.36) */
+#define HEAL_API_SETTLE_MS 60000	/* … this long where gossip does not show the node: NotReady comes after 50 s (seen: 51.7) */
+#define HEAL_HOME_MS 120000		/* kubelet gets this long to start its own pods: a mirror pod took up to 90 s (seen) */
 #define HEAL_REPLACE_RETRY_MS 10000	/* a lost API pod that is still there is deleted again after this */
 #define HEAL_VOICE_MS 15000		/* what a peer said of its own link is believed rather than its tag for this long */
 #define HEAL_LEASE_HOLD_MS 12000	/* a node that its Lease proved alive is looked at again: kubelet renews every 10 s */
@@ -61,8 +61,8 @@
 #define HEAL_FENCE_RETRY_MS 2000
 #define HEAL_FENCE_PAUSE_MS 700		/* … up to three of these later, so that two askers do not refuse each other for ever */
 #define HEAL_FENCE_HOLD_MS 90000	/* … and held by those who gave it for this long at least: three repeats of a claim */
-#define HEAL_CLAIM_HOLD_MS 105000	/* a claim that its living claimant has not repeated for this long has ended: three repeats and a jitter */
-#define HEAL_FENCE_NODES 8		/* an at-most-once pod is lost by this many nodes one after the other; then it waits for the API server */
+#define HEAL_CLAIM_HOLD_MS 105000	/* a claim that its living claimant did not repeat for this long has ended: three repeats */
+#define HEAL_FENCE_NODES 8		/* so many nodes lose an at-most-once pod in turn; then it waits for the API server */
 #define HEAL_FENCES_MAX 1024		/* remembered; the oldest go first */
 
 struct heal_conf {

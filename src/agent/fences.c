@@ -1,7 +1,8 @@
 /* fences.c — fences that outlive the process: a permission is stored before it is given
  *
- * All of them are one text, "uid node holder" each, and so are those who have asked us for grants, "node stop_after_ms" each. Both are
- * written anew with every change: there are as many as at-most-once pods that somebody else has taken, and as members of the site.
+ * All of them are one text, "uid node holder" each, and so are those who have asked us for grants, "node stop_after_ms" each.
+ * Both are written anew with every change: there are as many as at-most-once pods that somebody else has taken, and as members of
+ * the site.
  */
 #include <string.h>
 

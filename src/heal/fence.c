@@ -123,7 +123,8 @@ void heal_each_grant(const struct heal *h, void (*fn)(void *arg, const struct gr
 static bool has_stopped(const struct heal *h, const char *node, struct mono now)
 {
 	const struct granted *g = map_get(h->granter->grants, node);
-	int64_t delay = g ? heal_start_delay_ms(g->stop_after_ms > h->conf.stop_after_ms ? g->stop_after_ms : h->conf.stop_after_ms) : 0;
+	int64_t ours = h->conf.stop_after_ms, theirs = g ? g->stop_after_ms : 0;
+	int64_t delay = heal_start_delay_ms(theirs > ours ? theirs : ours);
 
 	return g && mono_since_ms(now, h->granter->born) >= delay && mono_since_ms(now, g->at) >= delay;
 }

@@ -296,7 +296,7 @@ static const char *nobody_can_know(const struct heal *h, const struct heal_facts
 	if (!once_applies(h, f, p) || lost_node_of(h, p) == h->conf.self)
 		return NULL;
 	if (!site_can_lease(site_count(h, f->peers)))
-		return "policy at-most-once: with fewer than three members (of this version) nobody can know that the original has stopped";
+		return "policy at-most-once: with fewer than three members of this version nobody can know that it has stopped";
 	return heal_has_majority(h, f->peers) ? NULL : "policy at-most-once: we do not see a majority of the site";
 }
 

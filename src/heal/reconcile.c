@@ -31,6 +31,7 @@
 #include "base/str.h"
 #include "heal_int.h"
 
+#define NOTE_SURPLUS "ReplicaSet has its own pods Ready, but for those that other copies stand in for"
 #define NOTE_ROOM "its replacement has room nowhere else"
 
 static struct action *copy_action(struct plan *plan, enum action_kind kind, const struct copy *c, const char *reason)
@@ -61,8 +62,8 @@ static bool is_online(const struct heal *h, const struct heal_facts *f, const ch
 	return p && (p->name == h->conf.self || peer_knows_api(h, p, now));
 }
 
-/* Gossip does not show the node: it has no healer, or its serf is gone for good. The control plane calls a silent node NotReady within
- * a minute, so that what it calls Ready after that is. */
+/* Gossip does not show the node: it has no healer, or its serf is gone for good. The control plane calls a silent node NotReady
+ * within a minute, so that what it calls Ready after that is. */
 static bool api_alone_is_true(const struct heal *h, const struct heal_facts *f, const char *node, struct mono now)
 {
 	return !suspect_is_lost(h, node) && mono_since_ms(now, f->synced_at) >= HEAL_API_SETTLE_MS;
@@ -257,7 +258,7 @@ static void copy_reconcile(struct heal *h, const struct copy *c, const struct ti
 	else if (ready_pods(h, f, c, t->now) >= w->replicas)
 		copy_action(plan, ACTION_DROP, c, "ReplicaSet has its own pods Ready");
 	else if (copy_is_surplus(h, c, ready_pods(h, f, c, t->now), w->replicas))
-		copy_action(plan, ACTION_DROP, c, "ReplicaSet has its own pods Ready, but for those that other copies stand in for");
+		copy_action(plan, ACTION_DROP, c, NOTE_SURPLUS);
 	else if (room_is_owed(h, c, t, f, plan))
 		copy_action(plan, ACTION_DROP, c, NOTE_ROOM);
 	else if (p && original_is_lost(h, f, p) && !waits_for_original(keep, h, f, t, plan))

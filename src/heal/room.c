@@ -84,8 +84,10 @@ static size_t count_standins(const struct heal *h, const char *workload, const c
 
 bool copy_is_surplus(const struct heal *h, const struct copy *c, int64_t own, int64_t wanted)
 {
-	size_t before = 0, copies = own > 0 && c->state == COPY_RUNNING ? count_standins(h, c->workload_uid, c->pod_uid, &before) : 0;
+	size_t before = 0, copies = 0;
 
+	if (own > 0 && c->state == COPY_RUNNING)
+		copies = count_standins(h, c->workload_uid, c->pod_uid, &before);
 	return copies && (int64_t)before < own + (int64_t)copies - wanted;
 }
 
@@ -154,7 +156,7 @@ bool room_is_owed(struct heal *h, const struct copy *c, const struct tick *t, co
 	bool whole = p && ready_pods(h, f, c, t->now) + (int64_t)copies >= w->replicas;
 	struct mono since = note_since(h, c, whole && !has_rival(h, f, c), t->now), due;
 
-	if (!mono_is_set(since))
+	if (!p || !mono_is_set(since))
 		return false;
 	due = mono_add_ms(p->unbound_since, HEAL_ROOM_MS);
 	due = mono_add_ms(due.ns > since.ns ? due : since, (int64_t)before * HEAL_ROOM_STEP_MS);

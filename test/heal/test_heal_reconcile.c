@@ -424,7 +424,7 @@ static void a_node_outside_gossip_is_believed_after_a_minute(void **state)
 	n = rig_node(&g, "n5");
 	n->ready = false;
 	view_remove_pod(g.view, "uid-web-1");
-	n = mem_new(struct node);
+	n = node_new();
 	n->name = intern("other");
 	n->ready = true;
 	view_put_node(g.view, n);

@@ -323,7 +323,8 @@ static void the_flags_of_a_pod(void **state)
 {
 	cleanup(json_putp) json_object *o = parse(
 	    "{\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"annotations\":{\"kubernetes.io/config.mirror\":\"h\","
-	    "\"edge-healer.io/original-uid\":\"o\",\"edge-healer.io/workload-uid\":\"w\"},\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"uid\":\"no\"},"
+	    "\"edge-healer.io/original-uid\":\"o\",\"edge-healer.io/workload-uid\":\"w\"},"
+	    "\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"uid\":\"no\"},"
 	    "{\"kind\":\"Node\",\"uid\":\"nn\",\"controller\":true}]},\"spec\":{\"schedulerName\":\"mine\","
 	    "\"priority\":-7,"
 	    "\"schedulingGates\":[{\"name\":\"g\"}],\"volumes\":[{\"emptyDir\":{}},{\"persistentVolumeClaim\":{"
