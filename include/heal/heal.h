@@ -25,7 +25,8 @@
 #define HEAL_FLAP_MS 5000		/* a suspect that answered must be silent for this long before peers are asked again … */
 #define HEAL_FLAP_PROBE_MS 500		/* … and is probed this often meanwhile: a link that flaps may be there for no longer */
 #define HEAL_REFUSED_RETRY_MS 5000	/* a pod that fits nowhere is ranked again after this */
-#define HEAL_GAVE_UP_RETRY_MS 60000	/* when all who could take a pod gave up, they are asked again after this */
+#define HEAL_GAVE_UP_FIRST_MS 10000	/* when all who could take a pod gave up, they are asked again after this, then twice that … */
+#define HEAL_GAVE_UP_RETRY_MS 60000	/* … and this at most */
 #define HEAL_STALE_RETRY_MS 500		/* without fresh membership: look again after this */
 #define HEAL_ANSWER_MS 3000		/* a probe or a question without any answer for this long is given up */
 #define HEAL_PROBE_LOOK_MS 100		/* how often a probe that is overdue is looked at */

@@ -43,6 +43,7 @@ struct loss {
 	struct resources request;
 	struct mono barred_until;	/* we failed to restore it: others first */
 	struct mono gave_up;		/* since when everyone who fits has given up; 0 = not so */
+	unsigned rounds;		/* how often all of them have */
 	bool told;			/* the refusal has been told */
 	char note[REASON_SIZE];
 };

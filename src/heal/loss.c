@@ -83,6 +83,16 @@ static uint32_t loss_epoch(const struct heal *h, const char *uid)
 	return l && l->min_epoch > next ? l->min_epoch : next;
 }
 
+/* Soon at first: a healer that was killed between its claim and the manifest has given up as well. */
+static int64_t gave_up_retry_ms(const struct loss *l)
+{
+	int64_t ms = HEAL_GAVE_UP_FIRST_MS;
+
+	for (unsigned i = 0; i < l->rounds && ms < HEAL_GAVE_UP_RETRY_MS; i++)
+		ms *= 2;
+	return ms < HEAL_GAVE_UP_RETRY_MS ? ms : HEAL_GAVE_UP_RETRY_MS;
+}
+
 /* Nobody can take it now. If that is because all who could gave up, they are asked again much later, in a new epoch. */
 static void loss_no_bidder(struct heal *h, struct loss *l, const struct rank_pod *rp, const struct tick *t, struct plan *plan)
 {
@@ -95,10 +105,12 @@ static void loss_no_bidder(struct heal *h, struct loss *l, const struct rank_pod
 		loss_tell(l, plan, rp->misfit == FIT_OK ? "no node of the site may bid" : fit_reason(rp->misfit));
 		return;
 	}
-	if (!mono_is_set(l->gave_up))
+	if (!mono_is_set(l->gave_up)) {
 		l->gave_up = t->now;
-	else if (mono_since_ms(t->now, l->gave_up) >= HEAL_GAVE_UP_RETRY_MS)
+	} else if (mono_since_ms(t->now, l->gave_up) >= gave_up_retry_ms(l)) {
 		l->min_epoch = l->epoch + 1;
+		l->rounds++;
+	}
 	loss_tell(l, plan, "every node that could take it gave up");
 }
 

@@ -85,12 +85,19 @@ static void everyone_gave_up_is_not_for_ever(void **state)
 	rig_after(&g, 10);
 	(void)rig_claim(&g, "uid-web-1", "n1", 1, CLAIM_WITHDRAWN);
 	rig_copy_gone(&g, "uid-web-1");
-	for (; !a && waited < 200000; waited += 500) {
-		rig_after(&g, 500);
-		a = rig_find(&g, ACTION_RESTORE, "uid-web-1");
+	for (uint32_t epoch = 2; epoch < 8; epoch++) {		/* soon at first, then less often */
+		int64_t pause = HEAL_GAVE_UP_FIRST_MS << (epoch - 2);
+
+		pause = pause < HEAL_GAVE_UP_RETRY_MS ? pause : HEAL_GAVE_UP_RETRY_MS;
+		for (a = NULL, waited = 0; !a && waited < 200000; waited += 500) {
+			rig_after(&g, 500);
+			a = rig_find(&g, ACTION_RESTORE, "uid-web-1");
+		}
+		assert_in_range(waited, pause, pause + 3 * HEAL_REFUSED_RETRY_MS);
+		assert_int_equal(a->epoch, epoch);
+		(void)rig_claim(&g, "uid-web-1", "n1", epoch, CLAIM_LIVE);
+		(void)rig_claim(&g, "uid-web-1", "n1", epoch, CLAIM_WITHDRAWN);
 	}
-	assert_in_range(waited, HEAL_GAVE_UP_RETRY_MS, HEAL_GAVE_UP_RETRY_MS + 3 * HEAL_REFUSED_RETRY_MS);
-	assert_int_equal(a->epoch, 2);
 	rig_fini(&g);
 }
 

@@ -7,7 +7,7 @@
 
 #include "sim.h"
 
-enum { TILT_STEP_MS = 2000, TILT_FOR_MS = 10000, PROBE_MS = 1000, IDLE_S = 60, ENDED_S = 600 };
+enum { TILT_STEP_MS = 2000, TILT_FOR_MS = 10000, PROBE_MS = 1000, IDLE_S = 60, ENDED_S = 600, GRACE_S = 7 };
 
 struct resources local_free(const struct world *w, int i)
 {
@@ -278,6 +278,8 @@ void agent_kill(struct world *w, int i)
 
 	if (!a->up)
 		return;
+	for (int p = 0; p < w->api.pod_count; p++)	/* what it has seen vanish a moment ago dies with it */
+		w->api.pods[p].unseen |= w->api.pods[p].node == i && w->now - w->api.pods[p].last_run < SEC(GRACE_S);
 	a->up = a->think_pending = a->sync_pending = a->probe_pending = false;
 	a->crash_in = 0;
 	a->life++;

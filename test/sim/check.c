@@ -349,6 +349,15 @@ static bool is_twin(struct world *w, int i, const struct run *x)
 	return x->copy && run_find(w, i, x->uid, false) && w->now - w->api.node[i].since < SEC(BOOT_S);
 }
 
+static bool has_manifest(const struct world *w, int r)
+{
+	for (int i = 0; i < w->nodes; i++)
+		for (int k = 0; k < SIM_FILES; k++)
+			if (w->n[i].files[k].used && w->n[i].files[k].rs == r)
+				return true;
+	return false;
+}
+
 static bool is_leaving(const struct world *w, const char *uid)
 {
 	int p = api_pod(w, uid);
@@ -383,7 +392,7 @@ static void check_once_runs(struct world *w, int r)
 	if (live > rs->replicas && !rs->excused && w->now - rs->since > SEC(GONE_S))
 		broken(w, 3, "%d of %s run, %d are wanted", live, rs->name, rs->replicas);
 	/* what the cluster made beside a copy, or beside a pod that it deleted and that runs still, may wait to be started */
-	if (live <= 1 && !leaving && !other_copies(w, "", r))
+	if (live <= 1 && !leaving && !has_manifest(w, r))
 		rs->excused = false;
 }
 

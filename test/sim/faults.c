@@ -251,6 +251,7 @@ static void on_fault(struct world *w, const struct event *e)
 	struct snode *n = &w->n[f->node];
 	char text[128];
 
+	w->changed_at = w->now;
 	tell(w, -1, "FAULT %lld: %s", (long long)e->a.n, fault_text(w, f, text, sizeof(text)));
 	switch (f->kind) {
 	case FAULT_SERF:
@@ -292,6 +293,7 @@ static void on_fault_over(struct world *w, const struct event *e)
 {
 	char text[128];
 
+	w->changed_at = w->now;
 	tell(w, -1, "OVER  %lld: %s", (long long)e->a.n, fault_text(w, &w->faults[e->a.n], text, sizeof(text)));
 	lasting(w, &w->faults[e->a.n], -1);
 }

@@ -69,6 +69,7 @@ struct spod {
 	struct wall ready_since;
 	int64_t version, created, last_run, cleared;	/* last_run: when it was last seen to run in truth */
 	unsigned starting;		/* boot in which its kubelet starts it */
+	bool unseen;			/* it vanished, and its healer died before it could know for sure */
 };
 
 struct srs {
@@ -334,6 +335,9 @@ void check_api_effect(struct world *w, int i, const struct action *act);
 void check_step(struct world *w);
 bool check_converged(struct world *w, char why[SIM_REASON]);
 void check_settled(struct world *w);
+
+/* promise.c */
+void check_promise(struct world *w);
 
 /* world.c */
 void world_run(struct world *w, const struct sim_args *args);	/* until the end or the first broken invariant */

@@ -12,6 +12,7 @@ const char *invariant_name(int invariant)
 		"make before break", "only what is ours", "only what fits", "a minority is passive, a mass loss trips the breaker",
 		"a crash loses nothing and repeats nothing", "mode observe has no effects", "tilted: observe, do not act",
 		"an API loss with healthy pods causes no action", "another site is never a loss of ours", "the thinking does not spin",
+		"what is lost offline runs again",
 	};
 
 	return names[invariant];

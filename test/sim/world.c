@@ -95,6 +95,7 @@ static void on_look(struct world *w, const struct event *e)
 
 	after_ms(w, LOOK_MS, on_look, e->a);
 	check_settled(w);
+	check_promise(w);
 	if (w->now < w->calm_at)
 		return;
 	if (!check_converged(w, why))
