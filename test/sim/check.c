@@ -60,6 +60,14 @@ static void check_storm(struct world *w, int i, const struct action *act)
 		broken(w, 13, "%s does %s of %s again and again", w->n[i].name, action_name(act->kind), key);
 }
 
+/* kubelet saw the API server for a moment in which its healer did not, and ended what the cluster had evicted. */
+static bool is_evicted(const struct world *w, const struct action *act)
+{
+	int p = act->pod_uid[0] ? api_pod(w, act->pod_uid) : 0;
+
+	return p < 0 || (act->pod_uid[0] && w->api.pods[p].deleting);
+}
+
 void check_plan(struct world *w, int i, const struct tick *t, const struct plan *plan, const struct heal_facts *f)
 {
 	(void)f;
@@ -70,7 +78,7 @@ void check_plan(struct world *w, int i, const struct tick *t, const struct plan 
 			check_storm(w, i, act);
 		if (t->tilted && !is_quiet(act->kind) && act->kind != ACTION_STOP)
 			broken(w, 10, "%s: %s while tilted", w->n[i].name, action_name(act->kind));
-		if (w->only_api && !is_quiet(act->kind) && act->kind != ACTION_BIND && !w->n[i].a.observe)
+		if (w->only_api && !is_quiet(act->kind) && act->kind != ACTION_BIND && !w->n[i].a.observe && !is_evicted(w, act))
 			broken(w, 11, "%s: %s %.8s %s", w->n[i].name, action_name(act->kind), act->pod_uid, act->reason);
 	}
 }
