@@ -42,6 +42,7 @@
 #define HEAL_LEASE_READ_MS 5000		/* how often a lost node's Lease is read again: it may prove us wrong */
 #define HEAL_LEASE_AGAIN_MS 1000	/* the same, while it proves neither */
 #define HEAL_LEASE_SILENCE_MS 3000	/* gossip reports a failure after at least this much silence (Serf's suspicion is 4 s) */
+#define HEAL_FOUND_MS 3000		/* who is failed within this after we came, was so before: its Lease must have missed a renewal */
 #define HEAL_LEASE_SKEW_MS 5000		/* a Lease from further in the future has another clock and proves nothing by its time */
 #define HEAL_TAINT "edge-healer.io/unreachable"
 #define HEAL_TAINT_WAIT_MS 1000		/* a lost node's pods are deleted when it has the taint, or after this */

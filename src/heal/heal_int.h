@@ -20,6 +20,7 @@ struct suspect {
 	struct voice voices[SUSPECT_VOICES_MAX];
 	size_t voice_count;
 	bool scanned;			/* its pods have been turned into losses */
+	bool found;			/* it was failed already when we came: nobody knows since when it is silent */
 	struct wall failed;		/* when gossip reported it first, for its Lease */
 	struct wall renewed;		/* its Lease, as last read; 0 = not read */
 	struct wall renewed_seen;	/* since when it has not changed */

@@ -5,7 +5,7 @@
  * elsewhere.
  *
  *   WAIT ──a peer is there──> ASKING ──enough answered──> KNOWN: what all name and what does not run is lost
- *     └──nobody for HEAL_ALONE_MS──────────────────────────> KNOWN
+ *     └──nobody for HEAL_ALONE_MS──────────────────────────> KNOWN ──somebody comes──> ASKING
  *
  * Local: a pod was seen running since the link went offline and its cgroup has been empty for local_grace. kubelet restarts
  * containers by itself; what is gone for so long, it does not bring back.
@@ -135,6 +135,11 @@ static void cold_tick(struct heal *h, const struct tick *t, const struct heal_fa
 		}
 		break;
 	case COLD_KNOWN:
+		if (others && !o->voice_count) {	/* nobody was there before: what we know alone may be old */
+			o->cold = COLD_WAIT;
+			o->due = t->now;
+			cold_wait(o, others, t->now, plan);
+		}
 		break;
 	}
 }

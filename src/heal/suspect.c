@@ -71,6 +71,7 @@ static struct suspect *suspect_add(struct heal *h, const struct peer *p, const s
 	struct suspect *s = mem_new(struct suspect);
 
 	s->node = p->name;
+	s->found = !mono_is_set(h->there_since) || mono_since_ms(p->status_since, h->there_since) < HEAL_FOUND_MS;
 	s->failed.ns = f->wall.ns - (now.ns - p->status_since.ns);
 	suspect_move(s, SUSPECT_GRACE, p->status_since, "gossip reports it failed");
 	s->due = mono_add_ms(p->status_since, h->conf.node_grace_ms);
@@ -334,7 +335,11 @@ void heal_on_witness(struct heal *h, const char *node, const char *from, struct 
 static bool lease_is_stale(const struct heal *h, const struct suspect *s, struct wall now)
 {
 	bool of_our_time = s->renewed.ns < now.ns + HEAL_LEASE_SKEW_MS * NS_PER_MS;
-	int64_t grace = h->conf.lease_grace_ms * NS_PER_MS;
+	int64_t grace_ms = h->conf.lease_grace_ms, grace;
+
+	if (s->found && grace_ms < HEAL_LEASE_HOLD_MS)
+		grace_ms = HEAL_LEASE_HOLD_MS;
+	grace = grace_ms * NS_PER_MS;
 
 	return (of_our_time && now.ns - s->renewed.ns >= grace) || now.ns - s->renewed_seen.ns >= grace;
 }

@@ -157,6 +157,25 @@ static void alone_it_waits_and_goes_on_only_in_a_site_of_one(void **state)
 	}
 }
 
+/* What it knew alone may be old: the peers are asked as soon as there are any. */
+static void who_was_alone_asks_when_somebody_comes(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	booted(&g, 3);
+	g.items[1].status = g.items[2].status = PEER_FAILED;
+	for (int i = 0; i < 100; i++) {
+		rig_after(&g, 100);
+		assert_int_equal(rig_count(&g, ACTION_ASK_MINE), 0);
+	}
+	g.items[1].status = g.items[2].status = PEER_ALIVE;
+	rig_after(&g, 100);
+	assert_int_equal(rig_count(&g, ACTION_ASK_MINE), 1);
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+	ended(&g);
+}
+
 static void no_more_than_fits(void **state)
 {
 	struct rig g;
@@ -267,6 +286,7 @@ int main(void)
 		cmocka_unit_test(a_pod_whose_image_is_not_here_is_refused),
 		cmocka_unit_test(too_few_answers_are_asked_for_again),
 		cmocka_unit_test(alone_it_waits_and_goes_on_only_in_a_site_of_one),
+		cmocka_unit_test(who_was_alone_asks_when_somebody_comes),
 		cmocka_unit_test(no_more_than_fits),
 		cmocka_unit_test(what_runs_already_and_what_is_not_a_boot),
 		cmocka_unit_test(our_side_of_the_question),

@@ -225,6 +225,30 @@ static void the_taint_goes_where_gossip_does_not_come_back(void **state)
 	rig_fini(&g);
 }
 
+/* Our healer has just started: nobody knows since when n5 is silent, and its Lease may be renewed any moment. */
+static void who_was_failed_when_we_came_must_have_missed_a_renewal(void **state)
+{
+	(void)state;
+	for (int came_late = 0; came_late < 2; came_late++) {
+		struct rig g;
+
+		rig_init(&g, 5);
+		rig_rs(&g, "web", 1);
+		rig_pod(&g, "web-1", "web", "n5");
+		rig_link(&g, LINK_ONLINE);
+		for (size_t i = 0; i < g.peers.count; i++)
+			g.items[i].api = true;
+		g.f.wall = wall_now;
+		rig_tick(&g);
+		if (!came_late)
+			rig_after(&g, 2 * HEAL_FOUND_MS);
+		rig_lose(&g, "n5");
+		lease(&g, HEAL_LEASE_HOLD_MS - 1000);
+		assert_int_equal(rig_count(&g, ACTION_TAINT), !came_late);
+		rig_fini(&g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -235,6 +259,7 @@ int main(void)
 		cmocka_unit_test(one_acts_the_others_wait_their_turn),
 		cmocka_unit_test(what_is_not_replaced),
 		cmocka_unit_test(a_volume_only_when_the_policy_says_so),
+		cmocka_unit_test(who_was_failed_when_we_came_must_have_missed_a_renewal),
 		cmocka_unit_test(the_taint_goes_when_the_node_is_back),
 		cmocka_unit_test(the_taint_goes_where_gossip_does_not_come_back),
 	};

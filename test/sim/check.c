@@ -15,6 +15,7 @@ enum { LATE_S = 40,			/* gossip may tell of a return this late, and a retry foll
        WAITS_S = 29,			/* HEAL_ROOM_MS less that */
        BOOT_S = 12,			/* a healer starts beside kubelet, not before it */
        SKEW_MS = 1900,		/* a clock so far behind makes a Lease look old */
+       ANSWERED_S = 2,			/* a proof that a node lives is so old at most */
        SEEN_S = 1,			/* a healer sees a pod that kubelet starts … */
        RESTART_S = 3,			/* … if it was not killed just then */
        ONLINE_S = 45, STORM = 60, STORM_S = 10 };
@@ -91,9 +92,9 @@ static bool is_well(const struct world *w, int i)
 }
 
 /* So lately that its ports have just answered. */
-static bool fell_asleep(const struct world *w, int i)
+static bool was_there(const struct world *w, int i, int j)
 {
-	return w->n[i].suspended && w->now - w->n[i].slept_at < SEC(SEEN_S);
+	return w->now - w->n[i].seen[j].cut_at < SEC(ANSWERED_S) || (w->n[j].suspended && w->now - w->n[j].slept_at < SEC(ANSWERED_S));
 }
 
 static void check_passive(struct world *w, int i)
@@ -108,7 +109,7 @@ static void check_passive(struct world *w, int i)
 			continue;
 		known++;
 		alive += p->status == PEER_ALIVE;
-		away += p->status == PEER_FAILED && !reaches(w, i, node_index(w, p->name)) && !fell_asleep(w, node_index(w, p->name));
+		away += p->status == PEER_FAILED && !reaches(w, i, node_index(w, p->name)) && !was_there(w, i, node_index(w, p->name));
 	}
 	if (!a->conf.minority_active && 2 * alive <= known && !(known == 2 && !w->n[i].no_gateway))
 		broken(w, 7, "%s acts and sees %d of %d", w->n[i].name, alive, known);
