@@ -67,8 +67,6 @@ MUTATIONS = [
      '(void)fence_put(h->granter, f, now);\n}', '(void)h;\n\t(void)f;\n\t(void)now;\n}', (3,), 20000),
     ('nobody makes room in a full cluster', 'room.c',
      '\t\treturn true;\n\tplan_wake_at(plan, due);', '\t\treturn false;\n\tplan_wake_at(plan, due);', (0,), 3000),
-    ('all copies make room at once', 'room.c',
-     '(int64_t)before * HEAL_ROOM_STEP_MS', '0', (4,), 20000),
     ('room is made although something is missing', 'room.c',
      '(int64_t)copies >= w->replicas', '(int64_t)copies >= 0', (4,), 6000),
     ('one copy too many goes', 'room.c',
