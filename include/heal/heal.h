@@ -35,7 +35,7 @@
 #define HEAL_ROOM_MS 30000		/* a replacement that finds no room for this long gets that of the copy it replaces … */
 #define HEAL_ROOM_STEP_MS 5000		/* … the next copy of the same ReplicaSet this much later */
 #define HEAL_API_SETTLE_MS 60000	/* … this long where gossip does not show the node: NotReady comes after 50 s (seen: 51.7) */
-#define HEAL_HOME_MS 120000		/* kubelet gets this long to start its own pods: a mirror pod took up to 90 s (seen) */
+#define HEAL_HOME_MS 90000		/* kubelet gets this long to start its own pods: a mirror pod took as long (seen) */
 #define HEAL_REPLACE_RETRY_MS 10000	/* a lost API pod that is still there is deleted again after this */
 #define HEAL_VOICE_MS 15000		/* what a peer said of its own link is believed rather than its tag for this long */
 #define HEAL_LEASE_HOLD_MS 12000	/* a node that its Lease proved alive is looked at again: kubelet renews every 10 s */

@@ -24,8 +24,11 @@ static struct bidder *bidder_find(struct bidder *b, size_t n, const char *name)
 	return NULL;
 }
 
-static void bidder_hold(struct bidder *b, const struct pod *p)
+/* What it has claimed, or will: the spread and the host ports must come out the same whether its claim has been heard or not. */
+static void bidder_take(struct bidder *b, const struct pod *p)
 {
+	b->claimed = mem_resize(b->claimed, b->claimed_count + 1, sizeof(b->claimed[0]));
+	b->claimed[b->claimed_count++] = p->owner;
 	if (!p->constraints || !p->constraints->port_count)
 		return;
 	b->held = mem_resize(b->held, b->held_count + 1, sizeof(b->held[0]));
@@ -42,9 +45,7 @@ static void reserve_claim(void *arg, const struct claim *c)
 	if (!p || p->node == b->name)
 		return;
 	resources_sub(&b->free, &p->request);
-	bidder_hold(b, p);
-	b->claimed = mem_resize(b->claimed, b->claimed_count + 1, sizeof(b->claimed[0]));
-	b->claimed[b->claimed_count++] = p->owner;
+	bidder_take(b, p);
 }
 
 /* What the mirror shows of a claimed copy is counted by its claim, or on its own node by its original, if that is not finished. */
@@ -71,7 +72,7 @@ static void reserve_losses(const struct heal *h, const struct heal_facts *f, str
 			continue;
 		resources_sub(&first->free, &l->request);
 		first->bid_cpu -= l->request.cpu_milli;
-		bidder_hold(first, p);
+		bidder_take(first, p);
 	}
 }
 

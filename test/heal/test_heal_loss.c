@@ -208,6 +208,41 @@ static void a_copy_shown_by_the_mirror_is_counted_once(void **state)
 	rig_fini(&g);
 }
 
+/* Two nodes die one after the other: where the pods of the second go must not depend on whether the claims on those of the first
+ * have been heard. */
+static void the_spread_counts_what_will_be_claimed(void **state)
+{
+	char first[8][8], name[16], uid[24];
+
+	(void)state;
+	for (int heard = 0; heard < 2; heard++) {
+		struct rig g;
+
+		rig_init(&g, 6);
+		rig_only_me(&g);
+		rig_peer(&g, "n1")->has_capacity = false;
+		rig_peer(&g, "n2")->has_capacity = rig_peer(&g, "n3")->has_capacity = rig_peer(&g, "n4")->has_capacity = true;
+		rig_rs(&g, "web", 20);
+		for (int i = 0; i < 8; i++) {
+			(void)snprintf(name, sizeof(name), "web-%d", i);
+			rig_pod(&g, name, "web", i < 2 ? "n5" : "n6");
+		}
+		rig_lose(&g, "n5");
+		for (int i = 0; i < 2 && heard; i++) {
+			(void)snprintf(uid, sizeof(uid), "uid-web-%d", i);
+			(void)rig_claim(&g, uid, rig_rank(&g, uid, 0), 1, CLAIM_LIVE);
+		}
+		rig_lose(&g, "n6");
+		for (int i = 2; i < 8; i++) {
+			(void)snprintf(uid, sizeof(uid), "uid-web-%d", i);
+			if (heard)
+				assert_string_equal(rig_rank(&g, uid, 0), first[i]);
+			(void)str_copy(first[i], sizeof(first[i]), rig_rank(&g, uid, 0));
+		}
+		rig_fini(&g);
+	}
+}
+
 /* n2 booted, runs old-1 as a copy, and kubelet refuses the original beside it: the copy alone takes its room. */
 static void a_copy_beside_its_refused_original_is_counted_once(void **state)
 {
@@ -356,6 +391,7 @@ int main(void)
 		cmocka_unit_test(claims_take_room_before_tags_show_it),
 		cmocka_unit_test(a_copy_shown_by_the_mirror_is_counted_once),
 		cmocka_unit_test(a_copy_beside_its_refused_original_is_counted_once),
+		cmocka_unit_test(the_spread_counts_what_will_be_claimed),
 		cmocka_unit_test(an_unbound_pod_is_bound_after_its_grace),
 		cmocka_unit_test(pods_that_are_not_ours_to_bind),
 		cmocka_unit_test(observing_reports_once),

@@ -119,6 +119,7 @@ def test_a_pod_that_vanishes_offline_runs_again_once(c):
     c.assert_crowd([lost], at_most=1)
     c.assert_untouched(others)
     c.mend()
+    c.patience = 120                         # its kubelet has a minute and a half to start the original again
     c.settle(6)
     c.assert_untouched(others)
 
