@@ -27,8 +27,20 @@ struct copy {
 	struct resources request;	/* what it takes of this node */
 	struct mono declared_mono, written_mono;	/* of this process; 0 = before it */
 	bool told;			/* mode observe: its end was reported already */
-	bool frozen;			/* held still: it should not run, and kubelet cannot be made to end it */
 	struct mono deadline;		/* of the current state; 0 = none */
+	/* starting */
+	char *containers;		/* names of its containers, with spaces between; NULL = not read yet */
+	struct mono start_limit;	/* its deadline is not moved beyond this */
+	/* dropping */
+	struct mono ending;		/* since when its file is to be gone */
+	int64_t grace_ms;		/* what kubelet gives it */
+	struct mono freeze_asked;	/* it shall be held still; 0 = it need not */
+	bool frozen;			/* it is, and that was told */
+	bool not_frozen;		/* it is not, and that was told */
+	bool let_go;			/* thawed, so that it can be killed */
+	bool once;			/* at most once */
+	bool end_untold;		/* that its claim has ended: not before it stands still */
+	struct claim end;		/* what is to be told then */
 };
 
 struct copy *copy_new(void);

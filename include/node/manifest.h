@@ -6,6 +6,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include "base/json.h"
 #include "base/str.h"
 
 #define MANIFEST_PREFIX "edge-healer-"
@@ -37,3 +38,7 @@ int manifest_each(const char *dir, void (*fn)(void *arg, const char *file), void
 /* The original pod uid and epoch that a file of ours names in its annotations, to prove whose it is.
  * 0, -EINVAL (not one of ours) or -errno. */
 int manifest_identify(const char *dir, const char *file, char *out_uid, size_t size, unsigned *out_epoch);
+/* The names of a pod's containers (not of its init containers), with spaces between; of a file of ours: NULL = it cannot be read.
+ * The caller frees them. */
+char *manifest_containers_of(const json_object *pod);
+char *manifest_containers(const char *dir, const char *file);

@@ -17,7 +17,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "node/cgroup.h"
 
 #define TOKEN_MAX 4096
 
@@ -154,6 +153,7 @@ void agent_reload(struct agent *a)
 	apply_log(fresh);
 	agent_refresh_heal(a);
 	agent_gate_reload(a);
+	local_reload(a);
 	secrets_open(a);
 	(void)objects_load(a);		/* judges anew what templates need */
 	standby_reload(a);

@@ -38,6 +38,11 @@
 #define WITNESS_ANSWER_MS 800		/* an answer later than this is of no use */
 #define DIAL_TIMEOUT_MS 500		/* of one probe of a suspect's ports */
 #define LOCAL_LOOK_MS 1000		/* how often this machine is looked at while the link is away */
+#define HOLD_LOOK_MS 20			/* how often a pod that was just frozen is looked at … */
+#define HOLD_PROOF_MS 1000		/* … until it is told that it does not stand still */
+#define START_MAX_MS 60000		/* a copy that kubelet is at work on gets so long in all, or heal.start_timeout if that is more */
+#define KILL_SLACK_MS 5000		/* so long after a pod's grace kubelet has sent SIGKILL … */
+#define KUBELET_LAG_MS 30000		/* … from when it reaches the API server: its longest pause between two attempts */
 #define GATEWAY_TIMEOUT_MS 800		/* an answer later than this is none */
 #define HEALER_LOOKS 5			/* the neighbours' healers are tried with every fifth look */
 #define SILENT_MISSES 2			/* a healer that did not answer this often in a row is dead */
@@ -82,6 +87,15 @@ struct agent_gate {
 	struct mono since;			/* of its state */
 	bool told;				/* in this outage: why it did not close */
 	bool told_name;
+};
+
+/* Why nothing could be restored here offline, whatever the workload. */
+enum node_fault { NODE_FAULT_GATE, NODE_FAULT_CGROUPS, NODE_FAULTS };
+
+/* kubelet's listener, and whether it is another than when the link was last there; see kubelet.c. */
+struct agent_kubelet {
+	uint64_t inode;			/* 0 = nobody listened */
+	bool noted, young;
 };
 
 /* The standby of this node; see standby.c. */
@@ -157,8 +171,13 @@ struct agent {
 	unsigned looks;
 	struct map *running;			/* uids of pods with a process here; NULL = not known */
 	struct mono running_at;
-	struct map *stopped;			/* uids of pods that are held still */
+	struct map *stopped;			/* uid → struct held, of hold.c: pods that are held still */
+	struct timer *hold_timer;
+	struct cgroups *cgroups;		/* of the pods; NULL = not found (yet) */
+	char cgroups_note[REASON_SIZE];		/* why not */
+	struct timer *cgroups_timer;
 	bool cold_boot;
+	struct agent_kubelet kubelet;
 	int gateway;				/* 1 answers, -1 does not, 0 not known */
 	struct op *gateway_op;
 	struct list silences;
@@ -172,9 +191,7 @@ struct agent {
 
 	struct objects *objects;		/* ConfigMaps, Secrets, and what templates need */
 	struct readiness *readiness;
-	/* Why nothing could be restored here offline, whatever the workload; NULL = nothing known. Static text; whoever sets it
-	 * calls readiness_soon(). */
-	const char *node_fault;
+	const char *node_faults[NODE_FAULTS];	/* see agent_set_node_fault() */
 
 	struct web *web;
 	char *http_token;
@@ -280,13 +297,37 @@ void local_load(struct agent *a);		/* when heal/ is there */
 void local_look_soon(struct agent *a);
 void local_is_online(struct agent *a);		/* the mirror is in sync */
 void local_mark_silent(struct agent *a);	/* the members changed */
-void local_stop(struct agent *a, const struct action *act);
-void local_resume(struct agent *a, const struct action *act);
 void local_save_lease(struct agent *a);
-void local_forget(struct agent *a, const struct copy *c);	/* it is gone */
-
+void local_reload(struct agent *a);		/* the configuration changed */
+bool local_is_fine(const struct agent *a, const char **out_note);	/* for /readyz; borrowed */
 int local_rewrite(struct agent *a);		/* in the open transaction */
 void local_free_all(struct agent *a);
+
+/* hold.c: pods that are held still */
+struct tale;
+void hold_new(struct agent *a);
+void hold_load(struct agent *a);
+void hold_stop(struct agent *a, const struct action *act);	/* ACTION_STOP */
+void hold_resume(struct agent *a, const struct action *act);	/* ACTION_RESUME */
+void hold_forget(struct agent *a, const struct copy *c);	/* it is gone */
+void hold_look(struct agent *a);		/* each look of local.c */
+int hold_put(struct agent *a);			/* in the open transaction */
+/* Copies that end: hold one still if it must not go on; kubelet does not remove them; let one go that cannot be killed. */
+void hold_copy(struct agent *a, struct copy *c, const char *why);
+void hold_copy_if_stuck(struct agent *a, struct copy *c);
+void hold_copy_let_go(struct agent *a, struct copy *c);
+void hold_tell_failure(struct agent *a, const struct tale *t, int r);	/* r: of cgroup_pod_freeze() or cgroup_pod_is_still() */
+/* When kubelet must have killed what it has been ending since `ending`. `once`: nothing of it may run before. */
+struct mono hold_kill_due(const struct agent *a, struct mono ending, int64_t grace_ms, bool once);
+void hold_free(struct agent *a);
+
+/* kubelet.c: was it started while the API server is away? */
+void kubelet_load(struct agent *a);
+void kubelet_note(struct agent *a);		/* the link is no longer online */
+void kubelet_look(struct agent *a);		/* each look of local.c */
+void kubelet_is_online(struct agent *a);	/* the mirror is in sync */
+bool kubelet_removes(const struct agent *a, const char **out_note);	/* static pods whose file is gone; for /readyz; borrowed */
+int kubelet_put(struct agent *a);		/* in the open transaction */
 
 /* fences.c: what we have permitted, stored before it is told */
 int fences_save(struct agent *a);
@@ -315,6 +356,7 @@ void copies_free_all(struct agent *a);
 void copies_restore(struct agent *a, const struct action *const *acts, size_t n);
 void copy_end(struct agent *a, const struct action *act);	/* ACTION_WITHDRAW, ACTION_DROP */
 void copies_count(const struct agent *a);
+int64_t copies_grace_ms(struct agent *a, const char *workload_uid);	/* terminationGracePeriodSeconds; NULL = the default */
 
 /* objects.c: the ConfigMaps and Secrets that templates refer to */
 void objects_new(struct agent *a);
@@ -351,6 +393,7 @@ enum image_presence images_of(const struct agent *a, const struct workload *w, c
 int readiness_load(struct agent *a);
 void readiness_free(struct agent *a);
 void readiness_soon(struct agent *a);		/* something it depends on may have changed */
+void agent_set_node_fault(struct agent *a, enum node_fault which, const char *text);	/* borrowed; NULL = none */
 void readiness_forget(struct agent *a, const char *workload_uid);
 json_object *readiness_counts(const struct agent *a);	/* for /v1/status; the caller owns it */
 void readiness_show(void *arg, const struct web_request *rq, struct web_response *rs);	/* GET /v1/readiness */

@@ -4,13 +4,14 @@
  *   1. dotfiles of all manifests; one durable transaction: intent, claim and copy row of each (state claimed)
  *   2. the claims are told
  *   3. the files of ConfigMaps and Secrets (bundles.c); fsync and rename of each manifest; one fsync of the folder (state starting)
- *   4. their pod cgroups are looked at every PROOF_MS until populated (state running)
+ *   4. every PROOF_MS it is looked whether their pod cgroups are populated and one of their containers has its log (state running)
  *   5. later: one commit says that the copy is dropping and its claim over, the file is removed, the end is told; the row goes when
  *      file and cgroup are gone
  *
  * What can fail: 1 → nothing happened, the next rank takes over. 3 → the claim is withdrawn, the next rank takes over. 4 → after
- * start_timeout heal/ withdraws. kill -9 anywhere: copies_load() finds the row and finishes or undoes by its state; a file with
- * our prefix and a matching uid but no row is removed, any other file of that prefix is left alone and told.
+ * start_timeout heal/ withdraws; while kubelet is evidently at work on one its deadline moves on, START_MAX_MS in all. 5 → what
+ * must not go on is held still (hold.c). kill -9 anywhere: copies_load() finds the row and finishes or undoes by its state; a file
+ * with our prefix and a matching uid but no row is removed, any other file of that prefix is left alone and told.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -86,7 +87,7 @@ static void copy_forget(struct agent *a, struct copy *c)
 	if (store_batch_begin(a) == 0 && store_delete_copy(a->store, c->pod_uid) < 0)
 		a->store_failed = true;
 	bundles_remove(a, c);
-	local_forget(a, c);
+	hold_forget(a, c);
 	(void)map_remove(a->copies, c->pod_uid);
 	copy_free(c);
 	copies_count(a);
@@ -96,43 +97,11 @@ static void copy_forget(struct agent *a, struct copy *c)
 
 /* ---- 5: ending ---- */
 
+/* Where pod cgroups cannot be read it may be there. */
 static bool is_gone(const struct agent *a, const struct copy *c)
 {
 	return !manifest_exists(a->conf->kubelet_static_pod_path, c->file) &&
-	       !cgroup_pod_exists(a->conf->kubelet_cgroup_root, c->static_uid);
-}
-
-/* Hold it still: it must not run, and kubelet cannot be waited for. */
-static void copy_freeze(struct agent *a, struct copy *c, const char *why)
-{
-	int r;
-
-	if (c->frozen)
-		return;
-	fault_pass(FAULT_DROP_FREEZE);
-	r = cgroup_pod_freeze(a->conf->kubelet_cgroup_root, c->static_uid, true);
-	if (r == -ENOENT)
-		return;
-	if (r < 0) {
-		metric_add(METRIC_EFFECT_ERRORS, EFFECT_FREEZE, 1);
-		log_error(LOG_NODE, "cannot freeze", "pod=%s/%s error=%s: stop it by hand", c->ns, c->name, err_str(r));
-		return;
-	}
-	c->frozen = true;
-	tell(a, &(struct tale){ .event = "copy frozen", .kube_reason = "CopyFrozen", .warning = true, .ns = c->ns, .pod = c->name,
-				.uid = c->pod_uid, .node = c->lost_node },
-	     "reason=\"%s\"", why);
-}
-
-/* A kubelet that was started without the API server adds static pods and does not remove them (Kubernetes #105543). */
-static void copy_freeze_if_stuck(struct agent *a, struct copy *c)
-{
-	if (a->link.state == LINK_ONLINE)
-		return;
-	if (a->cold_boot)
-		copy_freeze(a, c, "kubelet was started without the API server and removes it only when that is back");
-	else if (mono_is_set(c->deadline) && mono_reached(loop_now(a->loop), c->deadline))
-		copy_freeze(a, c, "kubelet did not remove it in time");
+	       cgroup_pod_look(a->cgroups, c->static_uid) == -ENOENT;
 }
 
 /* A folder that was read-only or full may take it by now. */
@@ -143,10 +112,24 @@ static void remove_again(struct agent *a, const struct copy *c)
 		log_info(LOG_NODE, "manifest removed after all", "file=%s", c->file);
 }
 
+/* At most once: the others take the end of its claim for a proof that it has stopped. */
+static void tell_end(struct agent *a, struct copy *c)
+{
+	if (!c->end_untold)
+		return;
+	c->end_untold = false;
+	gossip_new_claims(a, &c->end, 1);
+}
+
+static bool is_proven_or_late(const struct agent *a, const struct copy *c)
+{
+	return c->frozen || c->not_frozen || cgroup_pod_is_still(a->cgroups, c->static_uid) == 1;
+}
+
 static void on_drop_due(void *arg)
 {
 	struct agent *a = arg;
-	bool more = false;
+	bool more = false, soon = false;
 
 	map_for_each(struct copy, c, a->copies) {
 		if (c->state != COPY_DROPPING)
@@ -156,11 +139,16 @@ static void on_drop_due(void *arg)
 			struct tale t = tale_of(c, "copy gone", NULL);
 
 			tell(a, &t, "file=%s", c->file);
+			tell_end(a, c);
 			copy_forget(a, c);
 			continue;
 		}
 		more = true;
-		copy_freeze_if_stuck(a, c);
+		hold_copy_if_stuck(a, c);
+		hold_copy_let_go(a, c);
+		if (c->end_untold && is_proven_or_late(a, c))
+			tell_end(a, c);
+		soon = soon || c->end_untold;
 		if (mono_is_set(c->deadline) && mono_reached(loop_now(a->loop), c->deadline)) {
 			c->deadline = (struct mono){ 0 };
 			log_warn(LOG_NODE, "copy does not stop",
@@ -169,18 +157,18 @@ static void on_drop_due(void *arg)
 		}
 	}
 	if (more)
-		timer_start_ms(a->drop_timer, DROP_LOOK_MS);
+		timer_start_ms(a->drop_timer, soon ? HOLD_LOOK_MS : DROP_LOOK_MS);
 }
 
-static int64_t grace_ms(struct agent *a, const struct copy *c)
+int64_t copies_grace_ms(struct agent *a, const char *workload_uid)
 {
 	cleanup(json_putp) json_object *rs = NULL;
-	cleanup(freep) char *doc = store_get_doc(a->store, STORE_WORKLOAD, c->workload_uid);
+	cleanup(freep) char *doc = workload_uid ? store_get_doc(a->store, STORE_WORKLOAD, workload_uid) : NULL;
 	int64_t s = DROP_GRACE_S;
 
 	if (doc && json_parse(doc, strlen(doc), &rs) == 0)
 		s = json_get_i64(rs, "spec.template.spec.terminationGracePeriodSeconds", s);
-	return s * MS_PER_S + DROP_PATIENCE_MS;
+	return s * MS_PER_S;
 }
 
 static bool is_once(const struct agent *a, const struct copy *c)
@@ -196,16 +184,19 @@ static void copy_remove_file(struct agent *a, struct copy *c)
 {
 	int r;
 
-	c->deadline = mono_add_ms(loop_now(a->loop), grace_ms(a, c));
-	if (is_once(a, c))
-		copy_freeze(a, c, "at most once: it must not run while another one may");
+	c->ending = loop_now(a->loop);
+	c->grace_ms = copies_grace_ms(a, c->workload_uid);
+	c->deadline = mono_add_ms(c->ending, c->grace_ms + DROP_PATIENCE_MS);
+	c->once = is_once(a, c);
+	if (c->once)
+		hold_copy(a, c, "at most once: it must not run while another one may");
 	fault_pass(FAULT_DROP_REMOVE);
 	r = manifest_remove(a->conf->kubelet_static_pod_path, c->file);
 	if (r < 0) {
 		metric_add(METRIC_EFFECT_ERRORS, EFFECT_REMOVE, 1);
 		log_error(LOG_NODE, "manifest not removed", "file=%s error=%s: tried again until it is", c->file, err_str(r));
 	}
-	copy_freeze_if_stuck(a, c);
+	hold_copy_if_stuck(a, c);
 	copies_count(a);
 	if (!timer_is_running(a->drop_timer))
 		timer_start_ms(a->drop_timer, DROP_LOOK_MS);
@@ -220,7 +211,6 @@ void copy_end(struct agent *a, const struct action *act)
 {
 	struct copy *c = map_get(a->copies, act->pod_uid);
 	bool withdrawn = act->kind == ACTION_WITHDRAW, lost = withdrawn && str_has_prefix(act->reason, "lost the claim");
-	struct claim claim;
 	struct tale t;
 
 	if (!c || c->state == COPY_DROPPING)
@@ -236,25 +226,71 @@ void copy_end(struct agent *a, const struct action *act)
 		c->state = COPY_DROPPING;
 		copy_save(a, c);
 	} else {
-		claim = copy_note_end(a, c, withdrawn ? CLAIM_WITHDRAWN : CLAIM_DONE);
+		c->end = copy_note_end(a, c, withdrawn ? CLAIM_WITHDRAWN : CLAIM_DONE);
+		c->end_untold = true;
 	}
 	store_batch_flush(a);		/* the rows say so before the file goes and anybody hears of it */
 	copy_remove_file(a, c);
 	fault_pass(FAULT_DROP_TELL);
-	if (!lost)
-		gossip_new_claims(a, &claim, 1);
+	if (lost)
+		return;
+	if (!c->once || is_proven_or_late(a, c))
+		tell_end(a, c);
+	else
+		timer_start_ms(a->drop_timer, HOLD_LOOK_MS);
 }
 
 /* ---- 4: proof ---- */
 
-static bool is_running(const struct agent *a, const struct copy *c)
+/* Its log folder; `pod` holds its final name. */
+static struct pod_log log_of(const struct agent *a, const struct copy *c, const char *pod)
+{
+	return (struct pod_log){ a->conf->kubelet_pod_logs, c->ns, pod, c->static_uid };
+}
+
+static bool is_running(const struct agent *a, struct copy *c)
 {
 	cleanup(freep) char *pod = NULL;
+	struct pod_log log;
 
-	if (!cgroup_pod_is_populated(a->conf->kubelet_cgroup_root, c->static_uid))
+	if (cgroup_pod_is_populated(a->cgroups, c->static_uid) != 1)
 		return false;
+	if (!c->containers)
+		c->containers = manifest_containers(a->conf->kubelet_static_pod_path, c->file);
 	pod = str_format("%s-%s", c->name, a->self);
-	return pod_log_exists(a->conf->kubelet_pod_logs, c->ns, pod, c->static_uid);
+	log = log_of(a, c, pod);
+	return pod_log_exists(&log, c->containers);
+}
+
+/* kubelet has admitted it: it waits for volumes, pulls the sandbox up, or an init container runs. A sandbox without any container's
+ * folder is what a missing image leaves. */
+static bool is_worked_on(const struct agent *a, const struct copy *c)
+{
+	cleanup(freep) char *pod = str_format("%s-%s", c->name, a->self);
+	const struct pod_log log = log_of(a, c, pod);
+
+	return cgroup_pod_look(a->cgroups, c->static_uid) == 0 &&
+	       (cgroup_pod_is_populated(a->cgroups, c->static_uid) != 1 || pod_log_is_begun(&log));
+}
+
+/* A kubelet that hangs in the black hole gets its time as well. */
+static void set_deadline(const struct agent *a, struct copy *c, struct mono now)
+{
+	int64_t ms = a->conf->heal_start_timeout_ms, hang_ms = agent_gate_hang_ms(a);
+
+	ms = ms > hang_ms ? ms : hang_ms;
+	c->deadline = mono_add_ms(now, ms);
+	c->start_limit = mono_add_ms(now, ms > START_MAX_MS ? ms : START_MAX_MS);
+}
+
+/* A long init container or a slow disk is no reason to withdraw. */
+static void extend_deadline(const struct agent *a, struct copy *c)
+{
+	struct mono now = loop_now(a->loop);
+
+	if (mono_since_ms(c->deadline, now) < a->conf->heal_start_timeout_ms / 2 && c->deadline.ns < c->start_limit.ns &&
+	    is_worked_on(a, c))
+		c->deadline = mono_min(mono_add_ms(now, a->conf->heal_start_timeout_ms), c->start_limit);
 }
 
 /* Label of the cause: a node, or a pod of our own. */
@@ -291,10 +327,12 @@ static void on_proof_due(void *arg)
 	map_for_each(struct copy, c, a->copies) {
 		if (c->state != COPY_STARTING)
 			continue;
-		if (is_running(a, c))
+		if (is_running(a, c)) {
 			copy_proven(a, c);
-		else
-			more = true;
+			continue;
+		}
+		extend_deadline(a, c);
+		more = true;
 	}
 	copies_count(a);
 	if (more)
@@ -365,6 +403,7 @@ static int restore_render(struct agent *a, struct restore *r, struct map *docs, 
 	c->workload = str_dup(w ? w->name : "");
 	c->lost_node = str_dup(act->node);
 	c->file = str_dup(file);
+	c->containers = manifest_containers_of(r->pod);
 	c->epoch = act->epoch;
 	c->rank = act->rank;
 	c->request = p->request;
@@ -413,12 +452,11 @@ static void restore_written(struct agent *a, struct restore *it, struct mono now
 {
 	struct copy *c = it->c;
 	struct tale t = tale_of(c, "manifest written", NULL);
-	int64_t hang_ms = agent_gate_hang_ms(a), patience_ms = a->conf->heal_start_timeout_ms;
 
 	c->state = COPY_STARTING;
 	c->written = loop_wall(a->loop);
 	c->written_mono = now;
-	c->deadline = mono_add_ms(now, hang_ms > patience_ms ? hang_ms : patience_ms);
+	set_deadline(a, c, now);
 	metric_observe(METRIC_STAGE_WRITE, 0, (double)mono_since_ms(now, c->declared_mono) / 1e3);
 	copy_save(a, c);
 	tell(a, &t, "file=%s after_us=%lld", c->file, (long long)((now.ns - c->declared_mono.ns) / 1000));
@@ -567,7 +605,9 @@ static void resume_copy(void *arg, struct copy *c)
 	if (c->state == COPY_CLAIMED || c->state == COPY_STARTING) {
 		/* Written or not, kubelet has what the folder says. Without a file heal/ withdraws it at once. */
 		c->state = COPY_STARTING;
-		c->deadline = there ? mono_add_ms(loop_now(a->loop), a->conf->heal_start_timeout_ms) : loop_now(a->loop);
+		set_deadline(a, c, loop_now(a->loop));
+		if (!there)
+			c->deadline = c->start_limit = loop_now(a->loop);
 	}
 	log_info(LOG_HEAL, "resumed", "pod=%s/%s state=%s file=%s there=%d", c->ns, c->name, copy_state_name(c->state), c->file,
 		 there);

@@ -166,9 +166,12 @@ static void adjust(struct agent *a)
 /* Asked for by name and impossible: nothing is ready then. */
 static void apply(struct agent *a)
 {
+	bool unable;
+
 	adjust(a);
-	a->node_fault = a->conf->kubelet_gate == CONF_GATE_ON && a->gate.gate && !gate_can_close(a->gate.gate) ?
-				"the gate cannot be closed: kubelet may hang while the uplink is cut" : NULL;
+	unable = a->conf->kubelet_gate == CONF_GATE_ON && a->gate.gate && !gate_can_close(a->gate.gate);
+	agent_set_node_fault(a, NODE_FAULT_GATE,
+			     unable ? "the gate cannot be closed: kubelet may hang while the uplink is cut" : NULL);
 	readiness_soon(a);
 }
 

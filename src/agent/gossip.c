@@ -283,9 +283,12 @@ static void add_given_up(struct own_claims *own, const struct claim *c)
 static void collect_own(void *arg, const struct claim *c)
 {
 	struct own_claims *own = arg;
+	const struct copy *copy = map_get(own->a->copies, c->pod_uid);
 
 	if (ended_long_ago(own->a, c))
 		return;			/* everybody knows */
+	if (copy && copy->end_untold)
+		return;			/* it may not have stopped yet */
 	if (str_eq(c->node, own->a->self))	/* ended ones too: somebody who was away may wait for the end */
 		own->items[own->count++] = *c;
 	else if (claims_has_given_up(heal_claims(own->a->heal), c->pod_uid, own->a->self))

@@ -1,9 +1,6 @@
-/* local.c — this machine while the link is away: which pods run here, which are held still, does the gateway answer
+/* local.c — this machine while the link is away: which pods run here, does the gateway answer
  *
- * Looked at every LOCAL_LOOK_MS while the link is not online (and while pods are frozen), never when all is well.
- *
- * Holding a pod still: its uid goes to the store first, then its cgroup is frozen, and frozen again at each look, for kubelet
- * may restart its containers. Letting it go is the reverse. So a pod that was frozen is known after kill -9 at any point.
+ * Looked at every LOCAL_LOOK_MS while the link is not online (and while pods are frozen: hold.c), never when all is well.
  *
  * A boot without the API server is a cold boot until the mirror has been in sync: only then the boot id is stored.
  */
@@ -13,7 +10,6 @@
 
 #include "agent_int.h"
 #include "base/err.h"
-#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
@@ -21,7 +17,6 @@
 #include "node/dial.h"
 #include "node/gateway.h"
 
-#define META_STOPPED "stopped"
 #define META_LEASE "lease"
 #define META_BOOT "boot_id"
 
@@ -42,6 +37,45 @@ static void uids_add(struct map *m, const char *uid)
 		(void)map_put(m, own, own);
 }
 
+/* ---- where the pod cgroups are ---- */
+
+/* kubelet makes them when it starts, perhaps after us. */
+static void find_cgroups(struct agent *a)
+{
+	int r;
+
+	cgroups_free(take(a->cgroups));
+	r = cgroups_find(a->conf->kubelet_cgroup_root, NULL, &a->cgroups);
+	if (r == 0) {
+		log_info(LOG_NODE, "pod cgroups", "folder=%s", cgroups_folder(a->cgroups));
+		agent_set_node_fault(a, NODE_FAULT_CGROUPS, NULL);
+		return;
+	}
+	(void)snprintf(a->cgroups_note, sizeof(a->cgroups_note), "no pod cgroups below kubelet.cgroup_root %s%s%s",
+		       a->conf->kubelet_cgroup_root, r == -ENOENT ? "" : ": ", r == -ENOENT ? "" : err_str(r));
+	if (!a->node_faults[NODE_FAULT_CGROUPS])
+		log_warn(LOG_NODE, "pod cgroups", "%s: no copy can be proven to run, none can be stopped", a->cgroups_note);
+	agent_set_node_fault(a, NODE_FAULT_CGROUPS, a->cgroups_note);
+	timer_start_ms(a->cgroups_timer, LOCAL_LOOK_MS);
+}
+
+static void on_cgroups_due(void *arg)
+{
+	find_cgroups(arg);
+}
+
+void local_reload(struct agent *a)
+{
+	timer_stop(a->cgroups_timer);
+	find_cgroups(a);
+}
+
+bool local_is_fine(const struct agent *a, const char **out_note)
+{
+	*out_note = a->cgroups ? cgroups_folder(a->cgroups) : a->cgroups_note;
+	return a->cgroups != NULL;
+}
+
 /* ---- which pods run here ---- */
 
 static void on_running(void *arg, const char *uid)
@@ -59,14 +93,10 @@ static bool same_uids(const struct map *x, const struct map *y)
 	return true;
 }
 
-static void look_at_pods(struct agent *a)
+static void note_running(struct agent *a, struct map *seen)
 {
-	struct map *seen = map_new(), *before = a->running;
+	struct map *before = a->running;
 
-	if (cgroup_each_pod(a->conf->kubelet_cgroup_root, on_running, seen) < 0) {
-		uids_free(seen);	/* no kubepods folder at all: nothing is known */
-		seen = NULL;
-	}
 	if (!same_uids(before, seen))
 		think_soon(a);
 	a->running = seen;
@@ -75,123 +105,22 @@ static void look_at_pods(struct agent *a)
 	uids_free(before);
 }
 
-/* ---- pods that are held still ---- */
-
-static int stopped_put(struct agent *a)
+static void look_at_pods(struct agent *a)
 {
-	cleanup(buf_fini) struct buf text = BUF_INIT;
+	struct map *seen = map_new();
+	int r = cgroup_each_pod(a->cgroups, on_running, seen);
 
-	map_for_each(char, uid, a->stopped)
-		buf_addf(&text, "%s%s", text.len ? " " : "", uid);
-	buf_adds(&text, "");
-	return store_put_meta(a->store, META_STOPPED, text.data);
-}
-
-static int stopped_save(struct agent *a)
-{
-	int r;
-
-	r = rescue_begin(a);
-	r = r < 0 ? r : stopped_put(a);
-	if (r == 0)
-		return store_commit(a->store);
-	store_rollback(a->store);
-	return r;
-}
-
-/* Our copy, or the pod itself. Both when it is to stand still: kubelet may have started the original beside a frozen copy. */
-static int freeze(const struct agent *a, const char *uid, bool frozen)
-{
-	const char *root = a->conf->kubelet_cgroup_root;
-	const struct copy *c = map_get(a->copies, uid);
-	int r = c && !frozen ? -ENOENT : cgroup_pod_freeze(root, uid, frozen);
-
-	return c ? cgroup_pod_freeze(root, c->static_uid, frozen) : r;
-}
-
-static void stopped_remove(struct agent *a, const char *uid)
-{
-	char *own = map_remove(a->stopped, uid);
-
-	free(own);
-}
-
-static void tell_held(struct agent *a, const struct action *act, const char *event, const char *kube_reason)
-{
-	const struct pod *p = view_pod(a->view, act->pod_uid);
-	struct mono until = heal_lease_until(a->heal);
-	struct tale t = { .event = event, .kube_reason = kube_reason, .warning = true, .ns = p ? p->ns : NULL,
-			  .pod = p ? p->name : act->pod_uid, .uid = act->pod_uid, .node = a->self };
-
-	tell(a, &t, "reason=\"%s\" lease_ended_ms_ago=%lld stop_after_ms=%lld start_delay_ms=%lld", act->reason,
-	     mono_is_set(until) ? (long long)mono_since_ms(loop_now(a->loop), until) : -1LL,
-	     (long long)a->conf->heal_stop_after_ms, (long long)heal_start_delay_ms(a->conf->heal_stop_after_ms));
-}
-
-void local_stop(struct agent *a, const struct action *act)
-{
-	int r;
-
-	fault_pass(FAULT_STOP_NOTE);
-	uids_add(a->stopped, act->pod_uid);
-	r = stopped_save(a);
-	if (r < 0)			/* it is stopped all the same: running twice is worse than a frozen pod that nobody thaws */
-		log_error(LOG_STORE, "cannot note a frozen pod", "pod=%s error=%s", act->pod_uid, err_str(r));
-	fault_pass(FAULT_STOP_FREEZE);
-	r = freeze(a, act->pod_uid, true);
-	if (r < 0 && r != -ENOENT) {
-		metric_add(METRIC_EFFECT_ERRORS, EFFECT_FREEZE, 1);
-		log_error(LOG_NODE, "cannot freeze", "pod=%s cgroup_root=%s error=%s: stop it by hand", act->pod_uid,
-			  a->conf->kubelet_cgroup_root, err_str(r));
-	}
-	tell_held(a, act, "pod stopped", "AtMostOnceStopped");
-	local_look_soon(a);
-}
-
-/* A copy is gone. An original of this node that was frozen beside it goes on, unless it shall stand still itself. */
-void local_forget(struct agent *a, const struct copy *c)
-{
-	bool stopped = map_get(a->stopped, c->pod_uid) != NULL;
-
-	if (str_eq(c->lost_node, a->self)) {
-		if (!stopped)
-			(void)cgroup_pod_freeze(a->conf->kubelet_cgroup_root, c->pod_uid, false);
+	if (r == 0) {
+		note_running(a, seen);
 		return;
 	}
-	if (!stopped)
-		return;
-	stopped_remove(a, c->pod_uid);
-	(void)stopped_save(a);
-}
-
-void local_resume(struct agent *a, const struct action *act)
-{
-	int r;
-
-	fault_pass(FAULT_RESUME_THAW);
-	r = freeze(a, act->pod_uid, false);
-	if (r < 0 && r != -ENOENT) {
-		metric_add(METRIC_EFFECT_ERRORS, EFFECT_FREEZE, 1);
-		log_error(LOG_NODE, "cannot thaw", "pod=%s error=%s", act->pod_uid, err_str(r));
-	}
-	fault_pass(FAULT_RESUME_NOTE);
-	stopped_remove(a, act->pod_uid);
-	(void)stopped_save(a);
-	tell_held(a, act, "pod resumed", "AtMostOnceResumed");
-}
-
-/* Containers that kubelet restarted meanwhile; and what is gone need not be held. */
-static void hold_still(struct agent *a)
-{
-	map_for_each(char, uid, a->stopped) {
-		if (!view_pod(a->view, uid) && !map_get(a->copies, uid) && a->link.state == LINK_ONLINE &&
-		    !cgroup_pod_exists(a->conf->kubelet_cgroup_root, uid)) {
-			stopped_remove(a, uid);
-			(void)stopped_save(a);
-			continue;
-		}
-		(void)freeze(a, uid, true);
-	}
+	uids_free(seen);		/* what is not there may only not have been read: nothing is known */
+	note_running(a, NULL);
+	if (r == -ENOENT)		/* kubelet began anew, perhaps elsewhere */
+		find_cgroups(a);
+	else if (r != -ENODATA)
+		log_warn(LOG_NODE, "pod cgroups cannot be read", "folder=%s error=%s: not known what runs here",
+			 cgroups_folder(a->cgroups), err_str(r));
 }
 
 /* ---- the gateway ---- */
@@ -353,7 +282,8 @@ static void on_look(void *arg)
 		a->running = NULL;
 	}
 	look_at_gateway(a);
-	hold_still(a);
+	kubelet_look(a);
+	hold_look(a);
 	if (away || map_count(a->stopped) || a->gateway_op || has_own_copies(a))
 		timer_start_ms(a->look_timer, LOCAL_LOOK_MS);
 }
@@ -401,28 +331,20 @@ void local_save_lease(struct agent *a)
 /* A boot that is still cold must be one to the next process too: any other text than the boot id says so. */
 int local_rewrite(struct agent *a)
 {
-	int r = stopped_put(a);
+	int r = hold_put(a);
 
 	r = r < 0 ? r : lease_put(a);
+	r = r < 0 ? r : kubelet_put(a);
 	return r < 0 ? r : store_put_meta(a->store, META_BOOT, a->cold_boot ? "cold" : a->boot_id);
-}
-
-static void stopped_load(struct agent *a)
-{
-	cleanup(freep) char *text = store_get_meta(a->store, META_STOPPED);
-	char *rest = text;
-
-	for (char *uid = text ? strtok_r(text, " ", &rest) : NULL; uid; uid = strtok_r(NULL, " ", &rest))
-		uids_add(a->stopped, uid);
-	if (map_count(a->stopped))
-		log_info(LOG_HEAL, "pods are held still", "pods=%zu", map_count(a->stopped));
 }
 
 int local_new(struct agent *a)
 {
 	cleanup(freep) char *before = store_get_meta(a->store, META_BOOT);
 
-	a->stopped = map_new();
+	hold_new(a);
+	a->cgroups_timer = timer_new(a->loop, "cgroups", on_cgroups_due, a);
+	find_cgroups(a);
 	a->look_timer = timer_new(a->loop, "local", on_look, a);
 	if (machine_boot_id(a->conf->kubelet_boot_id_file, a->boot_id) < 0)
 		return 0;
@@ -436,7 +358,8 @@ void local_load(struct agent *a)
 {
 	lease_load(a);
 	fences_load(a);
-	stopped_load(a);
+	hold_load(a);
+	kubelet_load(a);
 	local_look_soon(a);
 }
 
@@ -446,6 +369,7 @@ void local_is_online(struct agent *a)
 	cleanup(freep) char *before = store_get_meta(a->store, META_BOOT);
 
 	a->cold_boot = false;
+	kubelet_is_online(a);
 	if (!str_eq(before, a->boot_id) && store_batch_begin(a) == 0 && store_put_meta(a->store, META_BOOT, a->boot_id) < 0)
 		a->store_failed = true;
 	local_look_soon(a);
@@ -457,6 +381,8 @@ void local_free_all(struct agent *a)
 	list_for_each_safe(s, &a->silences, struct silence, link)
 		silence_free(s);
 	timer_free(a->look_timer);
+	timer_free(a->cgroups_timer);
 	uids_free(a->running);
-	uids_free(a->stopped);
+	hold_free(a);
+	cgroups_free(a->cgroups);
 }

@@ -147,6 +147,14 @@ static bool is_settling(const struct agent *a, const struct needs *n)
 	return false;
 }
 
+static const char *node_fault(const struct agent *a)
+{
+	for (size_t i = 0; i < NODE_FAULTS; i++)
+		if (a->node_faults[i])
+			return a->node_faults[i];
+	return NULL;
+}
+
 static struct verdict judge(const struct agent *a, const struct workload *w)
 {
 	const struct needs *n = objects_needs(a, w->uid);
@@ -154,8 +162,8 @@ static struct verdict judge(const struct agent *a, const struct workload *w)
 
 	if (!n)
 		(void)no(&v, "its template is not known yet");
-	else if (a->node_fault)
-		(void)no(&v, "%s", a->node_fault);
+	else if (node_fault(a))
+		(void)no(&v, "%s", node_fault(a));
 	else if (w->refusal && policy_allows(a, w, &v))
 		(void)no(&v, "%s", w->refusal);
 	else if (!v.reason[0])
@@ -245,6 +253,13 @@ void readiness_soon(struct agent *a)
 {
 	if (a->readiness && !timer_is_running(a->readiness->timer))
 		timer_start_ms(a->readiness->timer, READINESS_QUIET_MS);
+}
+
+void agent_set_node_fault(struct agent *a, enum node_fault which, const char *text)
+{
+	if (a->node_faults[which] != text)
+		readiness_soon(a);
+	a->node_faults[which] = text;
 }
 
 /* ---- showing ---- */

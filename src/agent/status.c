@@ -47,7 +47,7 @@ struct check {
 	char note[200];
 };
 
-enum { CHECKS = 7 };
+enum { CHECKS = 9 };
 
 static void check_set(struct check *c, const char *name, bool ok, const char *note)
 {
@@ -79,6 +79,11 @@ static size_t checks_collect(const struct agent *a, struct check out[CHECKS])
 	ok = standby_is_fine(a, &degraded, &note);
 	check_set(&out[6], "standby", ok, note);
 	out[6].degraded = degraded;
+	ok = local_is_fine(a, &note);
+	check_set(&out[7], "cgroups", ok, note);
+	degraded = !kubelet_removes(a, &note);
+	check_set(&out[8], "kubelet", true, note);
+	out[8].degraded = degraded;
 	return CHECKS;
 }
 
@@ -265,6 +270,7 @@ static void on_status(void *arg, const struct web_request *rq, struct web_respon
 	json_set_bool(o, "tilted", mono_is_set(a->tilted_until) && !mono_reached(loop_now(a->loop), a->tilted_until));
 	json_set_i64(o, "copies", (int64_t)map_count(a->copies));
 	json_set_bool(o, "coldBoot", a->cold_boot);
+	json_set_bool(o, "kubeletRestartedOffline", a->kubelet.young);
 	json_set(o, "lease", lease_json(a));
 	json_set(o, "readiness", readiness_counts(a));
 	heal_each_suspect(a->heal, add_suspect, suspects);

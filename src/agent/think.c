@@ -166,10 +166,10 @@ static void execute_one(struct agent *a, const struct action *act)
 		node_read_lease(a, act->node);
 		break;
 	case ACTION_STOP:
-		local_stop(a, act);
+		hold_stop(a, act);
 		break;
 	case ACTION_RESUME:
-		local_resume(a, act);
+		hold_resume(a, act);
 		break;
 	case ACTION_ASK_MINE:
 		ask_mine(a);

@@ -20,6 +20,8 @@ static void on_link_changed(struct agent *a, enum link_state before)
 		metric_set(METRIC_LINK_STATE, s, (int)a->link.state == s);
 	log_info(LOG_KUBE, "link", "from=%s to=%s reason=\"%s\"", link_state_name(before), link_state_name(a->link.state),
 		 a->link.reason);
+	if (before == LINK_ONLINE)
+		kubelet_note(a);
 	if (a->link.state == LINK_OFFLINE) {
 		mirror_stop(a);
 		kube_client_drop_connections(a->kube);

@@ -189,6 +189,7 @@ void copy_free(struct copy *c)
 	free(c->workload);
 	free(c->lost_node);
 	free(c->file);
+	free(c->containers);
 	free(c);
 }
 

@@ -164,18 +164,24 @@ int manifest_each(const char *dir, void (*fn)(void *arg, const char *file), void
 	return 0;
 }
 
-int manifest_identify(const char *dir, const char *file, char *out_uid, size_t size, unsigned *out_epoch)
+static int read_pod(const char *dir, const char *file, json_object **out_pod)
 {
 	cleanup(freep) char *path = str_format("%s/%s", dir, file);
-	cleanup(buf_fini) struct buf text = BUF_INIT;
-	cleanup(json_putp) json_object *pod = NULL;
+	cleanup(buf_wipe) struct buf text = BUF_INIT;	/* it may hold values of Secrets */
+	int r = is_ours(file) ? file_read(path, MANIFEST_MAX, &text) : -EINVAL;
+
+	return r < 0 ? r : json_parse(text.data, text.len, out_pod);
+}
+
+int manifest_identify(const char *dir, const char *file, char *out_uid, size_t size, unsigned *out_epoch)
+{
+	cleanup(json_wipe_putp) json_object *pod = NULL;
 	const json_object *annotations;
 	const char *uid, *epoch;
 	char expected[UUID_TEXT_SIZE];
 	int64_t n;
-	int r = is_ours(file) ? file_read(path, MANIFEST_MAX, &text) : -EINVAL;
+	int r = read_pod(dir, file, &pod);
 
-	r = r < 0 ? r : json_parse(text.data, text.len, &pod);
 	if (r < 0)
 		return r;
 	annotations = json_get(pod, "metadata.annotations");
@@ -188,4 +194,21 @@ int manifest_identify(const char *dir, const char *file, char *out_uid, size_t s
 		return -EINVAL;
 	*out_epoch = (unsigned)n;
 	return 0;
+}
+
+char *manifest_containers_of(const json_object *pod)
+{
+	const json_object *list = json_get(pod, "spec.containers");
+	struct buf names = BUF_INIT;
+
+	for (size_t i = 0; i < json_len(list); i++)
+		buf_addf(&names, "%s%s", i ? " " : "", str_or(json_get_str(json_at(list, i), "name"), ""));
+	return buf_take(&names);
+}
+
+char *manifest_containers(const char *dir, const char *file)
+{
+	cleanup(json_wipe_putp) json_object *pod = NULL;
+
+	return read_pod(dir, file, &pod) < 0 ? NULL : manifest_containers_of(pod);
 }

@@ -67,3 +67,19 @@ def test_a_full_node_that_booted_gets_its_own_pods_back(c):
     assert len(reasons) == len(mine) and any('room nowhere else' in r for r in reasons), reasons
     hole = longest(levels(c.runs(), lambda r: True), lambda count: count < 5, began, time.time())
     assert hole == 0, 'more than one was missing at once for %.3f s' % hole
+
+
+@stage()
+def test_a_kubelet_that_is_restarted_in_the_outage_is_told(c):
+    """It adds static pods and removes none: that is said before anybody relies on it."""
+    c.run_web(replicas=3)
+    node, other = c.nodes[:2]
+    c.offline()
+    wait_for(lambda: '[+]kubelet' in (node.http('/readyz?verbose') or ''), 10, 'all is well with kubelet')
+    node.parts['kubelet'].kill()
+    node.start_kubelet()
+    wait_for(lambda: '[~]kubelet' in (node.http('/readyz?verbose') or ''), 10, 'it is seen')
+    assert node.http('/v1/status')['kubeletRestartedOffline'] and not other.http('/v1/status')['kubeletRestartedOffline']
+    assert [h['by'] for h in c.rows('kubelet restarted')] == [node.name]
+    c.mend()
+    wait_for(lambda: '[+]kubelet' in (node.http('/readyz?verbose') or ''), 20, 'it removes again what it should')

@@ -127,3 +127,14 @@ def test_first_winners_kubelet_is_stuck_the_next_takes_over(c):
     wait_for(lambda: not stuck.manifests() and not (stuck.http('/v1/status') or {}).get('copies'), 15, 'nothing left there')
     c.wait_copies(lost)
     c.assert_never_crowded(lost)
+
+
+@stage(config={'heal.start_timeout': '2s'}, kubelet_args=('--start-ms', '6000'))
+def test_a_kubelet_that_takes_its_time_is_left_to_it(c):
+    """It has admitted the copy: a slow disk or a long init container is no reason to begin again elsewhere."""
+    c.run_web(replicas=3)
+    c.offline()
+    lost = c.lose(c.busiest())
+    c.wait_copies(lost)
+    assert not c.rows('withdrawn'), c.rows('withdrawn')
+    c.assert_never_crowded(lost)

@@ -1,10 +1,12 @@
 """The folders by which a pod can be seen on the node: its cgroups and its logs. No process is behind them, only the files.
 
 As on a real node the sandbox (pause container) has a cgroup of its own beside those of the containers, so a pod whose image is missing has
-a populated pod cgroup too; its container folders, there and under the pod's logs, are missing.
+a populated pod cgroup too; its container folders, there and under the pod's logs, are missing. A pod that is admitted has a cgroup before
+anything of it runs, and kubelet's own three folders are there before any pod.
 """
 import hashlib
 import os
+import re
 import shutil
 
 STYLES = ('v2-cgroupfs', 'v2-systemd', 'v1')
@@ -23,8 +25,13 @@ def _write(path, text):
 class PodFolders:
     def __init__(self, root, logs, style):
         self.root, self.logs, self.style = root, logs, style
-        os.makedirs(root, exist_ok=True)
+        self.stiff = set()                         # uids of pods that the freezer does not get to stand still
         os.makedirs(logs, exist_ok=True)
+        self._make_classes()
+
+    def _make_classes(self):
+        for qos in ('Guaranteed', 'Burstable', 'BestEffort'):
+            os.makedirs(os.path.dirname(self.pod('', qos)), exist_ok=True)
 
     def pod(self, uid, qos):
         """The pod's cgroup folder."""
@@ -44,11 +51,16 @@ class PodFolders:
         if self.style == 'v1':
             if not os.path.exists(os.path.join(folder, 'freezer.state')):
                 _write(os.path.join(folder, 'freezer.state'), 'THAWED\n')
+            _write(os.path.join(folder, 'pids.current'), '%d\n' % populated)
         else:
             _write(os.path.join(folder, 'cgroup.events'), 'populated %d\nfrozen 0\n' % populated)
             if not os.path.exists(os.path.join(folder, 'cgroup.freeze')):
                 _write(os.path.join(folder, 'cgroup.freeze'), '0\n')
         _write(os.path.join(folder, 'cgroup.procs'), '%d\n' % os.getpid() if inside else '')
+
+    def admit(self, uid, qos):
+        """The pod's cgroup, with nothing in it yet."""
+        self._fill(self.pod(uid, qos), False, False)
 
     def start(self, pod, qos, containers, attempt=0):
         """Makes the folders of the sandbox and of these containers."""
@@ -91,16 +103,25 @@ class PodFolders:
             return None
         if not state:
             return None
+        if any(uid.replace('-', '_') in folder.replace('-', '_') for uid in self.stiff):
+            return None
         frozen = state in ('FROZEN', '1')
         if self.style != 'v1':
-            path, text = os.path.join(folder, 'cgroup.events'), 'populated 1\nfrozen %d\n' % frozen
+            path = os.path.join(folder, 'cgroup.events')
             try:
                 with open(path) as f:
-                    if f.read() != text:
-                        _write(path, text)
+                    text = f.read()
+                right = re.sub('frozen [01]', 'frozen %d' % frozen, text)
+                if text != right:
+                    _write(path, right)
             except OSError:
                 pass
         return frozen, since
+
+    def outlives_kill(self, folder):
+        """Version 1: SIGKILL waits until the pod is thawed."""
+        state = self.frozen(folder) if self.style == 'v1' else None
+        return state is not None and state[0]
 
     def leftovers(self):
         """{uid: folder} of all pods that have a cgroup."""
@@ -118,4 +139,4 @@ class PodFolders:
     def clear(self):
         """Power loss: no process survives it."""
         shutil.rmtree(self.root, ignore_errors=True)
-        os.makedirs(self.root, exist_ok=True)
+        self._make_classes()

@@ -27,6 +27,7 @@ from store import new_uid
 
 MIRROR = static_rules.MIRROR
 FREEZER_SECONDS = 0.1
+SWEEP_SECONDS = 2                                  # as a real kubelet looks again for containers that nobody wants
 
 
 def options(argv):
@@ -198,7 +199,11 @@ class Kubelet:
     def _sweep(self):
         """Removes what runs and nobody wants: known only now, because only now all sources have spoken."""
         for uid, folder in self.folders.leftovers().items():
-            if uid not in self.workers.workers:
+            if uid in self.workers.workers:
+                continue
+            if self.folders.outlives_kill(folder):
+                asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
+            else:
                 shutil.rmtree(folder, ignore_errors=True)
                 self.journal('stop', uid=uid, source='orphan')
 

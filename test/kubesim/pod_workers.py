@@ -9,6 +9,7 @@ from store import now
 
 IGNORE_TERM = 'kubesim/ignore-term'                # a pod with this annotation uses up its grace period, as one that ignores TERM does
 TERM_SECONDS = 0.1                                 # how long a container that handles TERM takes to end
+KILL_SECONDS = 0.1                                 # how often it is looked whether one that cannot be killed has been thawed
 
 
 class Worker:
@@ -72,6 +73,7 @@ class PodWorkers:
                 self.note('preempted', x, by=w.uid)
                 self.stop(x, 0, failed=('Preempting', 'Preempted in order to admit critical pod'))
         self.note('start', w)
+        self.folders.admit(w.uid, w.qos)
         w.task = asyncio.ensure_future(self._start(w, time.monotonic()))
 
     async def _start(self, w, began):
@@ -132,6 +134,8 @@ class PodWorkers:
     async def _stop(self, w, seconds, failed):
         self.note('stopping', w)
         await asyncio.sleep(seconds)
+        while self.folders.outlives_kill(self.folders.pod(w.uid, w.qos)):
+            await asyncio.sleep(KILL_SECONDS)
         self.folders.stop(w.pod, w.qos)
         self.note('stop', w)
         if failed is not None:

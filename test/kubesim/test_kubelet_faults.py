@@ -110,6 +110,41 @@ class Faults(TestCase):
         self.write('u-1', 'freezer.state', 'THAWED')
         self.eventually(lambda: self.events('thawed', 's-node1'))
 
+    def test_v1_does_not_kill_what_is_frozen(self):
+        self.c.kubelet('node1', '--cgroup-style', 'v1', '--grace-cap', 0.2)
+        self.c.manifest('node1', 's', uid='u-1')
+        self.eventually(lambda: self.events('running', 's-node1'))
+        self.write('u-1', 'freezer.state', 'FROZEN')
+        self.eventually(lambda: self.events('frozen', 's-node1'))
+        self.unlink('s')
+        self.eventually(lambda: self.events('stopping', 's-node1'))
+        time.sleep(1)
+        self.assertEqual(self.events('stop', 's-node1'), [])
+        self.write('u-1', 'freezer.state', 'THAWED')
+        self.eventually(lambda: self.events('stop', 's-node1'))
+
+    def test_a_stiff_pod_is_frozen_when_it_relaxes(self):
+        self.c.kubelet('node1')
+        self.c.manifest('node1', 's', uid='u-1')
+        self.eventually(lambda: self.events('running', 's-node1'))
+        self.assertEqual(self.ask('stiffen default s-node1'), 'ok')
+        self.write('u-1', 'cgroup.freeze', '1')
+        time.sleep(0.5)
+        with open(self.cgroup('u-1', 'cgroup.events')) as f:
+            self.assertEqual(f.read(), 'populated 1\nfrozen 0\n')
+        self.assertEqual(self.ask('relax default s-node1'), 'ok')
+        self.eventually(lambda: self.events('frozen', 's-node1'))
+
+    def test_a_pod_that_starts_has_a_cgroup_with_nothing_in_it(self):
+        self.c.kubelet('node1', '--start-ms', 3000)
+        self.assertTrue(os.path.isdir(os.path.join(self.c.root('node1'), 'cgroup', 'kubepods', 'besteffort')))
+        self.c.manifest('node1', 's', uid='u-1')
+        self.eventually(lambda: os.path.exists(self.cgroup('u-1', 'cgroup.events')))
+        time.sleep(0.3)
+        with open(self.cgroup('u-1', 'cgroup.events')) as f:
+            self.assertEqual(f.read(), 'populated 0\nfrozen 0\n')
+        self.eventually(lambda: self.events('running', 's-node1'), 5)
+
     def test_a_pod_vanishes_and_is_not_restarted_until_asked(self):
         self.c.kubelet('node1')
         uid = self.api.post(PODS, pod_of('p', {'nodeName': 'node1'}))[1]['metadata']['uid']

@@ -26,6 +26,6 @@ def test_the_losing_copy_of_a_kubelet_that_cannot_delete_is_frozen(c):
         return sorted(now) == sorted(lost)
     wait_for(settled, 60, 'one copy of each runs')
     frozen = c.rows('copy frozen', nodes=[one, two])
-    assert {r['pod'] for r in frozen} and all('did not remove' in r['detail'] for r in frozen), frozen
+    assert {r['pod'] for r in frozen} and all('was restarted' in r['detail'] for r in frozen), frozen
     c.mend()
     c.settle(6)

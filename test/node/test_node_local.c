@@ -1,108 +1,15 @@
-/* test_node_local.c — cgroups of every layout, pod logs, load and dialling */
+/* test_node_local.c — load, dialling, and who listens */
 #include "../support.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
-#include "node/cgroup.h"
 #include "node/dial.h"
+#include "node/listener.h"
 #include "node/machine.h"
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
-#define POD "bdedc685-793f-415f-80c0-fdb7fddfd6e1"
-#define POD_SLICE "bdedc685_793f_415f_80c0_fdb7fddfd6e1"
-
-static char dir[TMP_SIZE];
-
-static int setup(void **state)
-{
-	(void)state;
-	tmp_new(dir);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	tmp_free(dir);
-	return 0;
-}
-
-static const char *const layouts[] = {
-    "kubepods/pod" POD,
-    "kubepods/burstable/pod" POD,
-    "kubepods/besteffort/pod" POD,
-    "kubepods.slice/kubepods-pod" POD_SLICE ".slice",
-    "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" POD_SLICE ".slice",
-    "kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod" POD_SLICE ".slice",
-    "kubelet-kubepods.slice/kubelet-kubepods-pod" POD_SLICE ".slice", /* kind */
-    "kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/kubelet-kubepods-burstable-pod" POD_SLICE ".slice",
-    "kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod" POD_SLICE ".slice",
-};
-
-static void test_cgroup_v2(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(layouts); i++) {
-		cleanup(freep) char *root = str_format("%s/%zu", dir, i), *at = str_format("%s/%s", root, layouts[i]);
-
-		assert_false(cgroup_pod_exists(root, POD));
-		assert_int_equal(file_make_dirs(at, 0700), 0);
-		assert_true(cgroup_pod_exists(root, POD));
-		assert_false(cgroup_pod_exists(root, "bdedc685-793f-415f-80c0-fdb7fddfd6e2"));
-		assert_false(cgroup_pod_is_populated(root, POD));
-		tmp_write(tmp_path(at, "cgroup.events"), "populated 0\nfrozen 0\n");
-		assert_false(cgroup_pod_is_populated(root, POD));
-		tmp_write(tmp_path(at, "cgroup.events"), "populated 1\nfrozen 0\n");
-		assert_true(cgroup_pod_is_populated(root, POD));
-	}
-}
-
-static void test_cgroup_v1(void **state)
-{
-	cleanup(freep) char *at = str_format("%s/kubepods/besteffort/pod%s", dir, POD);
-
-	(void)state;
-	assert_int_equal(file_make_dirs(tmp_path(at, "0123abcd"), 0700), 0);
-	tmp_write(tmp_path(at, "0123abcd/cgroup.procs"), "");
-	assert_true(cgroup_pod_exists(dir, POD));
-	assert_false(cgroup_pod_is_populated(dir, POD));
-	tmp_write(tmp_path(at, "0123abcd/cgroup.procs"), "4711\n");
-	assert_true(cgroup_pod_is_populated(dir, POD));
-}
-
-static void test_cgroup_no_root(void **state)
-{
-	char longest[4000];
-
-	(void)state;
-	assert_false(cgroup_pod_exists(tmp_path(dir, "none"), POD));
-	assert_false(cgroup_pod_is_populated(tmp_path(dir, "none"), POD));
-	memset(longest, 'a', sizeof(longest) - 1);
-	longest[sizeof(longest) - 1] = '\0';
-	assert_false(cgroup_pod_exists(dir, longest));
-	assert_false(cgroup_pod_exists(longest, longest));
-}
-
-static void test_pod_log(void **state)
-{
-	cleanup(freep) char *at = str_format("%s/logs/default_web-0-n1_%s", dir, POD);
-	const char *logs = tmp_path(dir, "logs");
-	cleanup(freep) char *kept = str_dup(logs);
-
-	(void)state;
-	assert_true(pod_log_exists(kept, "default", "web-0-n1", POD)); /* not mounted: only the cgroup counts */
-	assert_int_equal(file_make_dirs(at, 0700), 0);
-	assert_false(pod_log_exists(kept, "default", "web-0-n1", POD)); /* a sandbox is not a container */
-	assert_int_equal(mkdir(tmp_path(at, "c"), 0700), 0);
-	assert_false(pod_log_exists(kept, "default", "web-0-n1", POD));
-	tmp_write(tmp_path(at, "c/0.log"), "");
-	assert_true(pod_log_exists(kept, "default", "web-0-n1", POD));
-	assert_false(pod_log_exists(kept, "default", "web-0-n2", POD));
-	assert_false(pod_log_exists(kept, "other", "web-0-n1", POD));
-}
 
 static void test_load(void **state)
 {
@@ -281,13 +188,95 @@ static void test_dial_timeout_and_cancel(void **state)
 	loop_free(loop);
 }
 
+/* ---- listeners ---- */
+
+static const char tcp[] =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+    "   0: 0100007F:2808 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 11 1 0000 100 0 0 10 0\n"
+    "   1: 00000000:2809 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12 1 0000 100 0 0 10 0\n"
+    "   2: 0100007F:280A 0100007F:9C40 01 00000000:00000000 00:00000000 00000000     0        0 13 1 0000 100 0 0 10 0\n"
+    "   3: 0100007F:280A 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 14 1 0000 100 0 0 10 0\n";
+static const char tcp6[] =
+    "  sl  local_address                         remote_address                        st tx_queue rx_queue tr ...\n"
+    "   0: 00000000000000000000000001000000:2808 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 "
+    "00000000     0        0 21 1 0000 100 0 0 10 0\n"
+    "   1: 00000000000000000000000000000000:280B 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 "
+    "00000000     0        0 22 1 0000 100 0 0 10 0\n"
+    "   2: 0000000000000000FFFF00000200007F:280C 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 "
+    "00000000     0        0 23 1 0000 100 0 0 10 0\n";
+
+static void test_listener_tables(void **state)
+{
+	static const struct {
+		const char *at;
+		int r;
+		uint64_t inode;
+	} rows[] = {
+	    {"127.0.0.1:10248", 0, 11},
+	    {"127.0.0.2:10248", -ENOENT, 0},
+	    {"[::1]:10248", 0, 21},
+	    {"127.0.0.2:10249", 0, 12}, /* every address */
+	    {"[::1]:10249", -ENOENT, 0},
+	    {"127.0.0.1:10250", -ENOENT, 0}, /* connections only; listeners come first in the kernel's list */
+	    {"127.0.0.1:10251", 0, 22},
+	    {"[fd00::1]:10251", 0, 22},
+	    {"127.0.0.2:10252", 0, 23},
+	    {"127.0.0.1:10252", -ENOENT, 0},
+	};
+	char dir[TMP_SIZE];
+
+	(void)state;
+	tmp_new(dir);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct endpoint at;
+		uint64_t inode = 0;
+
+		tmp_write(tmp_path(dir, "tcp"), tcp);
+		tmp_write(tmp_path(dir, "tcp6"), tcp6);
+		assert_int_equal(endpoint_parse(rows[i].at, &at), 0);
+		if (listener_inode(dir, &at, &inode) != rows[i].r || inode != rows[i].inode)
+			fail_msg("%s: inode %llu", rows[i].at, (unsigned long long)inode);
+	}
+	tmp_free(dir);
+}
+
+/* The socket of a process that was started again is another one. */
+static void test_listener(void **state)
+{
+	struct endpoint at;
+	uint64_t inode = 0, again = 0;
+	uint16_t port = 0;
+	int fd = port_new(5, &port), one = 1, r;
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+	(void)state;
+	assert_int_equal(endpoint_of("127.0.0.1", port, &at), 0);
+	r = listener_inode("/proc/net", &at, &inode);
+	if (r == -ENOENT) {
+		print_message("no listeners to be seen in /proc/net here\n");
+		skip();
+	}
+	assert_int_equal(r, 0);
+	assert_true(inode > 0);
+	assert_int_equal(listener_inode("/proc/net", &at, &again), 0);
+	assert_true(again == inode);
+	(void)close(fd);
+	assert_int_equal(listener_inode("/proc/net", &at, &again), -ENOENT);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	sa.sin_port = htons(port);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	assert_int_equal(listener_inode("/proc/net", &at, &again), 0);
+	assert_true(again != inode);
+	(void)close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_cgroup_v2, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_cgroup_v1, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_cgroup_no_root, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_pod_log, setup, teardown),
+	    cmocka_unit_test(test_listener_tables),
+	    cmocka_unit_test(test_listener),
 	    cmocka_unit_test(test_load),
 	    cmocka_unit_test(test_load_backwards),
 	    cmocka_unit_test(test_machine),

@@ -195,6 +195,23 @@ static void test_identify(void **state)
 	assert_int_equal(manifest_identify(dir, "kube.json", uid, sizeof(uid), &epoch), -EINVAL);
 }
 
+static void test_containers(void **state)
+{
+	cleanup(freep) char *names = NULL, *none = NULL;
+
+	(void)state;
+	assert_null(manifest_containers(dir, "edge-healer-none.json"));
+	tmp_write(tmp_path(dir, "edge-healer-a.json"), "{\"spec\":{\"initContainers\":[{\"name\":\"init\"}],"
+						       "\"containers\":[{\"name\":\"web\"},{\"name\":\"side\"}]}}");
+	names = manifest_containers(dir, "edge-healer-a.json");
+	assert_string_equal(names, "web side");
+	none = manifest_containers_of(NULL);
+	assert_string_equal(none, "");
+	tmp_write(tmp_path(dir, "edge-healer-b.json"), "no JSON");
+	assert_null(manifest_containers(dir, "edge-healer-b.json"));
+	assert_null(manifest_containers(dir, "other.json"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +222,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_too_big, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_each, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_identify, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_containers, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

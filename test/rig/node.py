@@ -123,7 +123,7 @@ class Node:
             'http': {'listen': self.listen},
             'kubelet': {'static_pod_path': self.path('manifests'), 'cgroup_root': self.path('cgroup'),
                         'pod_logs': self.path('logs'), 'port': KUBELET_PORT, 'boot_id_file': self.path('boot_id'),
-                        'bundle_dir': self.path('bundles'), 'gate': self.gate},
+                        'bundle_dir': self.path('bundles'), 'gate': self.gate, 'healthz': 'http://%s/healthz' % self.healthz},
             'heal': {'namespaces': self.cluster.namespaces},
             'reconcile': {},
         }
