@@ -25,7 +25,7 @@
 #define HEAL_FLAP_MS 5000		/* a suspect that answered must be silent for this long before peers are asked again … */
 #define HEAL_FLAP_PROBE_MS 500		/* … and is probed this often meanwhile: a link that flaps may be there for no longer */
 #define HEAL_REFUSED_RETRY_MS 5000	/* a pod that fits nowhere is ranked again after this */
-#define HEAL_GAVE_UP_FIRST_MS 10000	/* when all who could take a pod gave up, they are asked again after this, then twice that … */
+#define HEAL_GAVE_UP_FIRST_MS 10000	/* when all who could take a pod gave up, they are asked again after this, then twice … */
 #define HEAL_GAVE_UP_RETRY_MS 60000	/* … and this at most */
 #define HEAL_STALE_RETRY_MS 500		/* without fresh membership: look again after this */
 #define HEAL_ANSWER_MS 3000		/* a probe or a question without any answer for this long is given up */
@@ -34,7 +34,7 @@
 #define HEAL_SETTLE_MS 10000		/* how long a returned node must look healthy before its old "Ready" is believed */
 #define HEAL_ROOM_MS 30000		/* a replacement that finds no room for this long gets that of the copy it replaces … */
 #define HEAL_ROOM_STEP_MS 5000		/* … the next copy of the same ReplicaSet this much later */
-#define HEAL_API_SETTLE_MS 60000	/* … this long where gossip does not show the node: NotReady comes after 50 s (seen: 51.7) */
+#define HEAL_API_SETTLE_MS 60000	/* … this long where gossip does not show the node: NotReady took 51.7 s (seen) */
 #define HEAL_HOME_MS 90000		/* kubelet gets this long to start its own pods: a mirror pod took as long (seen) */
 #define HEAL_REPLACE_RETRY_MS 10000	/* a lost API pod that is still there is deleted again after this */
 #define HEAL_VOICE_MS 15000		/* what a peer said of its own link is believed rather than its tag for this long */
@@ -42,7 +42,7 @@
 #define HEAL_LEASE_READ_MS 5000		/* how often a lost node's Lease is read again: it may prove us wrong */
 #define HEAL_LEASE_AGAIN_MS 1000	/* the same, while it proves neither */
 #define HEAL_LEASE_SILENCE_MS 3000	/* gossip reports a failure after at least this much silence (Serf's suspicion is 4 s) */
-#define HEAL_FOUND_MS 3000		/* who is failed within this after we came, was so before: its Lease must have missed a renewal */
+#define HEAL_FOUND_MS 3000		/* who is failed within this after we came, was so before: its Lease must be older */
 #define HEAL_LEASE_SKEW_MS 5000		/* a Lease from further in the future has another clock and proves nothing by its time */
 #define HEAL_TAINT "edge-healer.io/unreachable"
 #define HEAL_TAINT_WAIT_MS 1000		/* a lost node's pods are deleted when it has the taint, or after this */

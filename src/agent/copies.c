@@ -608,6 +608,10 @@ static void resume_copy(void *arg, struct copy *c)
 		set_deadline(a, c, loop_now(a->loop));
 		if (!there)
 			c->deadline = c->start_limit = loop_now(a->loop);
+	} else if (c->state == COPY_RUNNING && there && a->cold_boot) {
+		c->state = COPY_STARTING;	/* it ran before this boot: kubelet starts it anew, or does not */
+		set_deadline(a, c, loop_now(a->loop));
+		c->deadline = c->start_limit;
 	}
 	log_info(LOG_HEAL, "resumed", "pod=%s/%s state=%s file=%s there=%d", c->ns, c->name, copy_state_name(c->state), c->file,
 		 there);
@@ -618,6 +622,18 @@ static void resume_claim(void *arg, const struct claim *c)
 	struct agent *a = arg;
 
 	(void)heal_on_claim(a->heal, c, loop_now(a->loop));
+}
+
+/* Its row is lost with the store, and the others believe in its claim still. The end is told with the first hello. */
+static void orphan_end(struct agent *a, const char *pod_uid, unsigned epoch)
+{
+	struct claim claim = { .epoch = epoch, .state = CLAIM_WITHDRAWN, .at = loop_wall(a->loop) };
+
+	(void)str_copy(claim.pod_uid, sizeof(claim.pod_uid), pod_uid);
+	(void)str_copy(claim.node, sizeof(claim.node), a->self);
+	(void)heal_on_claim(a->heal, &claim, loop_now(a->loop));
+	if (store_batch_begin(a) == 0 && store_put_claim(a->store, &claim) < 0)
+		a->store_failed = true;
 }
 
 static void adopt_or_remove(void *arg, const char *file)
@@ -641,6 +657,7 @@ static void adopt_or_remove(void *arg, const char *file)
 		return;
 	fault_pass(FAULT_ORPHAN_REMOVE);
 	(void)manifest_remove(a->conf->kubelet_static_pod_path, file);
+	orphan_end(a, uid, epoch);
 }
 
 static void close_intent(void *arg, const struct intent *i)

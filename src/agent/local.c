@@ -5,6 +5,7 @@
  * A boot without the API server is a cold boot until the mirror has been in sync: only then the boot id is stored.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -296,7 +297,7 @@ void local_look_soon(struct agent *a)
 
 /* ---- what outlives the process ---- */
 
-/* "<boot id> <nanoseconds>": the monotonic clock of another boot means nothing. */
+/* "<boot id> <nanoseconds>" of the clock that runs on in sleep: that of another boot means nothing. */
 static void lease_load(struct agent *a)
 {
 	cleanup(freep) char *text = store_get_meta(a->store, META_LEASE);
@@ -305,6 +306,8 @@ static void lease_load(struct agent *a)
 
 	if (text && n && strncmp(text, a->boot_id, n) == 0 && text[n] == ' ' &&
 	    num_parse_i64(text + n + 1, 0, INT64_MAX, &until.ns) == 0)
+		until.ns -= think_slept_ms() * NS_PER_MS;
+	if (until.ns > 0)
 		heal_set_lease(a->heal, until);
 	a->lease_saved = until;
 }
@@ -313,7 +316,7 @@ static int lease_put(struct agent *a)
 {
 	char text[BOOT_ID_SIZE + 32];
 
-	(void)snprintf(text, sizeof(text), "%s %lld", a->boot_id, (long long)a->lease_saved.ns);
+	(void)snprintf(text, sizeof(text), "%s %" PRId64, a->boot_id, a->lease_saved.ns + think_slept_ms() * NS_PER_MS);
 	return store_put_meta(a->store, META_LEASE, text);
 }
 

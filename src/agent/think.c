@@ -26,7 +26,7 @@ int64_t think_slept_ms(void)
 	return boottime_read_ms() - mono_read().ns / NS_PER_MS;
 }
 
-/* A suspend is noticed with the first answer of the agent after it, not only with the next thing that is due: timers stood still. */
+/* A suspend is noticed with the first answer of the agent after it, not with the next thing that is due: timers stood still. */
 bool think_has_slept(const struct agent *a)
 {
 	return mono_is_set(a->last_tick) && think_slept_ms() - a->boot_offset_ms > SLEEP_MIN_MS;

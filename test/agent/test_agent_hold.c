@@ -71,6 +71,7 @@ static void open_agent(struct rig *g, enum link_state link, uint16_t healthz)
 	list_init(&a->events);
 	list_init(&a->silences);
 	assert_int_equal(store_open(tmp_path(g->dir, "db"), &a->store, aside), 0);
+	assert_int_equal(tell_load(a), 0);
 	a->flush = timer_new(a->loop, "flush", on_flush, a);
 	a->think_timer = timer_new(a->loop, "think", on_nothing, a);
 	a->tags_timer = timer_new(a->loop, "tags", on_nothing, a);
