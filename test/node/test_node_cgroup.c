@@ -117,7 +117,7 @@ static void test_each_pod_and_nothing_else(void **state)
 {
 	static const char *const others[] = {"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod.slice",
 					     "kubepods.slice/kubepods-burstable.slice/other.slice",
-					     "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" POD_SLICE,
+					     ("kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" POD_SLICE),
 					     "kubepods.slice/podium", "mykubepods.slice/kubepods-pod1.slice", "kubepods.slice/kubepods-podcast"};
 	cleanup(freep) char *at = str_format("%s/%s", dir, layouts[4]);
 	cleanup(cgroups_freep) struct cgroups *g = NULL;
@@ -479,7 +479,7 @@ static void real_fini(struct real *r)
 		(void)waitpid(r->pid, NULL, 0);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(r->roots) && r->roots[i]; i++) {
-		static const char *const parts[] = {"/kubepods/pod" POD "/c", "/kubepods/pod" POD, "/kubepods", ""};
+		static const char *const parts[] = {("/kubepods/pod" POD "/c"), ("/kubepods/pod" POD), "/kubepods", ""};
 
 		for (size_t k = 0; k < ARRAY_LEN(parts); k++) {
 			cleanup(freep) char *path = str_format("%s%s", r->roots[i], parts[k]);
