@@ -101,13 +101,19 @@ void hold_load(struct agent *a)
 
 /* ---- telling ---- */
 
-static void tell_held(struct agent *a, const char *uid, const char *event, const char *kube_reason, const char *why)
+static struct tale tale_of(const struct agent *a, const char *uid, const char *event, const char *kube_reason)
 {
 	const struct pod *p = view_pod(a->view, uid);
 	const struct copy *c = map_get(a->copies, uid);
+
+	return (struct tale){ .event = event, .kube_reason = kube_reason, .warning = true, .ns = p ? p->ns : c ? c->ns : NULL,
+			      .pod = p ? p->name : c ? c->name : uid, .uid = uid, .node = a->self };
+}
+
+static void tell_held(struct agent *a, const char *uid, const char *event, const char *kube_reason, const char *why)
+{
+	struct tale t = tale_of(a, uid, event, kube_reason);
 	struct mono until = heal_lease_until(a->heal);
-	struct tale t = { .event = event, .kube_reason = kube_reason, .warning = true, .ns = p ? p->ns : c ? c->ns : NULL,
-			  .pod = p ? p->name : c ? c->name : uid, .uid = uid, .node = a->self };
 
 	tell(a, &t, "reason=\"%s\" lease_ended_ms_ago=%lld stop_after_ms=%lld start_delay_ms=%lld", why,
 	     mono_is_set(until) ? (long long)mono_since_ms(loop_now(a->loop), until) : -1LL,
@@ -174,9 +180,7 @@ static void hold(struct agent *a, struct held *h)
 		h->asked = loop_now(a->loop);
 	}
 	if (h->state == HELD_ASKED && mono_since_ms(loop_now(a->loop), h->asked) >= HOLD_PROOF_MS) {
-		const struct pod *p = view_pod(a->view, h->uid);
-		struct tale t = { .event = "pod not stopped", .kube_reason = "AtMostOnceNotStopped", .warning = true,
-				  .ns = p ? p->ns : NULL, .pod = p ? p->name : h->uid, .uid = h->uid, .node = a->self };
+		struct tale t = tale_of(a, h->uid, "pod not stopped", "AtMostOnceNotStopped");
 
 		h->state = HELD_NOT;
 		h->told = false;

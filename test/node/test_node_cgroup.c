@@ -408,12 +408,11 @@ static void test_controller_folder(void **state)
 
 /* ---- real cgroups ---- */
 
-/* A pod of one process below `mount`, removed again by real_fini(). */
-struct real {
+/* A pod of one process. Removed again by real_teardown(), however the test ends: a frozen process would stay for ever. */
+static struct {
 	char *roots[2]; /* one for each controller */
 	pid_t pid;
-	bool able;
-};
+} real;
 
 static bool join(const char *pod, pid_t pid)
 {
@@ -424,39 +423,40 @@ static bool join(const char *pod, pid_t pid)
 	return f && fclose(f) == 0 && written;
 }
 
-static bool join_all(struct real *r, size_t n)
+static bool join_all(size_t n)
 {
 	bool able = true;
 
 	for (size_t i = 0; i < n; i++) {
-		cleanup(freep) char *pod = str_format("%s/kubepods/pod%s", r->roots[i], POD);
+		cleanup(freep) char *pod = str_format("%s/kubepods/pod%s", real.roots[i], POD);
 
 		make(tmp_path(pod, "c"));
-		able = join(pod, r->pid) && able;
+		able = join(pod, real.pid) && able;
 	}
 	return able;
 }
 
-static bool real_init(struct real *r, const char *const *mounts, size_t n)
+static bool real_init(const char *const *mounts, size_t n)
 {
-	*r = (struct real){.pid = -1, .able = true};
+	bool able = true;
+
 	for (size_t i = 0; i < n; i++) {
 		cleanup(freep) char *procs = str_format("%s/cgroup.procs", mounts[i]);
 
-		r->roots[i] = str_format("%s/edge-healer-test-%d", mounts[i], (int)getpid());
-		r->able = r->able && access(procs, W_OK) == 0 && mkdir(r->roots[i], 0755) == 0;
+		real.roots[i] = str_format("%s/edge-healer-test-%d", mounts[i], (int)getpid());
+		able = able && access(procs, W_OK) == 0 && mkdir(real.roots[i], 0755) == 0;
 	}
-	if (r->able) {
-		r->pid = fork();
-		assert_true(r->pid >= 0);
-		if (r->pid == 0)
+	if (able) {
+		real.pid = fork();
+		assert_true(real.pid >= 0);
+		if (real.pid == 0)
 			for (;;)
 				(void)pause();
-		r->able = join_all(r, n);
+		able = join_all(n);
 	}
-	if (!r->able)
+	if (!able)
 		print_message("no real cgroups to be made at %s here\n", mounts[0]);
-	return r->able;
+	return able;
 }
 
 /* Until the kernel is done with it. */
@@ -472,23 +472,39 @@ static bool wait_still(const struct cgroups *g, int expected)
 	return r == expected;
 }
 
-static void real_fini(struct real *r)
+static void thaw(const char *root)
 {
-	if (r->pid > 0) {
-		(void)kill(r->pid, SIGKILL);
-		(void)waitpid(r->pid, NULL, 0);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(r->roots) && r->roots[i]; i++) {
-		static const char *const parts[] = {("/kubepods/pod" POD "/c"), ("/kubepods/pod" POD), "/kubepods", ""};
+	cleanup(freep) char *path = str_format("%s/kubepods/pod%s/freezer.state", root, POD);
+	FILE *f = fopen(path, "r+");
 
+	if (f) {
+		(void)fputs("THAWED", f);
+		(void)fclose(f);
+	}
+}
+
+static int real_teardown(void **state)
+{
+	static const char *const parts[] = {("/kubepods/pod" POD "/c"), ("/kubepods/pod" POD), "/kubepods", ""};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(real.roots) && real.roots[i]; i++)
+		thaw(real.roots[i]);
+	if (real.pid > 0) {
+		(void)kill(real.pid, SIGKILL);
+		(void)waitpid(real.pid, NULL, 0);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(real.roots) && real.roots[i]; i++) {
 		for (size_t k = 0; k < ARRAY_LEN(parts); k++) {
-			cleanup(freep) char *path = str_format("%s%s", r->roots[i], parts[k]);
+			cleanup(freep) char *path = str_format("%s%s", real.roots[i], parts[k]);
 
 			for (int tries = 0; rmdir(path) < 0 && errno == EBUSY && tries < 1000; tries++)
 				(void)usleep(1000);
 		}
-		free(r->roots[i]);
+		free(take(real.roots[i]));
 	}
+	real.pid = 0;
+	return 0;
 }
 
 /* The answer of a process in another pid namespace: 1, 0, or 2 = it cannot be made. */
@@ -515,14 +531,11 @@ static void test_real_v1(void **state)
 {
 	static const char *const mounts[] = {"/sys/fs/cgroup/pids", "/sys/fs/cgroup/freezer"};
 	cleanup(cgroups_freep) struct cgroups *g = NULL;
-	struct real real;
 	int elsewhere;
 
 	(void)state;
-	if (!real_init(&real, mounts, 2)) {
-		real_fini(&real);
+	if (!real_init(mounts, 2))
 		skip();
-	}
 	g = found(real.roots[0]);
 	assert_int_equal(cgroup_pod_is_populated(g, POD), 1);
 	elsewhere = asked_in_another_namespace(g);
@@ -542,8 +555,7 @@ static void test_real_v1(void **state)
 	assert_int_equal(waitpid(real.pid, NULL, 0), real.pid);
 	assert_int_equal(cgroup_pod_is_populated(g, POD), 0);
 	assert_int_equal(cgroup_pod_is_still(g, POD), 1);
-	real.pid = -1;
-	real_fini(&real);
+	real.pid = 0;
 }
 
 static void test_real_v2(void **state)
@@ -551,13 +563,10 @@ static void test_real_v2(void **state)
 	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
 	cleanup(cgroups_freep) struct cgroups *g = NULL;
 	bool unified = access("/sys/fs/cgroup/cgroup.controllers", F_OK) != 0;
-	struct real real;
 
 	(void)state;
-	if (!real_init(&real, &mounts[unified], 1)) {
-		real_fini(&real);
+	if (!real_init(&mounts[unified], 1))
 		skip();
-	}
 	g = found(real.roots[0]);
 	assert_int_equal(cgroup_pod_is_populated(g, POD), 1);
 	assert_int_equal(cgroup_pod_is_still(g, POD), 0);
@@ -567,8 +576,7 @@ static void test_real_v2(void **state)
 	assert_int_equal(kill(real.pid, SIGKILL), 0);
 	assert_int_equal(waitpid(real.pid, NULL, 0), real.pid); /* version 2: frozen or not */
 	assert_int_equal(cgroup_pod_is_populated(g, POD), 0);
-	real.pid = -1;
-	real_fini(&real);
+	real.pid = 0;
 }
 
 /* ---- logs ---- */
@@ -619,8 +627,8 @@ int main(void)
 	    IN_FOLDER(test_v1_no_freezer_is_not_no_pod),
 	    IN_FOLDER(test_v2_is_read_back),
 	    IN_FOLDER(test_controller_folder),
-	    cmocka_unit_test(test_real_v1),
-	    cmocka_unit_test(test_real_v2),
+	    cmocka_unit_test_teardown(test_real_v1, real_teardown),
+	    cmocka_unit_test_teardown(test_real_v2, real_teardown),
 	    IN_FOLDER(test_pod_log),
 	};
 
