@@ -1,7 +1,8 @@
 /* transport.c — libcurl's multi interface on our loop
  *
  * libcurl tells us which sockets to watch (on_curl_socket) and when to call it (on_curl_timer); we call it when one of
- * them is due and then settle(): take out what was cancelled, put in what was started meanwhile, end what is complete.
+ * them is due and then settle(): take out what was cancelled, put in what was started meanwhile; and drain(): end what is
+ * complete.
  *
  * What was learnt about libcurl 7.88 and shapes this file:
  *   - Inside its callbacks nothing may be added to or removed from the multi handle (CURLM_RECURSIVE_API_CALL), hence
@@ -68,8 +69,8 @@ struct transfer {
 	struct curl_slist *headers, *connect_to;
 	char error[CURL_ERROR_SIZE];
 };
-
 static void settle(struct transport *t);
+static void drain(struct transport *t);
 
 /* ---- libcurl ↔ loop ---- */
 
@@ -104,6 +105,7 @@ static void enter(struct transport *t, curl_socket_t fd, int events)
 	(void)curl_multi_socket_action(t->multi, fd, events, &running);
 	t->inside = false;
 	settle(t);
+	drain(t);
 }
 
 static void on_socket_ready(void *arg, int events)
@@ -438,12 +440,9 @@ static void transfer_finish(struct transfer *x, CURLcode code, bool dropped)
 
 /* ---- the transport ---- */
 
-/* Outside of libcurl: bring the multi handle in line with our list. */
+/* Outside of libcurl: bring the multi handle in line with our list. Calls nobody back: it is part of transport_start(). */
 static void settle(struct transport *t)
 {
-	CURLMsg *m;
-	int left;
-
 	list_for_each_safe(x, &t->transfers, struct transfer, link) {
 		if (x->state == TRANSFER_CANCELLED) {
 			transfer_free(x);
@@ -455,6 +454,14 @@ static void settle(struct transport *t)
 			t->inside = false;
 		}
 	}
+}
+
+/* From the loop only: a callback may start transfers, and no other's end may come to it in the middle of that. */
+static void drain(struct transport *t)
+{
+	CURLMsg *m;
+	int left;
+
 	while ((m = curl_multi_info_read(t->multi, &left))) {
 		struct transfer *x = NULL;
 		CURLcode code = m->data.result;

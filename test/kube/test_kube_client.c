@@ -2,6 +2,8 @@
  */
 #include "kube_rig.h"
 
+#include <unistd.h>
+
 #include "http_rig.h"
 #include "loop/op.h"
 
@@ -294,6 +296,43 @@ static void a_cancelled_request_says_nothing(void **state)
 	got_fini(&other);
 }
 
+struct ending { struct got got; struct rig *rig; int *in_a_start; bool ended; };
+
+static void start_another(void *arg, const struct kube_answer *answer)
+{
+	struct ending *e = arg;
+	const struct kube_request_params p = { .path = "/y", .timeout_ms = WAIT_MS };
+
+	assert_int_equal(*e->in_a_start, 0);	/* never inside of a call that starts something */
+	(*e->in_a_start)++;
+	(void)kube_request(e->rig->kube.client, &p, got_answer, &e->got);
+	(*e->in_a_start)--;
+	assert_int_equal(answer->outcome, KUBE_E_UNREACHABLE);
+	e->ended = true;
+}
+
+/* Both are over in the same look of libcurl: whoever starts the next by the end of one must not meet the end of the other there. */
+static void what_ends_together_ends_one_after_the_other(void **state)
+{
+	struct rig *r = *state;
+	const struct kube_request_params p = { .path = "/x", .timeout_ms = 50 };
+	int in_a_start = 0;
+	struct ending e[2] = { { .rig = r, .in_a_start = &in_a_start }, { .rig = r, .in_a_start = &in_a_start } };
+
+	http_rig_add(r->http, &(struct rig_step){ .want = "/x ", .end = RIG_NO_ANSWER });
+	http_rig_add(r->http, &(struct rig_step){ .want = "/x ", .end = RIG_NO_ANSWER });
+	http_rig_add(r->http, &(struct rig_step){ .body = "{}", .forever = true });
+	for (int i = 0; i < 2; i++)
+		(void)kube_request(r->kube.client, &p, start_another, &e[i]);
+	(void)usleep(100 * 1000);
+	for (int i = 0; i < 2; i++) {
+		rig_wait(&r->kube, &e[i].got.done);
+		assert_true(e[i].ended);
+		assert_int_equal(e[i].got.outcome, KUBE_OK);
+		got_fini(&e[i].got);
+	}
+}
+
 static void dropped_connections_end_at_once(void **state)
 {
 	struct rig *r = *state;
@@ -465,6 +504,7 @@ int main(void)
 	    T(more_requests_than_slots_wait_for_their_turn),
 	    T(waiting_in_the_queue_counts),
 	    T(a_cancelled_request_says_nothing),
+	    T(what_ends_together_ends_one_after_the_other),
 	    T(dropped_connections_end_at_once),
 	    T(streams_come_piece_by_piece),
 	    T(a_stream_can_be_cancelled_from_its_callbacks),
