@@ -184,6 +184,8 @@ int64_t heal_start_delay_ms(int64_t stop_after_ms);
 /* A claim from gossip, the store or ourselves. */
 enum claim_news heal_on_claim(struct heal *h, const struct claim *c, struct mono now);
 const struct claims *heal_claims(const struct heal *h);
+/* Does anybody need the claim? The pod may be gone from the cluster and its copy run on: the ReplicaSet has not replaced it yet. */
+bool heal_claim_is_in_use(const struct view *v, const struct claim *c);
 void heal_forget_claim(struct heal *h, const char *pod_uid);
 const struct claim *heal_settle_claim(struct heal *h, const char *pod_uid);	/* as claims_settle() */
 

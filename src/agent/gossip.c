@@ -332,27 +332,13 @@ static void on_claim(struct agent *a, const struct claim *c)
 	think_soon(a);
 }
 
-/* The pod may be gone from the cluster and its copy run on: the ReplicaSet has not replaced it yet. */
-static bool is_in_use(const struct view *v, const struct claim *c)
-{
-	const struct node *holder = view_node(v, c->node);
-
-	if (view_pod(v, c->pod_uid))
-		return true;
-	if (holder)
-		list_for_each(p, &holder->pods, struct pod, by_node)
-			if (p->is_mirror && str_eq(p->original_uid, c->pod_uid))
-				return true;
-	return false;
-}
-
 struct old_claims { const struct agent *a; struct claim *items; size_t count; };
 
 static void collect_old(void *arg, const struct claim *c)
 {
 	struct old_claims *old = arg;
 
-	if (!map_get(old->a->copies, c->pod_uid) && (ended_long_ago(old->a, c) || !is_in_use(old->a->view, c)))
+	if (!map_get(old->a->copies, c->pod_uid) && (ended_long_ago(old->a, c) || !heal_claim_is_in_use(old->a->view, c)))
 		old->items[old->count++] = *c;
 }
 
@@ -361,7 +347,7 @@ static int claim_tidy(struct agent *a, const struct claim *c)
 {
 	const struct claim *settled;
 
-	if (is_in_use(a->view, c)) {
+	if (heal_claim_is_in_use(a->view, c)) {
 		settled = heal_settle_claim(a->heal, c->pod_uid);
 		return settled && (store_batch_begin(a) < 0 || store_put_claim(a->store, settled) < 0) ? -EIO : 0;
 	}

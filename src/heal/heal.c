@@ -55,6 +55,19 @@ static bool membership_is_fresh(const struct heal *h, const struct heal_facts *f
 	return mono_is_set(f->peers->as_of) && mono_since_ms(now, f->peers->as_of) < h->conf.peer_ttl_ms;
 }
 
+bool heal_claim_is_in_use(const struct view *v, const struct claim *c)
+{
+	const struct node *holder = view_node(v, c->node);
+
+	if (view_pod(v, c->pod_uid))
+		return true;
+	if (holder)
+		list_for_each(p, &holder->pods, struct pod, by_node)
+			if (p->is_mirror && str_eq(p->original_uid, c->pod_uid))
+				return true;
+	return false;
+}
+
 struct expiring { const struct heal *h; const struct peers *peers; struct mono now; };
 
 /* Whoever lives tells its live claims every half minute. If we have been there all the time and heard nothing, it has ended. */

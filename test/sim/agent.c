@@ -293,19 +293,6 @@ void agent_kill(struct world *w, int i)
 	after_ms(w, roll_in(w, 300, 1500), on_restart, (struct about){ .node = i, .life = w->n[i].boot });
 }
 
-static bool is_in_use(const struct view *v, const struct claim *c)
-{
-	const struct node *holder = view_node(v, c->node);
-
-	if (view_pod(v, c->pod_uid))
-		return true;
-	if (holder)
-		list_for_each(p, &holder->pods, struct pod, by_node)
-			if (p->is_mirror && str_eq(p->original_uid, c->pod_uid))
-				return true;
-	return false;
-}
-
 bool claim_ended_long_ago(const struct world *w, int i, const struct claim *c)
 {
 	return c->state != CLAIM_LIVE && llabs(node_wall(w, i).ns - c->at.ns) > SEC(ENDED_S);
@@ -319,7 +306,7 @@ static void collect_old(void *arg, const struct claim *c)
 	const struct sagent *a = &old->w->n[old->node].a;
 
 	if (old->count < ARRAY_LEN(old->items) && !map_get(a->copies, c->pod_uid) &&
-	    (claim_ended_long_ago(old->w, old->node, c) || !is_in_use(a->view, c)))
+	    (claim_ended_long_ago(old->w, old->node, c) || !heal_claim_is_in_use(a->view, c)))
 		old->items[old->count++] = *c;
 }
 
@@ -335,7 +322,7 @@ static void on_idle(struct world *w, const struct event *e)
 		return;
 	claims_each(heal_claims(a->heal), collect_old, &old);
 	for (size_t k = 0; k < old.count; k++) {
-		bool in_use = is_in_use(a->view, &old.items[k]);
+		bool in_use = heal_claim_is_in_use(a->view, &old.items[k]);
 		const struct claim *settled = in_use ? heal_settle_claim(a->heal, old.items[k].pod_uid) : NULL;
 
 		if (settled)
