@@ -34,16 +34,33 @@ def in_sync(c, nodes):
     wait_for(lambda: all((n.http('/v1/status') or {'mirror': {}})['mirror'].get('inSync') for n in nodes), 30, 'mirrors in sync')
 
 
+def revive(armed):
+    """Who died at its point comes back without it, and is armed no more."""
+    for n in [n for n in armed if not n.parts['healer'].alive()]:
+        code = n.parts['healer'].p.returncode
+        assert code == SIGKILLED, '%s at %s ended with %s: %s' % (n.name, armed[n], code, n.parts['healer'].text()[-800:])
+        del armed[n]
+        n.start_healer()
+
+
+def death_of_one(nodes, point, done, what, seconds=45):
+    """What any of them may do first is done in the end, though who does it dies of it. Afterwards nobody is armed."""
+    left = dict.fromkeys(nodes, point)
+
+    def over():
+        revive(left)
+        return len(left) < len(nodes) and done()
+    wait_for(over, seconds, '%s, after a death at %s' % (what, point))
+    for n in left:
+        restart(n)
+
+
 def deaths(c, armed, seconds=60):
     """Each of them dies at its point, by itself, and comes back without."""
     left = dict(armed)
 
     def next_one():
-        for n in [n for n in left if not n.parts['healer'].alive()]:
-            code = n.parts['healer'].p.returncode
-            assert code == SIGKILLED, '%s at %s ended with %s: %s' % (n.name, left[n], code, n.parts['healer'].text()[-800:])
-            del left[n]
-            n.start_healer()
+        revive(left)
         return not left
     try:
         wait_for(next_one, seconds, 'healers to die')

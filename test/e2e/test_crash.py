@@ -6,7 +6,7 @@ import time
 from stage import stage, wait_for
 
 
-@stage(nodes=5)
+@stage(nodes=5, config={'heal.claim_timeout': '2s'})    # on a busy machine a claim is heard a second later
 def test_the_holder_of_a_copy_dies_too_a_third_node_takes_over(c):
     c.run_web(replicas=5)
     c.offline()

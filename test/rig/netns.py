@@ -218,12 +218,12 @@ class NetNode(Node):
             self.cluster.stop_api()
         super().power_off()
 
-    def power_on(self):
+    def power_on(self, healer_env=None):
         self.net.dead.discard(self.port)
         self.net.apply()
         if self.net.api_on == self.index:
             self.cluster.start_api()
-        super().power_on()
+        super().power_on(healer_env)
 
 
 class NetCluster(Cluster):

@@ -228,10 +228,10 @@ class Node:
         for name in os.listdir(self.memory):
             shutil.rmtree(os.path.join(self.memory, name), ignore_errors=True)
 
-    def power_on(self):
+    def power_on(self, healer_env=None):
         """After power_off(): a new boot, with no container left."""
         self._new_boot_id()
         peers = [n for n in self.cluster.nodes if n is not self and n.parts['serf'].alive()]
         self.start_serf('%s:%d' % (peers[0].host, SERF_PORT) if peers else None)
         self.start_kubelet()
-        self.start_healer()
+        self.start_healer(healer_env)
