@@ -6,8 +6,9 @@
  *   3. dotfile; a durable intent; fsync, rename, fsync of the folder; the intent is closed
  * A changed template comes as a new pod of the DaemonSet, whose agent renders anew: another revision, another uid, another pod.
  *
- * Removed: when a stopping primary hears that its DaemonSet is gone or going; when a working standby that may ask hears so; with
- * pod.standby: off. If the API server cannot be asked the standby stays: that is the outage it is for.
+ * Removed (an intent; unlink; it is closed): when a stopping primary hears that its DaemonSet is gone or going; when a working
+ * standby that may ask hears so; with pod.standby: off. If the API server cannot be asked the standby stays: that is the outage
+ * it is for.
  *
  * How it fails: refused or not written is told once, shown in /readyz and /v1/status, and tried again. A file of that name
  * without our mark is left alone. kill -9 before the rename leaves a dotfile, which the next start removes; after it, the file is
@@ -70,10 +71,36 @@ bool standby_owns(const char *file)
 	return str_eq(file, STANDBY_FILE);
 }
 
+/* ---- the intent ---- */
+
+static int commit(struct agent *a, enum action_kind kind, const char *uid, struct intent *out_intent)
+{
+	int r;
+
+	*out_intent = (struct intent){ .kind = kind, .epoch = 1 };
+	(void)str_copy(out_intent->pod_uid, sizeof(out_intent->pod_uid), uid);
+	(void)str_copy(out_intent->target, sizeof(out_intent->target), STANDBY_FILE);
+	store_batch_flush(a);
+	r = store_begin(a->store, true);
+	r = r < 0 ? r : store_open_intent(a->store, out_intent, loop_wall(a->loop));
+	if (r < 0) {
+		store_rollback(a->store);
+		return r;
+	}
+	return store_commit(a->store);
+}
+
+static void close_intent(struct agent *a, const struct intent *intent)
+{
+	if (store_batch_begin(a) == 0)
+		(void)store_close_intent(a->store, intent->id);
+}
+
 /* ---- removing ---- */
 
 static void remove_file(struct agent *a, const struct standby_mark *m, const char *reason)
 {
+	struct intent intent;
 	int r;
 
 	if (!agent_may_act(a)) {
@@ -81,8 +108,10 @@ static void remove_file(struct agent *a, const struct standby_mark *m, const cha
 		log_info(LOG_NODE, "would act", "action=\"remove the standby\" reason=\"%s\"", reason);
 		return;
 	}
+	r = commit(a, ACTION_DROP, "", &intent);
 	fault_pass(FAULT_STANDBY_REMOVE);
-	r = manifest_remove(a->conf->kubelet_static_pod_path, STANDBY_FILE);
+	r = r < 0 ? r : manifest_remove(a->conf->kubelet_static_pod_path, STANDBY_FILE);
+	close_intent(a, &intent);
 	if (r < 0) {
 		metric_add(METRIC_EFFECT_ERRORS, EFFECT_REMOVE, 1);
 		log_error(LOG_NODE, "standby not removed", "file=%s error=%s: remove it by hand", STANDBY_FILE, err_str(r));
@@ -161,23 +190,6 @@ void agent_note_yield(struct agent *a)
 
 /* ---- writing ---- */
 
-static int commit(struct agent *a, const json_object *pod, struct intent *out_intent)
-{
-	int r;
-
-	*out_intent = (struct intent){ .kind = ACTION_RESTORE, .epoch = 1 };
-	(void)str_copy(out_intent->pod_uid, sizeof(out_intent->pod_uid), json_get_str(pod, "metadata.uid"));
-	(void)str_copy(out_intent->target, sizeof(out_intent->target), STANDBY_FILE);
-	store_batch_flush(a);
-	r = store_begin(a->store, true);
-	r = r < 0 ? r : store_open_intent(a->store, out_intent, loop_wall(a->loop));
-	if (r < 0) {
-		store_rollback(a->store);
-		return r;
-	}
-	return store_commit(a->store);
-}
-
 /* Step 3 of the head comment. */
 static int write_file(struct agent *a, const json_object *pod)
 {
@@ -188,7 +200,7 @@ static int write_file(struct agent *a, const json_object *pod)
 
 	manifest_prepare(dir, &file, 1);
 	fault_pass(FAULT_STANDBY_COMMIT);
-	r = file.result < 0 ? file.result : commit(a, pod, &intent);
+	r = file.result < 0 ? file.result : commit(a, ACTION_RESTORE, json_get_str(pod, "metadata.uid"), &intent);
 	if (r < 0) {
 		manifest_abandon(dir, &file, 1);
 		return r;
@@ -196,8 +208,7 @@ static int write_file(struct agent *a, const json_object *pod)
 	fault_pass(FAULT_STANDBY_WRITE);
 	(void)manifest_publish(dir, &file, 1);
 	fault_pass(FAULT_STANDBY_CLOSE);
-	if (store_batch_begin(a) == 0)
-		(void)store_close_intent(a->store, intent.id);
+	close_intent(a, &intent);
 	return file.result;
 }
 

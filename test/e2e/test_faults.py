@@ -29,9 +29,8 @@ EVICT = ('evict.intent', 'evict.send', 'evict.close')
 ONCE = (('stop.note', 'resume.thaw'), ('stop.freeze', 'resume.note'))
 ONCE_DROP, UNDO, ORPHAN = 'drop.freeze', 'restore.undo', 'orphan.remove'
 # point: why no scenario here passes it
-ELSEWHERE = {'standby.' + what: 'test_standby.py kills there' for what in ('commit', 'write', 'close')}
+ELSEWHERE = {'standby.' + what: 'test_standby.py kills there' for what in ('commit', 'write', 'close', 'remove')}
 ELSEWHERE['event.sent'] = 'test_events.py kills there'
-ELSEWHERE['standby.remove'] = 'not yet: what is left is removed by the next start that wants no standby'
 
 KEEP = {'edge-healer.io/reconcile': 'keep_replacement'}
 AT_MOST_ONCE = {'edge-healer.io/policy': 'at-most-once'}

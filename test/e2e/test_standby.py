@@ -8,6 +8,7 @@ import time
 import urllib.parse
 
 from cluster import IMAGE, Process
+from killed import open_intents
 from stage import Skip, errors, stage, wait_for
 
 STORE = 'desired.db'
@@ -213,12 +214,12 @@ def own_pod(c, n, uid, name, revision, volumes=()):
     assert code == 201, body
 
 
-def be(c, n, name):
+def be(c, n, name, env=None, **config):
     """Start the healer as this pod."""
     n.parts['healer'].kill(signal.SIGTERM)
     before = c.config
-    c.config = dict(before, **{'pod.name': name, 'pod.namespace': c.ns, 'pod.standby': 'auto'})
-    n.start_healer()
+    c.config = dict(before, **dict({'pod.name': name, 'pod.namespace': c.ns, 'pod.standby': 'auto'}, **config))
+    n.start_healer(env)
     c.config = before
 
 
@@ -275,6 +276,7 @@ def test_the_static_pod_is_written_replaced_run_and_removed(c):
     n.parts['healer'].kill(signal.SIGTERM)
     assert time.monotonic() - began < 2.5
     assert not present(n), n.parts['healer'].text()[-600:]
+    assert not open_intents(n)
     assert not errors(n.parts['healer'])
 
 
@@ -325,17 +327,36 @@ def test_killed_anywhere_while_it_writes(c):
         n.parts['healer'].kill(signal.SIGTERM)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(n.path('manifests', FILE))
-        before = c.config
-        c.config = dict(before, **{'pod.name': 'edge-healer-a', 'pod.namespace': c.ns})
-        n.write_config()
-        c.config = before
-        argv = [c.binary, 'agent', '--config', n.path('edge-healer.yaml')]
-        n.parts['healer'] = Process('healer', argv, n.path('healer.log'), {'EDGE_HEALER_FAULT': point})
+        be(c, n, 'edge-healer-a', {'EDGE_HEALER_FAULT': point})
         assert n.parts['healer'].p.wait(20) == -signal.SIGKILL, point
         be(c, n, 'edge-healer-a')
         wait_check(n, 'revision r1')
         left = [f for f in os.listdir(n.path('manifests')) if f != FILE]
         assert not left, (point, left)
+
+
+@stage(nodes=1)
+def test_killed_before_it_removes(c):
+    if c.given_kubeconfig:
+        raise Skip('the DaemonSet\'s pods are made by hand here')
+    n, armed = c.nodes[0], {'EDGE_HEALER_FAULT': 'standby.remove'}
+    own_pod(c, n, daemon_set(c), 'edge-healer-a', 'r1')
+    for how in ({'pod.standby': 'off'}, {}):          # by its configuration, at its start; its DaemonSet gone, at its end
+        be(c, n, 'edge-healer-a')
+        wait_check(n, 'revision r1')
+        be(c, n, 'edge-healer-a', armed, **how)
+        if not how:
+            wait_check(n, 'revision r1')
+            c.api.call('DELETE', '/apis/apps/v1/namespaces/%s/daemonsets/edge-healer?propagationPolicy=Background' % c.ns)
+            n.parts['healer'].p.send_signal(signal.SIGTERM)
+        assert n.parts['healer'].p.wait(20) == -signal.SIGKILL, how
+        assert present(n) and [kind for kind, _, _ in open_intents(n)], how
+        if how:
+            be(c, n, 'edge-healer-a', **how)
+        else:
+            start_standby(c, n)                       # as kubelet does: the file is there
+        wait_for(lambda: not present(n), 30, 'who comes next removes it')
+        wait_for(lambda: not open_intents(n), 10, 'no intent is left')
 
 
 @stage(nodes=1)
