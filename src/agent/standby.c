@@ -80,8 +80,7 @@ static int commit(struct agent *a, enum action_kind kind, const char *uid, struc
 	*out_intent = (struct intent){ .kind = kind, .epoch = 1 };
 	(void)str_copy(out_intent->pod_uid, sizeof(out_intent->pod_uid), uid);
 	(void)str_copy(out_intent->target, sizeof(out_intent->target), STANDBY_FILE);
-	store_batch_flush(a);
-	r = store_begin(a->store, true);
+	r = rescue_begin(a);
 	r = r < 0 ? r : store_open_intent(a->store, out_intent, loop_wall(a->loop));
 	if (r < 0) {
 		store_rollback(a->store);
