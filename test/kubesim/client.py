@@ -216,9 +216,11 @@ class Connection:
 
 class Backoff:
     """As client-go's reflector waits between two attempts: 800 ms, doubled up to 30 s, plus up to as much again at random; from the
-    beginning when it has not waited for 2 minutes (k8s.io/client-go/tools/cache, NewExponentialBackoffManager). scale divides them."""
+    beginning when it has not waited for 2 minutes (k8s.io/client-go/tools/cache, NewExponentialBackoffManager). scale divides them;
+    note(seconds) is told of each."""
 
-    def __init__(self, scale=1.0):
+    def __init__(self, scale=1.0, note=lambda seconds: None):
+        self.note = note
         self.first, self.most, self.quiet = 0.8 / scale, 30.0 / scale, 120.0 / scale
         self.pause, self.last = self.first, None
 
@@ -228,7 +230,9 @@ class Backoff:
             self.pause = self.first
         self.last = now
         pause, self.pause = self.pause, min(self.pause * 2, self.most)
-        await asyncio.sleep(pause * random.uniform(1.0, 2.0))
+        pause *= random.uniform(1.0, 2.0)
+        self.note(pause)
+        await asyncio.sleep(pause)
 
 
 async def reflect(conn, path, selector, on_list, on_event, on_down, backoff, silence=90.0):

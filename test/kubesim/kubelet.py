@@ -318,7 +318,7 @@ class Kubelet:
         """As a real kubelet: the API's pods are a source only once the own Node was read, or its labels would be missing at admission."""
         await self.node.registered.wait()
         await client.reflect(self.watch_conn, '/api/v1/pods', selector, self._listed, self._event, self._down,
-                             client.Backoff(self.o.backoff_scale))
+                             client.Backoff(self.o.backoff_scale, lambda s: self.journal('backoff', seconds=round(s, 3))))
 
     async def run(self):
         await self.node.serve()
