@@ -1,4 +1,4 @@
-/* model/pod.h — what we keep of a Pod: enough to judge it, not enough to run it (the template is in the store) */
+/* model/pod.h — what we keep of a Pod: enough to judge it, not enough to run it (what it was made of is in the store) */
 #pragma once
 #include <stdbool.h>
 #include "base/clock.h"
@@ -16,6 +16,8 @@
 #define ANNOTATION_WORKLOAD_UID "edge-healer.io/workload-uid"	/* of its ReplicaSet */
 #define ANNOTATION_MIRROR "kubernetes.io/config.mirror"		/* the API's picture of a static pod */
 
+struct spec;
+
 enum pod_phase { POD_PENDING, POD_RUNNING, POD_SUCCEEDED, POD_FAILED, POD_UNKNOWN };
 
 struct pod {
@@ -26,6 +28,7 @@ struct pod {
 	const char *original_uid;	/* interned; set on the mirror pod of one of our copies */
 	const char *copy_of;		/* interned; likewise: uid of the ReplicaSet that it stands in for */
 	const struct constraints *constraints;	/* shared */
+	struct spec *spec;		/* what it was made of, kept by the agent; NULL = nothing is kept */
 	struct resources request;	/* max(init, sum of containers) + overhead; pods = 1 */
 	int64_t version;		/* resourceVersion */
 	struct wall ready_since;	/* lastTransitionTime of Ready; 0 = not ready */

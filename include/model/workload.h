@@ -13,7 +13,7 @@ const char *heal_policy_name(enum heal_policy p);
 enum keep_policy { KEEP_BEST, KEEP_ORIGINAL, KEEP_REPLACEMENT, KEEP_LONGEST, KEEP_DEFAULT };
 enum keep_policy keep_policy_parse(const char *text, bool *out_known);		/* NULL → KEEP_DEFAULT */
 
-#define WORKLOAD_IMAGES_MAX 64		/* of one template; what is beyond is not looked at */
+#define WORKLOAD_IMAGES_MAX 64		/* of one pod; what is beyond is not looked at */
 
 struct workload {
 	char uid[UID_SIZE];
@@ -24,11 +24,13 @@ struct workload {
 	int32_t replicas, ready_replicas;
 	enum heal_policy policy;	/* annotation on the ReplicaSet or its template */
 	enum keep_policy keep;		/* the same */
+	char *fault;			/* NULL, or an annotation of ours that has no such value: the policy is "never" then */
+	bool needs_token;		/* annotation on the ReplicaSet: its containers talk to the API server */
 	uint32_t generation;		/* of the list that last showed it; set by the agent */
-	const char *refusal;		/* interned: why its template cannot become a static pod; NULL = it can. Set by the agent */
-	uint32_t *images;		/* image_hash() of what its template needs, init containers too */
+	const char *refusal;		/* why its pods cannot become static pods; NULL = they can. Not owned; set by the agent */
+	uint32_t *images;		/* image_hash() of what its pods need, init containers too. Set by the agent */
 	size_t image_count;
-	bool pull_secrets;		/* its template has imagePullSecrets */
+	bool pull_secrets;		/* its pods have imagePullSecrets. Set by the agent */
 	bool deleting;
 	struct list pods;		/* struct pod.by_owner */
 };

@@ -45,11 +45,16 @@ struct render_params {
 int render_static_pod(const json_object *pod, const struct render_params *params, json_object **out_pod,
 		      char reason[REASON_SIZE]);
 
-/* Only the question whether a template (spec.template of a ReplicaSet) can be rendered: 0 or RENDER_E_REFUSED. Of the
- * params only ns, lookup and what is allowed are used; NULL = none. */
+/* What of an admitted pod a copy is made from: { metadata: { labels, annotations }, spec }, without what is its own (name, node,
+ * token volume) and what CNI and runtime report of it. Pods of one ReplicaSet have the same unless somebody made them differ.
+ * Owned by the caller. */
+json_object *render_content(const json_object *pod);
+
+/* Only the question whether a content (or a template) can be rendered: 0 or RENDER_E_REFUSED. Of the params only ns,
+ * lookup and what is allowed are used; NULL = none. */
 int render_check_template(const json_object *tmpl, const struct render_params *params, char reason[REASON_SIZE]);
 
-/* The Pod that a ReplicaSet's template describes, named `name`; owned by the caller. */
+/* The Pod of a content (or a ReplicaSet's template), named `name`; owned by the caller. */
 json_object *render_pod_of_template(const json_object *tmpl, const char *ns, const char *name, const char *uid);
 
 /* UID of the copy of pod `uid` in `epoch`. */

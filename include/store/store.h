@@ -55,6 +55,26 @@ int store_delete_pod(struct store *s, const char *uid);
 /* Ownership of the pod moves to fn; `constraints` is the text it was shared under, or NULL: the caller sets p->constraints. */
 int store_each_pod(struct store *s, void (*fn)(void *arg, struct pod *p, const char *constraints), void *arg);
 
+/* ---- contents: what the admitted pods of a ReplicaSet were made of ---- */
+struct spec_row {
+	int64_t id;			/* given by the store */
+	const char *hash, *owner;	/* of the content; uid of the ReplicaSet */
+	int64_t made;			/* creation of the newest pod that has it, seconds since 1970 */
+	const char *doc;		/* JSON; NULL where it is not asked for */
+};
+int store_put_spec(struct store *s, struct spec_row *row);	/* sets row->id; the same owner and hash: the same row */
+int store_delete_spec(struct store *s, int64_t id);
+char *store_get_spec(struct store *s, int64_t id);		/* its document; NULL = absent; caller frees */
+int store_each_spec(struct store *s, void (*fn)(void *arg, const struct spec_row *row), void *arg);	/* oldest first */
+int store_put_pod_spec(struct store *s, const char *pod_uid, int64_t spec);	/* spec 0: it has none any more */
+int store_each_pod_spec(struct store *s, void (*fn)(void *arg, const char *pod_uid, int64_t spec), void *arg);
+int store_sweep_specs(struct store *s);		/* rows of pods and ReplicaSets that have none */
+
+/* A store of an older schema is opened as it is, and moved on when the mirror has been in sync once: until then the version before
+ * could still take over. What the older schema has no place for is not kept meanwhile: the calls above do nothing. */
+bool store_is_behind(const struct store *s);
+int store_migrate(struct store *s);		/* 0 or -errno; one durable transaction of its own */
+
 /* Delete the rows that `keep` refuses. */
 enum store_rows { STORE_NODE_ROWS, STORE_WORKLOAD_ROWS, STORE_POD_ROWS };
 int store_keep_only(struct store *s, enum store_rows rows, bool (*keep)(void *arg, const char *uid), void *arg);

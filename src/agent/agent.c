@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "specs.h"
 
 #define TOKEN_MAX 4096
 
@@ -268,6 +269,7 @@ static int start_all(struct agent *a)
 	a->store_timer = timer_new(a->loop, "store", on_store_due, a);
 	(void)local_new(a);
 	r = tell_load(a);
+	specs_new(a);
 	objects_new(a);
 	secrets_open(a);
 	r = r < 0 ? r : readiness_load(a);
@@ -351,6 +353,7 @@ void agent_free(struct agent *a)
 	fd_closep(&a->config_fd);
 	objects_free(a);
 	readiness_free(a);
+	specs_free(a);
 	if (a->view)
 		mirror_free(a);
 	uplink_free(a);

@@ -195,7 +195,8 @@ struct agent {
 	struct op *event_op;
 	struct timer *event_timer;
 
-	struct objects *objects;		/* ConfigMaps, Secrets, and what templates need */
+	struct map *specs;			/* uid of a ReplicaSet → struct spec_owner, of specs.c */
+	struct objects *objects;		/* ConfigMaps, Secrets, and what contents need */
 	struct readiness *readiness;
 	const char *node_faults[NODE_FAULTS];	/* see agent_set_node_fault() */
 
@@ -370,7 +371,7 @@ void copies_count(const struct agent *a);
 bool copies_any(const struct agent *a, enum copy_state state);
 int64_t copies_grace_ms(struct agent *a, const char *workload_uid);	/* terminationGracePeriodSeconds; NULL = the default */
 
-/* objects.c: the ConfigMaps and Secrets that templates refer to */
+/* objects.c: the ConfigMaps and Secrets that pods refer to */
 void objects_new(struct agent *a);
 int objects_load(struct agent *a);		/* what the store holds; again after other keys were read */
 void objects_free(struct agent *a);
@@ -378,8 +379,6 @@ void objects_start(struct agent *a);		/* the link is there and the mirror in syn
 void objects_stop(struct agent *a);
 void objects_rewrite(struct agent *a);		/* rows were lost */
 void objects_soon(struct agent *a);
-void objects_note(struct agent *a, struct workload *w, const json_object *rs);	/* sets w->refusal */
-void objects_forget(struct agent *a, const char *workload_uid);
 /* For render_params; what it finds is kept until objects_forget_docs(), which wipes it. `arg` is the agent. */
 enum render_lookup objects_lookup(void *arg, const struct ref *ref, const json_object **out_object, const char **out_why);
 void objects_forget_docs(struct agent *a);

@@ -28,6 +28,7 @@
 #include "node/cgroup.h"
 #include "node/manifest.h"
 #include "node/render.h"
+#include "specs.h"
 
 enum { CLAIM_WON = 0, CLAIM_LOST = 1, CLAIM_GIVEN_UP = 2 };	/* labels of METRIC_CLAIMS */
 #define DROP_GRACE_S 30				/* Kubernetes' default of terminationGracePeriodSeconds */
@@ -172,13 +173,9 @@ static void on_drop_due(void *arg)
 
 int64_t copies_grace_ms(struct agent *a, const char *workload_uid)
 {
-	cleanup(json_putp) json_object *rs = NULL;
-	cleanup(freep) char *doc = workload_uid ? store_get_doc(a->store, STORE_WORKLOAD, workload_uid) : NULL;
-	int64_t s = DROP_GRACE_S;
+	cleanup(json_putp) json_object *content = spec_doc(a, specs_newest(a, workload_uid));
 
-	if (doc && json_parse(doc, strlen(doc), &rs) == 0)
-		s = json_get_i64(rs, "spec.template.spec.terminationGracePeriodSeconds", s);
-	return s * MS_PER_S;
+	return json_get_i64(content, "spec.terminationGracePeriodSeconds", DROP_GRACE_S) * MS_PER_S;
 }
 
 static bool is_once(const struct agent *a, const struct copy *c)
@@ -365,14 +362,17 @@ struct restore {
 	char reason[REASON_SIZE];
 };
 
-static json_object *template_of(struct agent *a, struct map *docs, const char *workload_uid)
+/* What the pod was made of, as the cluster admitted it; of a batch each is read once. Borrowed from `docs`. */
+static json_object *content_of(struct agent *a, struct map *docs, const struct spec *s)
 {
-	json_object *rs = map_get(docs, workload_uid);
-	cleanup(freep) char *doc = rs ? NULL : store_get_doc(a->store, STORE_WORKLOAD, workload_uid);
+	json_object *doc = s ? map_get(docs, s->hash) : NULL;
 
-	if (doc && json_parse(doc, strlen(doc), &rs) == 0)
-		(void)map_put(docs, json_get_str(rs, "metadata.uid"), rs);
-	return json_get(rs, "spec.template");
+	if (s && !doc) {
+		doc = spec_doc(a, s);
+		if (doc)
+			(void)map_put(docs, s->hash, doc);
+	}
+	return doc;
 }
 
 /* The last look before a claim; heal/ ranked by the same list. kubelet would try to pull it until start_timeout. */
@@ -389,7 +389,7 @@ static bool image_is_absent(const struct agent *a, const struct workload *w, cha
 static int restore_render(struct agent *a, struct restore *r, struct map *docs, const struct pod *p, const struct action *act)
 {
 	const struct workload *w = view_workload(a->view, p->owner);
-	json_object *tmpl = template_of(a, docs, p->owner);
+	json_object *content = content_of(a, docs, p->spec);
 	cleanup(json_putp) json_object *pod = NULL;
 	struct render_params params = { .node = a->self, .original_uid = p->uid, .workload_uid = p->owner, .epoch = act->epoch,
 					.lookup = objects_lookup, .lookup_arg = a, .bundle_dir = a->conf->kubelet_bundle_dir,
@@ -397,14 +397,14 @@ static int restore_render(struct agent *a, struct restore *r, struct map *docs, 
 	struct copy *c = r->c;
 	char file[MANIFEST_NAME_SIZE], uid[UUID_TEXT_SIZE];
 
-	if (!tmpl) {
-		(void)str_copy(r->reason, sizeof(r->reason), "its ReplicaSet's template is not in the store");
+	if (!content) {
+		(void)str_copy(r->reason, sizeof(r->reason), "what the cluster admitted of it is not in the store");
 		return RENDER_E_REFUSED;
 	}
 	if (image_is_absent(a, w, r->reason))
 		return RENDER_E_REFUSED;
 	objects_set_rules(a, &params);
-	pod = render_pod_of_template(tmpl, p->ns, p->name, p->uid);
+	pod = render_pod_of_template(content, p->ns, p->name, p->uid);
 	r->result = render_static_pod(pod, &params, &r->pod, r->reason);
 	if (r->result)
 		return r->result;
@@ -683,17 +683,18 @@ static void close_intent(void *arg, const struct intent *i)
 		 i->pod_uid, i->target);
 }
 
-/* What the copies take of this node: from their templates. Those that end are seen to. */
+/* What the copies take of this node: by what their pods were made of, or their ReplicaSet's newest. Those that end are seen to. */
 static void resume_copies(struct agent *a)
 {
 	struct map *docs = map_new();
 
 	map_for_each(struct copy, c, a->copies) {
-		const json_object *tmpl = template_of(a, docs, c->workload_uid);
+		const struct pod *p = view_pod(a->view, c->pod_uid);
+		const json_object *content = content_of(a, docs, p && p->spec ? p->spec : specs_newest(a, c->workload_uid));
 
 		c->request.pods = 1;
-		if (tmpl)
-			kube_pod_request(json_get(tmpl, "spec"), NULL, &c->request);
+		if (content)
+			kube_pod_request(json_get_key(content, "spec"), NULL, &c->request);
 		/* Somebody removed it while we were away. The end of its claim is told with the first hello. */
 		if (c->state == COPY_RUNNING && !manifest_exists(a->conf->kubelet_static_pod_path, c->file))
 			(void)copy_note_end(a, c, CLAIM_DONE);

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "kube/codec.h"
+#include "specs.h"
 
 static const char *const watch_paths[] = {
 	[WATCH_NODES] = "/api/v1/nodes",
@@ -165,7 +166,7 @@ static void put_workload(struct agent *a, const json_object *o, uint32_t generat
 		known->generation = generation;
 		return;
 	}
-	objects_note(a, w, o);
+	specs_apply(a, w);
 	if (persist && store_batch_begin(a) == 0) {
 		json_object *doc = json_copy(o);
 
@@ -194,6 +195,7 @@ static void put_pod(struct agent *a, const json_object *o, uint32_t generation)
 	}
 	if (store_batch_begin(a) == 0)
 		wrote(a, store_put_pod(a->store, p));
+	specs_note_pod(a, p, known, o);
 	view_put_pod(a->view, take(p), loop_now(a->loop));
 }
 
@@ -201,6 +203,10 @@ static void put_pod(struct agent *a, const json_object *o, uint32_t generation)
 
 static void remove_pod(struct agent *a, const char *uid)
 {
+	const struct pod *p = view_pod(a->view, uid);
+
+	if (p)
+		specs_forget_pod(a, p);
 	if (store_batch_begin(a) == 0)
 		wrote(a, store_delete_pod(a->store, uid));
 	view_remove_pod(a->view, uid);
@@ -210,8 +216,8 @@ static void remove_workload(struct agent *a, const char *uid)
 {
 	if (store_batch_begin(a) == 0)
 		wrote(a, store_delete_doc(a->store, STORE_WORKLOAD, uid));
-	objects_forget(a, uid);
 	view_remove_workload(a->view, uid);
+	specs_forget_workload(a, uid);
 }
 
 static void remove_node(struct agent *a, const char *name)
@@ -372,6 +378,27 @@ static void on_object(void *arg, enum kube_change change, json_object *o)
 	readiness_soon(a);
 }
 
+/* The first sync with a store of an older schema: it is moved on now, and all is written again for what it has no rows of.
+ * True: the mirror begins anew. */
+static bool begin_schema(struct agent *a)
+{
+	int r;
+
+	if (!store_is_behind(a->store))
+		return false;
+	r = store_migrate(a->store);
+	if (r < 0) {
+		log_error(LOG_STORE, "schema not moved on", "error=%s: pods have no stored spec, nothing is restored offline",
+			  err_str(r));
+		return false;
+	}
+	log_info(LOG_STORE, "schema moved on", "%s", "syncing the mirror once more");
+	mirror_forget_versions(a);
+	specs_rewrite(a);
+	mirror_start(a);
+	return true;
+}
+
 static void on_synced(void *arg, const char *version)
 {
 	struct mirror_watch *m = arg;
@@ -388,6 +415,8 @@ static void on_synced(void *arg, const char *version)
 			return;
 	rescue_sweep(a);
 	store_batch_flush(a);
+	if (begin_schema(a))
+		return;
 	note_in_sync(a);
 }
 
@@ -501,5 +530,6 @@ int mirror_load(struct agent *a)
 	int r = store_each_doc(a->store, STORE_NODE, load_node, a);
 
 	r = r < 0 ? r : store_each_doc(a->store, STORE_WORKLOAD, load_workload, a);
-	return r < 0 ? r : store_each_pod(a->store, load_pod, a);
+	r = r < 0 ? r : store_each_pod(a->store, load_pod, a);
+	return r < 0 ? r : specs_load(a);
 }

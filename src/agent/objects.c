@@ -1,13 +1,13 @@
-/* objects.c — the ConfigMaps and Secrets that mirrored templates refer to, each with a watch of its own
+/* objects.c — the ConfigMaps and Secrets that mirrored pods refer to, each with a watch of its own
  *
  * No namespace is listed whole: what is not referred to is never asked for, and the API server can be told to allow no
  * more.
  *
- *   1. a ReplicaSet is mirrored: what its template needs is noted, and whether it can be rendered is judged (objects_note)
+ *   1. a content of pods is new (specs.c): what it needs is noted, and whether it can be rendered is judged (objects_note)
  *   2. a moment later the wanted set is made anew: the references of ReplicaSets that want pods, at most OBJECTS_MAX
  *   3. once the three big watches are in sync a watch is opened for each (fieldSelector metadata.name); one that is no longer
  *      wanted is closed and its row deleted
- *   4. an object comes, changes or goes: its row is written (Secrets sealed), the templates that use it are judged again
+ *   4. an object comes, changes or goes: its row is written (Secrets sealed), the contents that use it are judged again
  *
  * A deleted object stays in the mirror as "gone": that it does not exist is knowledge too. An immutable one needs no
  * watch after it was seen; with the next link it is looked at again. Only the state of an object is kept in memory;
@@ -65,7 +65,7 @@ static void object_free(struct object *o)
 	free(o);
 }
 
-/* All templates that use it are judged again. */
+/* All contents that use it are judged again. */
 static void object_changed(struct object *o)
 {
 	map_for_each(struct needs, n, o->a->objects->needs)
@@ -234,7 +234,7 @@ static void watch_close(struct object *o)
 	o->asked = (struct mono){ 0 };
 }
 
-/* ---- what templates need ---- */
+/* ---- what contents need ---- */
 
 static void needs_free(struct needs *n)
 {
@@ -281,47 +281,51 @@ void objects_set_rules(const struct agent *a, struct render_params *p)
 	p->relaxed_env = self && self->kubelet >= KUBELET_VERSION(1, 34);
 }
 
-static void judge(struct agent *a, struct needs *n, struct workload *w, const json_object *tmpl)
+/* What the ReplicaSet's newest content says is what it says. */
+static void pass_on(struct agent *a, const struct needs *n)
 {
-	struct render_params p = { .ns = w->ns, .lookup = objects_lookup, .lookup_arg = a };
+	struct workload *w = view_workload(a->view, n->spec->owner->uid);
+	const char *before = w ? w->refusal : NULL;
+
+	if (!w || specs_newest(a, w->uid) != n->spec)
+		return;
+	specs_apply(a, w);
+	if (w->refusal != before)
+		think_soon(a);
+}
+
+static void judge(struct agent *a, struct needs *n, const json_object *content)
+{
+	struct render_params p = { .ns = n->ns, .lookup = objects_lookup, .lookup_arg = a };
 	char reason[REASON_SIZE];
 
 	objects_set_rules(a, &p);
-	n->refusal = render_check_template(tmpl, &p, reason) == 0 ? NULL : intern(reason);
-	w->refusal = n->refusal;
+	n->refusal = render_check_template(content, &p, reason) == 0 ? NULL : intern(reason);
 }
 
-void objects_note(struct agent *a, struct workload *w, const json_object *rs)
+void objects_note(struct agent *a, struct spec *s, const char *ns, const json_object *content)
 {
-	const json_object *tmpl = json_get(rs, "spec.template"), *spec = json_get_key(tmpl, "spec");
-	struct needs *old = map_get(a->objects->needs, w->uid), *n;
-	int64_t generation = json_get_i64(rs, "metadata.generation", 0);
+	const json_object *spec = json_get_key(content, "spec");
+	struct needs *n = mem_new(struct needs);
 
-	if (old && generation && old->generation == generation) {	/* only its status changed */
-		w->refusal = old->refusal;
-		return;
-	}
-	n = mem_new(struct needs);
-	n->generation = generation;
-	(void)str_copy(n->uid, sizeof(n->uid), w->uid);
-	(void)refs_each(tmpl, w->ns, collect_ref, &(struct collect){ a, n });
+	(void)str_copy(n->key, sizeof(n->key), s->hash);
+	n->spec = s;
+	n->ns = intern(ns);
+	(void)refs_each(content, n->ns, collect_ref, &(struct collect){ a, n });
 	collect_images(n, json_get_key(spec, "initContainers"));
 	collect_images(n, json_get_key(spec, "containers"));
+	n->pull_secrets = json_len(json_get_key(spec, "imagePullSecrets")) > 0;
 	n->constraints = kube_pod_constraints(spec);
 	kube_pod_request(spec, NULL, &n->request);
-	old = map_remove(a->objects->needs, w->uid);	/* its key goes with it */
-	if (old)
-		needs_free(old);
-	(void)map_put(a->objects->needs, n->uid, n);
-	judge(a, n, w, tmpl);
+	(void)map_put(a->objects->needs, n->key, n);
+	judge(a, n, content);
 	objects_soon(a);
 }
 
-void objects_forget(struct agent *a, const char *workload_uid)
+void objects_forget(struct agent *a, const char *hash)
 {
-	struct needs *n = map_remove(a->objects->needs, workload_uid);
+	struct needs *n = map_remove(a->objects->needs, hash);
 
-	readiness_forget(a, workload_uid);
 	if (!n)
 		return;
 	needs_free(n);
@@ -330,7 +334,9 @@ void objects_forget(struct agent *a, const char *workload_uid)
 
 const struct needs *objects_needs(const struct agent *a, const char *workload_uid)
 {
-	return map_get(a->objects->needs, workload_uid);
+	const struct spec *s = specs_newest(a, workload_uid);
+
+	return s ? map_get(a->objects->needs, s->hash) : NULL;
 }
 
 bool objects_wants(const struct agent *a, const struct workload *w)
@@ -347,17 +353,13 @@ void objects_judge_again(struct agent *a)
 
 static void judge_again(struct agent *a, struct needs *n)
 {
-	struct workload *w = view_workload(a->view, n->uid);
-	cleanup(freep) char *doc = w ? store_get_doc(a->store, STORE_WORKLOAD, n->uid) : NULL;
-	cleanup(json_putp) json_object *rs = NULL;
-	const char *before = w ? w->refusal : NULL;
+	cleanup(json_putp) json_object *content = spec_doc(a, n->spec);
 
 	n->dirty = false;
-	if (!doc || json_parse(doc, strlen(doc), &rs) < 0)
+	if (!content)
 		return;			/* not in the store: it comes again with the next sync */
-	judge(a, n, w, json_get(rs, "spec.template"));
-	if (w->refusal != before)
-		think_soon(a);
+	judge(a, n, content);
+	pass_on(a, n);
 }
 
 /* ---- the wanted set ---- */
@@ -369,7 +371,7 @@ static void want(struct agent *a)
 	map_for_each(struct object, o, a->objects->all)
 		o->wanted = o->beyond = false;
 	map_for_each(struct needs, n, a->objects->needs) {
-		const struct workload *w = n->object_count ? view_workload(a->view, n->uid) : NULL;
+		const struct workload *w = n->object_count ? view_workload(a->view, n->spec->owner->uid) : NULL;
 		bool wants = w && objects_wants(a, w);
 
 		for (size_t i = 0; wants && i < n->object_count; i++) {
@@ -390,10 +392,10 @@ static void want(struct agent *a)
 	a->objects->told_beyond = beyond > 0;
 }
 
-/* Close and forget what is no longer wanted, once we know all templates. */
+/* Close and forget what is no longer wanted, once we know all pods. */
 static void drop_unwanted(struct agent *a)
 {
-	if (!a->objects->online || !a->watches[WATCH_WORKLOADS].synced)
+	if (!a->objects->online || !a->watches[WATCH_WORKLOADS].synced || !a->watches[WATCH_PODS].synced)
 		return;
 	map_for_each(struct object, o, a->objects->all) {
 		if (o->wanted)

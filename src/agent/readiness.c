@@ -1,7 +1,7 @@
 /* readiness.c — could this node bring a workload back while the API server is away? Answered before the outage
  *
  * For each ReplicaSet that wants pods in a wanted namespace: yes, or no because … The first reason counts, the ones a
- * person can mend for good first: the node as a whole, the policy, the template (render), its images and who may use
+ * person can mend for good first: the node as a whole, the policy, what its pods are made of (render), its images and who may use
  * them, where it may run, whether it fits right now, and whether what we hold is still what the cluster has.
  *
  * It is looked at anew READINESS_QUIET_MS after something it depends on changed, and once when a confirmation of the
@@ -54,11 +54,13 @@ static bool no(struct verdict *v, const char *fmt, ...)
 	return false;
 }
 
-/* What heal/ refuses to restore offline, whatever the template. */
+/* What heal/ refuses to restore offline, whatever the pods are made of. An annotation that nobody understands is "never". */
 static bool policy_allows(const struct agent *a, const struct workload *w, struct verdict *v)
 {
 	enum heal_policy p = w->policy == POLICY_DEFAULT ? (enum heal_policy)a->conf->heal_policy : w->policy;
 
+	if (w->fault)
+		return no(v, "%s", w->fault);
 	if (p == POLICY_NEVER)
 		return no(v, "policy never");
 	return true;
@@ -155,20 +157,33 @@ static const char *node_fault(const struct agent *a)
 	return NULL;
 }
 
+/* Pods whose content is not kept, because there are too many different ones. */
+static bool all_are_kept(const struct workload *w, struct verdict *v)
+{
+	size_t without = 0;
+
+	list_for_each(p, &w->pods, struct pod, by_owner)
+		without += !p->spec && !p->is_mirror;
+	return !without || no(v, "%zu of its pods differ from the %d newest contents that are kept of it", without, SPECS_MAX);
+}
+
 static struct verdict judge(const struct agent *a, const struct workload *w)
 {
 	const struct needs *n = objects_needs(a, w->uid);
-	struct verdict v = { .settling = !n || is_settling(a, n) };
+	struct verdict v = { .settling = n && is_settling(a, n) };
 
-	if (!n)
-		(void)no(&v, "its template is not known yet");
-	else if (node_fault(a))
+	if (!n && list_is_empty(&w->pods) && policy_allows(a, w, &v)) {
+		v.ready = true;		/* not a "no": there is nothing that could be lost */
+		(void)no(&v, "it has no pods: nothing to restore");
+	} else if (!n) {
+		(void)(v.reason[0] || no(&v, "%s", SPEC_NONE));
+	} else if (node_fault(a))
 		(void)no(&v, "%s", node_fault(a));
 	else if (w->refusal && policy_allows(a, w, &v))
 		(void)no(&v, "%s", w->refusal);
 	else if (!v.reason[0])
-		v.ready = policy_allows(a, w, &v) && images_are_here(a, w, &v) && images_may_be_used(a, w, &v) &&
-			  fits_here(a, n, &v) && is_fresh(a, n, &v);
+		v.ready = policy_allows(a, w, &v) && all_are_kept(w, &v) && images_are_here(a, w, &v) &&
+			  images_may_be_used(a, w, &v) && fits_here(a, n, &v) && is_fresh(a, n, &v);
 	return v;
 }
 
@@ -276,7 +291,7 @@ static json_object *readiness_json(const struct agent *a, const struct workload 
 	json_set_str(o, "deployment", w->deployment);
 	json_set_i64(o, "replicas", w->replicas);
 	json_set_bool(o, "ready", v.ready);
-	json_set_str(o, "reason", v.ready ? NULL : v.reason);
+	json_set_str(o, "reason", v.reason[0] ? v.reason : NULL);
 	json_set_str(o, "uid", w->uid);
 	if (t && t->since.ns && t->ready == v.ready) {
 		wall_format(t->since, since);

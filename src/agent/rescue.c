@@ -10,6 +10,7 @@
 #include "agent_int.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "specs.h"
 
 /* ---- what memory holds ---- */
 
@@ -51,6 +52,7 @@ void rescue_rows(struct agent *a)
 {
 	journal_rewrite(a);
 	mirror_forget_versions(a);
+	specs_rewrite(a);
 	objects_rewrite(a);
 	tell_rewrite(a);
 	a->store_sweep = true;
@@ -81,7 +83,7 @@ void rescue_sweep(struct agent *a)
 		return;
 	a->store_sweep = store_keep_only(a->store, STORE_NODE_ROWS, keep_node, a) < 0 ||
 			 store_keep_only(a->store, STORE_WORKLOAD_ROWS, keep_workload, a) < 0 ||
-			 store_keep_only(a->store, STORE_POD_ROWS, keep_pod, a) < 0;
+			 store_keep_only(a->store, STORE_POD_ROWS, keep_pod, a) < 0 || store_sweep_specs(a->store) < 0;
 }
 
 /* ---- the file ---- */

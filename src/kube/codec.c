@@ -10,7 +10,6 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "model/image.h"
 #include "model/node.h"
 #include "model/pod.h"
 #include "model/workload.h"
@@ -255,24 +254,36 @@ static const char *own_annotation(const json_object *meta, const json_object *sp
 	return own ? own : annotation(json_get(spec, "template.metadata"), key);
 }
 
-static void add_images(struct workload *w, const json_object *containers)
+/* Their values are shown; whoever may write them may write anything. */
+static char *fault_of(const char *key, const char *value, const char *allowed)
 {
-	for (size_t i = 0; w->images && i < json_len(containers) && w->image_count < WORKLOAD_IMAGES_MAX; i++) {
-		const char *image = json_str(json_get_key(json_at(containers, i), "image"));
+	char *text = str_format("annotation %s: invalid value \"%.40s\": use %s", key, value, allowed);
 
-		if (!str_is_empty(image))
-			w->images[w->image_count++] = image_hash(image);
-	}
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+	return text;
 }
 
-static void take_images(struct workload *w, const json_object *pod_spec)
+/* What is not understood is never guessed: nothing is started for it, and nothing stopped. */
+static void take_annotations(struct workload *w, const json_object *meta, const json_object *spec)
 {
-	const json_object *inits = json_get_key(pod_spec, "initContainers"), *list = json_get_key(pod_spec, "containers");
-	size_t n = json_len(inits) + json_len(list);
+	const char *policy = own_annotation(meta, spec, ANNOTATION_POLICY);
+	const char *keep = own_annotation(meta, spec, ANNOTATION_RECONCILE);
+	const char *token = own_annotation(meta, spec, ANNOTATION_NEEDS_TOKEN);
+	bool policy_known, keep_known;
 
-	w->images = n ? mem_new_n(uint32_t, n < WORKLOAD_IMAGES_MAX ? n : WORKLOAD_IMAGES_MAX) : NULL;
-	add_images(w, inits);
-	add_images(w, list);
+	w->policy = heal_policy_parse(policy, &policy_known);
+	w->keep = keep_policy_parse(keep, &keep_known);
+	w->needs_token = str_eq(token, "true");
+	if (!policy_known)
+		w->fault = fault_of(ANNOTATION_POLICY, policy, "at-least-once, at-most-once or never");
+	else if (!keep_known)
+		w->fault = fault_of(ANNOTATION_RECONCILE, keep, "best, keep_original, keep_replacement or longest");
+	else if (token && !w->needs_token && !str_eq(token, "false"))
+		w->fault = fault_of(ANNOTATION_NEEDS_TOKEN, token, "true or false");
+	if (w->fault)
+		w->policy = POLICY_NEVER;
 }
 
 int kube_decode_workload(const json_object *o, struct workload **out_workload)
@@ -280,7 +291,6 @@ int kube_decode_workload(const json_object *o, struct workload **out_workload)
 	cleanup(workload_freep) struct workload *w = workload_new();
 	const json_object *meta = json_get_key(o, "metadata"), *spec = json_get_key(o, "spec"), *owner;
 	const char *name = json_str(json_get_key(meta, "name"));
-	bool known;
 
 	if (str_is_empty(name) || take_uid(meta, w->uid) < 0)
 		return -EINVAL;
@@ -293,10 +303,7 @@ int kube_decode_workload(const json_object *o, struct workload **out_workload)
 		w->deployment = intern(json_str(json_get_key(owner, "name")));
 	w->replicas = int32_of(spec, "replicas", 1);
 	w->ready_replicas = int32_of(json_get_key(o, "status"), "readyReplicas", 0);
-	w->policy = heal_policy_parse(own_annotation(meta, spec, ANNOTATION_POLICY), &known);
-	w->keep = keep_policy_parse(own_annotation(meta, spec, ANNOTATION_RECONCILE), &known);
-	take_images(w, json_get(spec, "template.spec"));
-	w->pull_secrets = json_len(json_get(spec, "template.spec.imagePullSecrets")) > 0;
+	take_annotations(w, meta, spec);
 	*out_workload = take(w);
 	return 0;
 }

@@ -94,6 +94,7 @@ void workload_free(struct workload *w)
 	if (!w)
 		return;
 	free(w->name);
+	free(w->fault);
 	free(w->images);
 	free(w);
 }

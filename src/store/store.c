@@ -64,7 +64,12 @@ static const char *const migrations[] = {
 	"CREATE TABLE events(id INTEGER PRIMARY KEY, key INTEGER NOT NULL, at INTEGER, ns TEXT, pod TEXT, workload TEXT, uid TEXT,"
 	" node TEXT, reason TEXT NOT NULL, message TEXT, warning INTEGER);"
 	"DELETE FROM meta WHERE key='images';",
+	/* 6: copies are made from what was admitted, not from templates */
+	"CREATE TABLE specs(id INTEGER PRIMARY KEY, hash TEXT NOT NULL, owner TEXT NOT NULL, made INTEGER, doc TEXT NOT NULL,"
+	" UNIQUE(owner,hash));"
+	"CREATE TABLE pod_specs(pod TEXT PRIMARY KEY, spec INTEGER NOT NULL) WITHOUT ROWID;",
 };
+#define MIGRATED_AT_OPEN 5		/* the statements need these; what is above waits for store_migrate() */
 
 static int errno_of(int rc)
 {
@@ -256,29 +261,51 @@ static int scalar(struct store *s, const char *sql, int *out)
 	return store_result(s, rc, false);
 }
 
-static int migrate(struct store *s)
+static int migrate_to(struct store *s, int want)
 {
-	int have = 0, r = scalar(s, "PRAGMA user_version", &have);
 	char sql[64];
+	int r = store_begin(s, true);
 
 	if (r < 0)
-		return r;
-	if (have > (int)ARRAY_LEN(migrations)) {
-		str_set(&s->fault, "the store was written by a newer edge-healer");
-		return -EPROTO;
-	}
-	if (have == (int)ARRAY_LEN(migrations))
-		return 0;
-	r = store_begin(s, true);
-	for (size_t i = (size_t)have; r == 0 && i < ARRAY_LEN(migrations); i++)
+		return r;		/* a transaction of somebody else's is not ours to roll back */
+	for (int i = s->version; r == 0 && i < want; i++)
 		r = run_sql(s, migrations[i]);
-	(void)snprintf(sql, sizeof(sql), "PRAGMA user_version=%zu", ARRAY_LEN(migrations));
+	(void)snprintf(sql, sizeof(sql), "PRAGMA user_version=%d", want);
 	r = r < 0 ? r : run_sql(s, sql);
 	if (r < 0) {
 		store_rollback(s);
 		return r;
 	}
-	return store_commit(s);
+	r = store_commit(s);
+	if (r == 0)
+		s->version = want;
+	return r;
+}
+
+/* A new file gets all of the schema, an older one what cannot wait. */
+static int migrate(struct store *s)
+{
+	int r = scalar(s, "PRAGMA user_version", &s->version);
+
+	if (r < 0)
+		return r;
+	if (s->version > (int)ARRAY_LEN(migrations)) {
+		str_set(&s->fault, "the store was written by a newer edge-healer");
+		return -EPROTO;
+	}
+	if (s->version == 0)
+		return migrate_to(s, (int)ARRAY_LEN(migrations));
+	return s->version < MIGRATED_AT_OPEN ? migrate_to(s, MIGRATED_AT_OPEN) : 0;
+}
+
+bool store_is_behind(const struct store *s)
+{
+	return s->version < (int)ARRAY_LEN(migrations);
+}
+
+int store_migrate(struct store *s)
+{
+	return store_is_behind(s) ? migrate_to(s, (int)ARRAY_LEN(migrations)) : 0;
 }
 
 static int check_integrity(struct store *s)

@@ -21,6 +21,16 @@
 	X(DEL_POD, "DELETE FROM pods WHERE uid=?1") \
 	X(ALL_PODS, "SELECT p.uid,p.ns,p.name,p.node,p.owner,p.original,p.version,p.phase,p.flags,p.priority,p.cpu,p.mem," \
 		    "p.ready_since,c.key,p.copy_of FROM pods p LEFT JOIN constraints c ON c.id=p.constraints") \
+	X(PUT_SPEC, "INSERT INTO specs(hash,owner,made,doc) VALUES(?1,?2,?3,?4) ON CONFLICT(owner,hash) DO UPDATE SET made=?3") \
+	X(GET_SPEC_ID, "SELECT id FROM specs WHERE owner=?1 AND hash=?2") \
+	X(DEL_SPEC, "DELETE FROM specs WHERE id=?1") \
+	X(GET_SPEC, "SELECT doc FROM specs WHERE id=?1") \
+	X(ALL_SPECS, "SELECT id,hash,owner,made,doc FROM specs ORDER BY made,id") \
+	X(PUT_POD_SPEC, "INSERT OR REPLACE INTO pod_specs(pod,spec) VALUES(?1,?2)") \
+	X(DEL_POD_SPEC, "DELETE FROM pod_specs WHERE pod=?1") \
+	X(ALL_POD_SPECS, "SELECT pod,spec FROM pod_specs") \
+	X(SWEEP_POD_SPECS, "DELETE FROM pod_specs WHERE pod NOT IN (SELECT uid FROM pods)") \
+	X(SWEEP_SPECS, "DELETE FROM specs WHERE owner NOT IN (SELECT uid FROM workloads)") \
 	X(POD_UIDS, "SELECT uid FROM pods") \
 	X(WORKLOAD_UIDS, "SELECT uid FROM workloads") \
 	X(NODE_UIDS, "SELECT uid FROM nodes") \
@@ -78,6 +88,7 @@ struct store {
 	struct seal *seal;
 	char *fault;
 	bool in_transaction, durable;
+	int version;				/* of the schema of the file that is open */
 	struct map *constraint_ids;		/* key → struct constraint_id */
 };
 

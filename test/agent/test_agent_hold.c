@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "agent/agent_int.h"
+#include "agent/specs.h"
 
 #define POD "bdedc685-793f-415f-80c0-fdb7fddfd6e1"
 #define OTHER "bdedc685-793f-415f-80c0-fdb7fddfd6e2"
@@ -68,6 +69,7 @@ static void open_agent(struct rig *g, enum link_state link, uint16_t healthz)
 	a->conf = conf_of(g->dir, healthz);
 	a->view = view_new();
 	a->copies = map_new();
+	specs_new(a);
 	list_init(&a->events);
 	list_init(&a->silences);
 	assert_int_equal(store_open(tmp_path(g->dir, "db"), &a->store, aside), 0);
@@ -93,6 +95,7 @@ static void close_agent(struct rig *g)
 		copies_free_all(a);
 	else
 		map_free(a->copies);
+	specs_free(a);
 	view_free(a->view);
 	heal_free(a->heal);
 	store_batch_flush(a);

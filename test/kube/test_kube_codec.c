@@ -77,8 +77,7 @@ static void recorded_replicasets(void **state)
 	assert_int_equal(w->ready_replicas, 6);
 	assert_int_equal(w->policy, POLICY_DEFAULT);
 	assert_false(w->deleting);
-	assert_int_equal(w->image_count, 1);
-	assert_int_equal(w->images[0], image_hash("localhost/busybox:1"));
+	assert_null(w->fault);
 }
 
 static void recorded_nodes(void **state)
@@ -112,20 +111,6 @@ static void cri_o_may_list_an_image_under_another_name(void **state)
 	(void)state;
 	assert_int_equal(kube_decode_node(o, &n), 0);
 	assert_int_equal(image_list_has(&n->images, image_hash("busybox:1")), IMAGE_NOT_LISTED);
-}
-
-static void images_of_init_containers_are_needed_too(void **state)
-{
-	cleanup(json_putp) json_object *o =
-	    parse("{" META ",\"spec\":{\"template\":{\"spec\":{\"initContainers\":[{\"image\":\"a\"},{\"image\":\"\"},{}],"
-		  "\"containers\":[{\"image\":\"b:2\"}]}}}}");
-	cleanup(workload_freep) struct workload *w = NULL;
-
-	(void)state;
-	assert_int_equal(kube_decode_workload(o, &w), 0);
-	assert_int_equal(w->image_count, 2);
-	assert_int_equal(w->images[0], image_hash("docker.io/library/a:latest"));
-	assert_int_equal(w->images[1], image_hash("b:2"));
 }
 
 static void check_request(const char *spec, const char *status, int64_t cpu, int64_t mem)
@@ -349,16 +334,59 @@ static void pull_secrets_are_seen(void **state)
 {
 	cleanup(json_putp) json_object *with = parse("{" META ",\"spec\":{\"imagePullSecrets\":[{\"name\":\"reg\"}]}}");
 	cleanup(json_putp) json_object *without = parse("{" META ",\"spec\":{\"imagePullSecrets\":[]}}");
-	cleanup(json_putp) json_object *rs =
-	    parse("{" META ",\"spec\":{\"template\":{\"spec\":{\"imagePullSecrets\":[{\"name\":\"reg\"}]}}}}");
 	cleanup(pod_freep) struct pod *p = NULL, *q = NULL;
-	cleanup(workload_freep) struct workload *w = NULL;
 
 	(void)state;
 	assert_int_equal(kube_decode_pod(with, &p), 0);
 	assert_int_equal(kube_decode_pod(without, &q), 0);
-	assert_int_equal(kube_decode_workload(rs, &w), 0);
-	assert_true(p->pull_secrets && !q->pull_secrets && w->pull_secrets);
+	assert_true(p->pull_secrets && !q->pull_secrets);
+}
+
+/* Never guessed: what nobody understands starts nothing and stops nothing, and is shown. */
+static void annotations_that_are_not_understood_mean_never(void **state)
+{
+	static const struct { const char *key, *value, *shown; } rows[] = {
+		{ "policy", "At-Most-Once", "edge-healer.io/policy: invalid value \"At-Most-Once\": use at-least-once, at-most-once" },
+		{ "policy", "at-most-onec", "invalid value \"at-most-onec\"" },
+		{ "policy", "", "invalid value \"\"" },
+		{ "policy", "never ", "invalid value \"never \"" },
+		{ "policy", "a\\nb", "invalid value \"a?b\"" },
+		{ "reconcile", "keep-original", "edge-healer.io/reconcile: invalid value \"keep-original\": use best" },
+		{ "needs-token", "True", "edge-healer.io/needs-token: invalid value \"True\": use true or false" },
+		{ "needs-token", "yes", "invalid value \"yes\"" },
+		{ "policy", "at-most-once", NULL }, { "reconcile", "longest", NULL }, { "needs-token", "false", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
+		const size_t row = i / 2;
+		bool on_template = i % 2;	/* of its Deployment */
+		cleanup(freep) char *notes = str_format("\"annotations\":{\"edge-healer.io/%s\":\"%s\"}", rows[row].key, rows[row].value);
+		cleanup(freep) char *text =
+		    on_template ? str_format("{" META ",\"spec\":{\"template\":{\"metadata\":{%s}}}}", notes)
+				: str_format("{\"metadata\":{\"name\":\"n\",\"uid\":\"u\",%s}}", notes);
+		cleanup(json_putp) json_object *o = parse(text);
+		cleanup(workload_freep) struct workload *w = NULL;
+
+		assert_int_equal(kube_decode_workload(o, &w), 0);
+		assert_int_equal(w->fault != NULL, rows[row].shown != NULL);
+		if (!w->fault)
+			continue;
+		assert_int_equal(w->policy, POLICY_NEVER);
+		if (!strstr(w->fault, rows[row].shown))
+			fail_msg("\"%s\" does not say \"%s\"", w->fault, rows[row].shown);
+	}
+}
+
+static void a_replicaset_may_say_that_it_needs_a_token(void **state)
+{
+	cleanup(json_putp) json_object *o =
+	    parse("{\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"annotations\":{\"edge-healer.io/needs-token\":\"true\"}}}");
+	cleanup(workload_freep) struct workload *w = NULL;
+
+	(void)state;
+	assert_int_equal(kube_decode_workload(o, &w), 0);
+	assert_true(w->needs_token && !w->fault);
 }
 
 static void policies_come_from_the_replicaset_or_its_template(void **state)
@@ -452,7 +480,6 @@ int main(void)
 		cmocka_unit_test(recorded_nodes),
 		cmocka_unit_test(pull_secrets_are_seen),
 		cmocka_unit_test(cri_o_may_list_an_image_under_another_name),
-		cmocka_unit_test(images_of_init_containers_are_needed_too),
 		cmocka_unit_test(requests_are_counted_as_the_scheduler_does),
 		cmocka_unit_test(a_resize_counts_the_larger_side),
 		cmocka_unit_test(pods_of_equal_content_share_their_constraints),
@@ -461,6 +488,8 @@ int main(void)
 		cmocka_unit_test(tolerations_and_ports),
 		cmocka_unit_test(the_flags_of_a_pod),
 		cmocka_unit_test(policies_come_from_the_replicaset_or_its_template),
+		cmocka_unit_test(annotations_that_are_not_understood_mean_never),
+		cmocka_unit_test(a_replicaset_may_say_that_it_needs_a_token),
 		cmocka_unit_test(a_tainted_node),
 		cmocka_unit_test(objects_without_identity_are_refused),
 		cmocka_unit_test(endpoints_of_the_api_server),

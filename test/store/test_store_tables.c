@@ -1,6 +1,7 @@
 /* test_store_tables.c — every table there and back; transactions; history; migrations */
 #include "../support.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 
 #include "model/constraint.h"
@@ -476,6 +477,83 @@ static void test_migration_to_events(void **state)
 	assert_int_equal(store_delete_event(s, 1), 0);
 }
 
+static void see_spec(void *arg, const struct spec_row *row)
+{
+	(void)arg;
+	buf_addf(&seen, "%s %s %lld %s;", row->hash, row->owner, (long long)row->made, row->doc);
+}
+
+static void see_pod_spec(void *arg, const char *pod_uid, int64_t spec)
+{
+	(void)arg;
+	buf_addf(&seen, "%s:%lld;", pod_uid, (long long)spec);
+}
+
+static void test_specs(void **state)
+{
+	struct spec_row a = { .hash = "h1", .owner = "w1", .made = 5, .doc = "{1}" };
+	struct spec_row b = { .hash = "h2", .owner = "w1", .made = 3, .doc = "{2}" };
+	struct spec_row again = { .hash = "h1", .owner = "w1", .made = 9, .doc = "{other}" };
+	cleanup(freep) char *doc = NULL, *none = NULL;
+
+	(void)state;
+	assert_int_equal(store_put_spec(s, &a), 0);
+	assert_int_equal(store_put_spec(s, &b), 0);
+	assert_int_equal(store_put_spec(s, &again), 0);
+	assert_true(a.id > 0 && a.id != b.id && again.id == a.id);
+	doc = store_get_spec(s, a.id);
+	none = store_get_spec(s, 99);
+	assert_string_equal(doc, "{1}");	/* the same hash is the same content */
+	assert_null(none);
+	assert_int_equal(store_put_pod_spec(s, "p1", a.id), 0);
+	assert_int_equal(store_put_pod_spec(s, "p2", b.id), 0);
+	assert_int_equal(store_put_pod_spec(s, "p2", 0), 0);
+	open_again();
+	buf_clear(&seen);
+	assert_int_equal(store_each_spec(s, see_spec, NULL), 0);
+	assert_int_equal(store_each_pod_spec(s, see_pod_spec, NULL), 0);
+	assert_string_equal(seen.data, "h2 w1 3 {2};h1 w1 9 {1};p1:1;");
+	assert_int_equal(store_sweep_specs(s), 0);	/* neither pods nor ReplicaSets are there */
+	buf_clear(&seen);
+	buf_adds(&seen, "");
+	assert_int_equal(store_each_spec(s, see_spec, NULL), 0);
+	assert_int_equal(store_each_pod_spec(s, see_pod_spec, NULL), 0);
+	assert_string_equal(seen.data, "");
+}
+
+/* What a rollout that never synced has opened the version before it can still open. */
+static void test_a_store_of_an_older_schema_works_and_is_moved_on_when_told(void **state)
+{
+	struct spec_row a = { .hash = "h1", .owner = "w1", .made = 5, .doc = "{1}" };
+
+	(void)state;
+	assert_false(store_is_behind(s));
+	assert_int_equal(store_put_meta(s, "k", "v"), 0);
+	store_close(s);
+	s = NULL;
+	run_sql("DROP TABLE specs; DROP TABLE pod_specs; PRAGMA user_version=5");
+	open_again();
+	assert_true(store_is_behind(s));
+	assert_int_equal(store_put_spec(s, &a), 0);
+	assert_int_equal(a.id, 0);
+	assert_int_equal(store_put_pod_spec(s, "p1", 7), 0);
+	assert_int_equal(store_each_spec(s, see_spec, NULL), 0);
+	assert_int_equal(store_each_pod_spec(s, see_pod_spec, NULL), 0);
+	assert_int_equal(store_sweep_specs(s), 0);
+	assert_null(store_get_spec(s, 1));
+	assert_null(store_fault(s));
+	assert_int_equal(store_begin(s, false), 0);
+	assert_int_equal(store_migrate(s), -EBUSY);
+	assert_int_equal(store_commit(s), 0);
+	assert_int_equal(store_migrate(s), 0);
+	assert_int_equal(store_migrate(s), 0);
+	assert_false(store_is_behind(s));
+	assert_int_equal(store_put_spec(s, &a), 0);
+	assert_true(a.id > 0);
+	open_again();
+	assert_false(store_is_behind(s));
+}
+
 static void see_event(void *arg, const struct event_row *e)
 {
 	(void)arg;
@@ -553,6 +631,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_transactions, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_migrations, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_migration_to_events, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_specs, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_a_store_of_an_older_schema_works_and_is_moved_on_when_told, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_events, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_odd_text, setup, teardown),
