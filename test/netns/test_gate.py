@@ -96,7 +96,7 @@ class Site:
     def configure(self, gate='auto', mode='heal', addresses=('[%s]:%d' % (API6, PORT),), kubelet=None, own=None):
         config = {'node': 'node1', 'mode': mode, 'serf': {'rpc': '127.0.0.1:7373'},
                   'kube': {'kubeconfig': own or self.path('kubeconfig'), 'offline_after': '1s', 'probe': '250ms'},
-                  'store': {'path': self.path('desired.db')}, 'http': {'listen': '127.0.0.1:8000'},
+                  'store': {'path': self.path('desired.db')}, 'http': {'listen': '127.0.0.1:8000', 'socket': self.path('healer.sock')},
                   'kubelet': {'static_pod_path': self.path('manifests'), 'gate': gate, 'gate_addresses': list(addresses),
                               'kubeconfig': kubelet or self.path('kubeconfig')}}
         os.makedirs(self.path('manifests'), exist_ok=True)
@@ -133,7 +133,7 @@ class Site:
         return self.status()['gate']['state']
 
     def events(self):
-        return [h['event'] for h in sorted(self.http('/v1/history?limit=1000'), key=lambda h: h['id'])]
+        return [h['event'] for h in sorted(self.http('/v1/history?limit=1000')['items'], key=lambda h: h['id'])]
 
     def ruleset(self):
         return self.run('node', 'nft', 'list', 'ruleset')
