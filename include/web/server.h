@@ -11,9 +11,11 @@
 #include "base/str.h"
 
 #define WEB_PLACES_REMOTE 64		/* connections from elsewhere */
-#define WEB_PLACES_LOOPBACK 32		/* … from this machine */
+#define WEB_PLACES_LOOPBACK 64		/* … from this machine */
 #define WEB_PLACES_SOCKET 16		/* … through the Unix socket */
-#define WEB_PLACES_PER_ADDRESS 16	/* … of one client (IPv6: of one /64) */
+#define WEB_PLACES_PER_ADDRESS 16	/* … of one client elsewhere (IPv6: of one /64) */
+#define WEB_PLACES_PER_LOCAL_ADDRESS 48	/* … of one loopback address, which many clients share */
+#define WEB_STALE_MS 1000		/* who has not asked after this goes first when places are short */
 #define WEB_TIMEOUT_S 10		/* without a byte for so long a connection is closed */
 #define WEB_REQUEST_S 20		/* a request that is not complete, an answer that is not taken after this: closed */
 #define WEB_LARGE_S 5			/* the same of a large answer: nobody else can have one meanwhile */
@@ -22,7 +24,7 @@
 #define WEB_BODY_MAX (64 * 1024)	/* larger: 413 */
 #define WEB_SLICE (16 * 1024)		/* a stream stops adding here */
 #define WEB_BUDGET_MS 10		/* of CPU time in one tick; then everything else has its turn for at least as long */
-#define WEB_ACCEPT_MAX 32		/* connections taken in one go */
+#define WEB_ACCEPT_MAX 8		/* connections taken in one go: fewer than there are places, so that each is heard once */
 #define WEB_ACCEPT_RETRY_MS 100		/* after accept() found no descriptor or memory */
 
 struct loop;

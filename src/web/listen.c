@@ -63,10 +63,22 @@ static void on_rest_over(void *arg)
 		io_watch(l->io, IO_READ);
 }
 
-void listener_accept(struct listener *l)
+/* Without descriptors or memory the socket stays readable: later, then. */
+static void listener_rest(struct listener *l, int err)
 {
-	if (!l->io || l->paused || timer_is_running(l->rest))
-		return;
+	if (!l->is_short)
+		log_warn(LOG_WEB, "cannot accept", "error=%s: tried again each %d ms", err_str(-err), WEB_ACCEPT_RETRY_MS);
+	l->is_short = true;
+	io_watch(l->io, 0);
+	timer_start_ms(l->rest, WEB_ACCEPT_RETRY_MS);
+}
+
+int listener_accept(struct listener *l)
+{
+	int came = 0;
+
+	if (!l->io || timer_is_running(l->rest))
+		return 0;
 	for (int i = 0; i < WEB_ACCEPT_MAX; i++) {
 		union web_address from = { .sa.sa_family = AF_UNSPEC };
 		socklen_t n = sizeof(from);
@@ -74,20 +86,16 @@ void listener_accept(struct listener *l)
 
 		if (fd >= 0) {
 			l->is_short = false;
-			if (!l->on_arrival(l->arg, fd, &from, n))
-				break;
+			l->on_arrival(l->arg, fd, &from, n);
+			came++;
 		} else if (errno == EAGAIN) {
 			break;
 		} else if (is_short(errno)) {
-			if (!l->is_short)
-				log_warn(LOG_WEB, "cannot accept", "error=%s: tried again each %d ms", err_str(-errno),
-					 WEB_ACCEPT_RETRY_MS);
-			l->is_short = true;
-			io_watch(l->io, 0);
-			timer_start_ms(l->rest, WEB_ACCEPT_RETRY_MS);
+			listener_rest(l, errno);
 			break;
 		}
 	}
+	return came;
 }
 
 static void on_connection(void *arg, int events)
@@ -95,8 +103,7 @@ static void on_connection(void *arg, int events)
 	struct listener *l = arg;
 
 	(void)events;
-	listener_accept(l);
-	l->after(l->arg);
+	l->on_waiting(l->arg);
 }
 
 void listener_pause(struct listener *l, bool paused)

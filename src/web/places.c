@@ -9,6 +9,9 @@
 static const size_t places_max[WEB_ORIGINS] = {
 	[WEB_REMOTE] = WEB_PLACES_REMOTE, [WEB_LOOPBACK] = WEB_PLACES_LOOPBACK, [WEB_SOCKET] = WEB_PLACES_SOCKET
 };
+static const size_t address_max[WEB_ORIGINS] = {
+	[WEB_REMOTE] = WEB_PLACES_PER_ADDRESS, [WEB_LOOPBACK] = WEB_PLACES_PER_LOCAL_ADDRESS, [WEB_SOCKET] = WEB_PLACES_SOCKET
+};
 
 void places_init(struct places *p)
 {
@@ -54,12 +57,13 @@ struct place *place_new(struct places *p, int fd, const struct sockaddr *sa, str
 	struct place *pl = mem_new(struct place);
 	uint32_t v4;
 
-	*pl = (struct place){ .origin = place_origin(sa), .fd = fd, .since = now };
+	*pl = (struct place){ .origin = place_origin(sa), .fd = fd, .since = now, .fresh = true };
 	if (sa->sa_family == AF_INET || sa->sa_family == AF_INET6) {
 		if (as_v4(sa, &v4))
 			pl->address[1] = (UINT64_C(1) << 32) | v4;
 		else
-			memcpy(&pl->address[0], &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, sizeof(pl->address[0]));
+			memcpy(&pl->address[0], &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr,
+			       sizeof(pl->address[0]));
 	}
 	list_add_tail(&p->all, &pl->link);
 	return pl;
@@ -97,24 +101,51 @@ size_t places_count(const struct places *p, enum web_origin origin)
 	return n;
 }
 
-/* Should `a` go rather than `b`? */
-static bool goes_before(const struct place *a, const struct place *b)
+enum worth { NOT_NEEDED, SILENT, ANSWERING, SPARED };
+
+static enum worth worth(const struct place *pl, struct mono now)
 {
-	return a->answering != b->answering ? !a->answering : a->since.ns < b->since.ns;
+	int64_t age = mono_since_ms(now, pl->since);
+
+	if (pl->answering)
+		return ANSWERING;
+	return pl->answered || age > WEB_STALE_MS ? NOT_NEEDED : pl->fresh ? SPARED : SILENT;
 }
 
-static struct place *oldest_of(const struct places *p, const struct place *like, const struct place *spare)
+/* Of those whose place is not needed, the oldest. `like`: of its address only. */
+static struct place *idlest(const struct places *p, const struct place *newcomer, const struct place *like)
 {
 	struct place *found = NULL;
 
 	list_for_each(pl, &p->all, struct place, link)
-		if (pl != spare && is_of(pl, like) && (!found || goes_before(pl, found)))
+		if (pl != newcomer && !pl->leaving && pl->origin == newcomer->origin && (!like || is_of(pl, like)) &&
+		    worth(pl, newcomer->since) == NOT_NEEDED && (!found || pl->since.ns < found->since.ns))
 			found = pl;
 	return found;
 }
 
-/* Of the address that holds most; of several such the one with the place that goes first. */
-static struct place *most_of(const struct places *p, const struct place *spare)
+/* Should `a` go rather than `b`? */
+static bool goes_before(const struct place *a, const struct place *b, struct mono now)
+{
+	enum worth x = worth(a, now), y = worth(b, now);
+
+	return x != y ? x < y : a->since.ns < b->since.ns;
+}
+
+/* Of this address the one that is needed least, the oldest of several; NULL = all are spared. */
+static struct place *least_of(const struct places *p, const struct place *newcomer, const struct place *like)
+{
+	struct place *found = NULL;
+
+	list_for_each(pl, &p->all, struct place, link)
+		if (pl != newcomer && is_of(pl, like) && worth(pl, newcomer->since) != SPARED &&
+		    (!found || goes_before(pl, found, newcomer->since)))
+			found = pl;
+	return found;
+}
+
+/* Of the address that holds most, if one of its places can be taken. */
+static struct place *most_of(const struct places *p, const struct place *newcomer)
 {
 	struct place *found = NULL;
 	size_t most = 0;
@@ -122,21 +153,30 @@ static struct place *most_of(const struct places *p, const struct place *spare)
 	list_for_each(pl, &p->all, struct place, link) {
 		size_t n;
 
-		if (pl == spare || pl->leaving || pl->origin != spare->origin)
+		if (pl == newcomer || pl->leaving || pl->origin != newcomer->origin || worth(pl, newcomer->since) == SPARED)
 			continue;
 		n = count_of(p, pl);
-		if (n > most || (n == most && goes_before(pl, found)))
+		if (n > most || (n == most && goes_before(pl, found, newcomer->since)))
 			found = pl;
 		most = n > most ? n : most;
 	}
-	return found;
+	return found ? least_of(p, newcomer, found) : NULL;
 }
 
-struct place *places_victim(const struct places *p, const struct place *newcomer)
+struct place *places_victim(const struct places *p, struct place *newcomer)
 {
-	if (newcomer->origin != WEB_SOCKET && count_of(p, newcomer) > WEB_PLACES_PER_ADDRESS)
-		return oldest_of(p, newcomer, newcomer);
-	return places_count(p, newcomer->origin) > places_max[newcomer->origin] ? most_of(p, newcomer) : NULL;
+	struct place *victim;
+
+	if (count_of(p, newcomer) > address_max[newcomer->origin]) {
+		victim = idlest(p, newcomer, newcomer);
+		victim = victim ? victim : least_of(p, newcomer, newcomer);
+		return victim ? victim : newcomer;
+	}
+	if (places_count(p, newcomer->origin) <= places_max[newcomer->origin])
+		return NULL;
+	victim = idlest(p, newcomer, NULL);
+	victim = victim ? victim : most_of(p, newcomer);
+	return victim ? victim : newcomer;
 }
 
 bool place_is_late(const struct place *pl, struct mono now)

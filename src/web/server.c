@@ -24,6 +24,7 @@
 #include "web_int.h"
 
 #define SWEEP_MS 1000
+#define BATCHES_MAX 8			/* of connections that come in one tick */
 #define MHD_CONNECTIONS_MAX (WEB_PLACES_REMOTE + WEB_PLACES_LOOPBACK + WEB_PLACES_SOCKET + 4 * WEB_ACCEPT_MAX)
 
 enum { LARGE_OTHERS, LARGE_SOCKET, LARGE_SLOTS };
@@ -88,6 +89,20 @@ static bool budget_end(struct web *w)
 	return false;
 }
 
+/* Who waits outside comes in although the budget may be spent: it may be urgent. Each batch is heard before the next one comes. */
+static void run_batches(struct web *w)
+{
+	int came = 1;
+
+	for (int i = 0; i < BATCHES_MAX && came; i++) {
+		came = listener_accept(&w->local) + listener_accept(&w->tcp);
+		(void)MHD_run(w->daemon);
+		if (came)
+			list_for_each(pl, &w->places.all, struct place, link)
+				pl->fresh = false;
+	}
+}
+
 static void web_run(struct web *w)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
@@ -95,7 +110,7 @@ static void web_run(struct web *w)
 	if (w->paused)
 		return;
 	budget_begin(w);
-	(void)MHD_run(w->daemon);
+	run_batches(w);
 	if (!budget_end(w))
 		return;
 	if (MHD_get_timeout(w->daemon, &ms) == MHD_YES)
@@ -114,11 +129,8 @@ static void on_timer(void *arg)
 {
 	struct web *w = arg;
 
-	if (w->paused) {		/* who waits outside comes in before the budget is spent again: it may be urgent */
+	if (w->paused)
 		web_pause(w, false);
-		listener_accept(&w->local);
-		listener_accept(&w->tcp);
-	}
 	web_run(w);
 }
 
@@ -160,7 +172,8 @@ bool web_large(const struct web_request *rq, struct web_response *rs)
 	rs->large = !*large_slot(rq->web, rq->origin);
 	if (!rs->large) {
 		metric_inc(METRIC_HTTP_BUSY);
-		web_error(rs, MHD_HTTP_TOO_MANY_REQUESTS, "another large answer is on its way: ask again in %d s", WEB_RETRY_AFTER_S);
+		web_error(rs, MHD_HTTP_TOO_MANY_REQUESTS, "another large answer is on its way: ask again in %d s",
+			  WEB_RETRY_AFTER_S);
 	}
 	return rs->large;
 }
@@ -343,6 +356,7 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls, en
 
 	(void)why;
 	if (pl) {
+		pl->answered = pl->answered || pl->answering;
 		pl->answering = pl->large = false;
 		pl->since = loop_now(w->loop);
 	}
@@ -376,25 +390,28 @@ static void place_leave(struct place *pl)
 	metric_inc(METRIC_HTTP_CUT);
 }
 
-static bool on_arrival(void *arg, int fd, const union web_address *from, socklen_t n)
+static void on_arrival(void *arg, int fd, const union web_address *from, socklen_t n)
 {
 	struct web *w = arg;
 	struct place *pl, *victim;
 
-	budget_begin(w);
 	pl = place_new(&w->places, fd, &from->sa, loop_now(w->loop));
 	victim = places_victim(&w->places, pl);
 	if (victim)
 		place_leave(victim);
+	if (victim == pl) {
+		(void)close(fd);
+		place_free(pl);
+		return;
+	}
 	w->arriving = pl;
 	if (MHD_add_connection(w->daemon, fd, &from->sa, n) != MHD_YES)	/* it has closed fd */
 		place_free(take(w->arriving));
 	if (!timer_is_running(w->sweep))
 		timer_start_ms(w->sweep, SWEEP_MS);
-	return budget_end(w);
 }
 
-static void after_arrivals(void *arg)
+static void on_waiting(void *arg)
 {
 	web_run(arg);
 }
@@ -448,7 +465,7 @@ static int daemon_start(struct web *w)
 
 static void listener_prepare(struct web *w, struct listener *l)
 {
-	*l = (struct listener){ .loop = w->loop, .on_arrival = on_arrival, .after = after_arrivals, .arg = w };
+	*l = (struct listener){ .loop = w->loop, .on_waiting = on_waiting, .on_arrival = on_arrival, .arg = w };
 }
 
 int web_new(const struct web_params *params, struct web **out_web)

@@ -200,6 +200,9 @@ class NetNode(Node):
         """From the node itself: /v1 from elsewhere needs a token."""
         return Connection(self.namespace, '127.0.0.1', HTTP_PORT, 3)
 
+    def loopback(self):
+        return '127.0.0.1:%d' % HTTP_PORT
+
     def start_proxy(self):
         """None here: it reaches the API server itself."""
         self._write_kubeconfig(self.cluster.api.url.netloc)

@@ -178,6 +178,18 @@ class Node:
             if not token:
                 return items
 
+    def flood(self, kind, count, *args, to=None):
+        """A process of rig/flood.py that runs until its end(); on this node, against its healer on loopback unless told."""
+        name = 'flood-%s-%d' % (kind, len(self.parts))
+        p = self._start(name, [PYTHON, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'flood.py'), kind, str(count), '--to',
+                               to or self.loopback()] + list(args), stdin=subprocess.PIPE)
+        p.line('ready', 60)
+        return p
+
+    def loopback(self):
+        """Where this node's own processes reach its healer."""
+        return '%s:%d' % (self.ip, HTTP_PORT)
+
     def view(self):
         """(is its healer online and in sync, the nodes that it sees able to bid)"""
         healer = self.parts['healer']

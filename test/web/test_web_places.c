@@ -87,12 +87,20 @@ static void test_strangers_take_no_place_of_this_machine(void **state)
 {
 	(void)state;
 	(void)fill("10.0.0.", WEB_PLACES_REMOTE);
-	(void)fill("127.0.0.", WEB_PLACES_LOOPBACK);
+	(void)fill("127.0.0.1", WEB_PLACES_PER_LOCAL_ADDRESS);
+	(void)fill("127.0.1.", WEB_PLACES_LOOPBACK - WEB_PLACES_PER_LOCAL_ADDRESS);
 	(void)fill("", WEB_PLACES_SOCKET);
 	assert_int_equal(places_count(&places, WEB_REMOTE), WEB_PLACES_REMOTE);
 	assert_int_equal(places_victim(&places, arrive("10.0.1.1"))->origin, WEB_REMOTE);
 	assert_int_equal(places_victim(&places, arrive("127.0.1.1"))->origin, WEB_LOOPBACK);
 	assert_int_equal(places_victim(&places, arrive(""))->origin, WEB_SOCKET);
+}
+
+/* All places are taken by who has asked and not got his answer yet. */
+static void all_are_answering(void)
+{
+	list_for_each(pl, &places.all, struct place, link)
+		pl->answering = true;
 }
 
 static void test_who_holds_most_loses_one(void **state)
@@ -103,10 +111,32 @@ static void test_who_holds_most_loses_one(void **state)
 	one = fill("10.0.0.1", 1);
 	many = fill("10.0.0.2", WEB_PLACES_PER_ADDRESS);
 	(void)fill("10.0.1.", WEB_PLACES_REMOTE - WEB_PLACES_PER_ADDRESS - 1);
+	all_are_answering();
 	assert_ptr_equal(places_victim(&places, arrive("10.0.2.1")), many);
 	many->leaving = true; /* counts no more: the newcomer has its place */
 	assert_int_equal(places_count(&places, WEB_REMOTE), WEB_PLACES_REMOTE);
 	assert_ptr_not_equal(places_victim(&places, arrive("10.0.2.2")), one);
+}
+
+/* … but not while there are places that nobody needs, whoever holds them. */
+static void test_places_that_nobody_needs_go_first(void **state)
+{
+	struct place *silent, *kept, *newcomer;
+
+	(void)state;
+	silent = fill("10.0.0.1", 1);
+	kept = fill("10.0.0.2", 1);
+	(void)fill("10.0.0.3", WEB_PLACES_PER_ADDRESS);
+	(void)fill("10.0.1.", WEB_PLACES_REMOTE - WEB_PLACES_PER_ADDRESS - 2);
+	all_are_answering();
+	newcomer = arrive("10.0.2.1");
+	silent->answering = kept->answering = false;
+	silent->since.ns = newcomer->since.ns - (WEB_STALE_MS + 1) * NS_PER_MS;
+	kept->since.ns = newcomer->since.ns;
+	kept->answered = true;
+	assert_ptr_equal(places_victim(&places, newcomer), silent);
+	silent->leaving = true;
+	assert_ptr_equal(places_victim(&places, arrive("10.0.2.2")), kept);
 }
 
 static void test_an_address_has_its_share(void **state)
@@ -120,8 +150,22 @@ static void test_an_address_has_its_share(void **state)
 	assert_ptr_equal(places_victim(&places, newcomer), first);
 	first->answering = true; /* then the oldest of those that only wait */
 	assert_ptr_not_equal(places_victim(&places, newcomer), first);
+	all_are_answering();
+	assert_ptr_equal(places_victim(&places, newcomer), first);
+}
+
+/* Clients in a hurry do not push out one that has just come and was not heard yet; when all are such, the newcomer leaves. */
+static void test_who_has_just_come_is_spared(void **state)
+{
+	struct place *first, *newcomer;
+
+	(void)state;
+	first = fill("127.0.0.1", WEB_PLACES_PER_LOCAL_ADDRESS);
+	newcomer = arrive("127.0.0.1");
 	list_for_each(pl, &places.all, struct place, link)
-		pl->answering = true;
+		pl->since = newcomer->since;
+	assert_ptr_equal(places_victim(&places, newcomer), newcomer);
+	first->fresh = false; /* there was a run: it could have asked */
 	assert_ptr_equal(places_victim(&places, newcomer), first);
 }
 
@@ -162,6 +206,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_strangers_take_no_place_of_this_machine, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_who_holds_most_loses_one, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_an_address_has_its_share, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_places_that_nobody_needs_go_first, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_who_has_just_come_is_spared, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_ipv6_counts_by_the_64, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_late, setup, teardown),
 	};
