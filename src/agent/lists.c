@@ -1,7 +1,7 @@
 /* lists.c — /v1/pods, members, claims, readiness and history: {"items": […], "metadata": {"continue": "…"}}
  *
- * A page holds keys, not objects: while it is sent in slices the mirror goes on changing, and each object is looked up when its
- * turn comes. One that is gone by then is left out.
+ * A page holds keys, not objects: while it is sent in slices the mirror goes on changing, and each object is looked up
+ * when its turn comes. One that is gone by then is left out.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,18 +11,20 @@
 #include "surface.h"
 #include "web/page.h"
 
-#define LIST_SMALL 100			/* more objects than this are a large answer, one at a time */
+#define LIST_SMALL 100 /* more objects than this are a large answer, one at a time */
 #define HISTORY_DEFAULT 100
-#define HISTORY_STEP 50			/* rows read at once */
+#define HISTORY_STEP 50 /* rows read at once */
 
-struct filter { const char *node, *ns; };	/* "" or NULL = all */
+struct filter {
+	const char *node, *ns;
+}; /* "" or NULL = all */
 
 /* One kind of list. */
 struct list_kind {
-	const char *name;		/* in tokens */
+	const char *name; /* in tokens */
 	size_t (*count)(const struct agent *a);
 	void (*offer)(const struct agent *a, const struct filter *f, struct page *p);
-	json_object *(*show)(const struct agent *a, const char *key);	/* NULL = it is gone */
+	json_object *(*show)(const struct agent *a, const char *key); /* NULL = it is gone */
 };
 
 struct listing {
@@ -106,9 +108,10 @@ static bool read_page(const struct web_request *rq, struct web_response *rs, con
 	return false;
 }
 
-static void list(const struct agent *a, const struct list_kind *kind, const struct web_request *rq, struct web_response *rs)
+static void list(const struct agent *a, const struct list_kind *kind, const struct web_request *rq,
+		 struct web_response *rs)
 {
-	const struct filter f = { web_query(rq, "node"), web_query(rq, "namespace") };
+	const struct filter f = {web_query(rq, "node"), web_query(rq, "namespace")};
 	int64_t limit = PAGE_LIMIT_DEFAULT;
 	char after[PAGE_KEY_MAX];
 	struct listing *l;
@@ -119,12 +122,12 @@ static void list(const struct agent *a, const struct list_kind *kind, const stru
 	if ((count < (size_t)limit ? count : (size_t)limit) > LIST_SMALL && !web_large(rq, rs))
 		return;
 	l = mem_new(struct listing);
-	*l = (struct listing){ .a = a, .kind = kind };
+	*l = (struct listing){.a = a, .kind = kind};
 	page_init(&l->page, (size_t)limit);
 	(void)str_copy(l->page.after, sizeof(l->page.after), after);
 	kind->offer(a, &f, &l->page);
 	page_pick(&l->page);
-	rs->stream = (struct web_stream){ listing_next, listing_free, l };
+	rs->stream = (struct web_stream){listing_next, listing_free, l};
 }
 
 static bool is_wanted(const char *wanted, const char *value)
@@ -148,7 +151,7 @@ static void members_offer(const struct agent *a, const struct filter *f, struct 
 
 static json_object *member_show(const struct agent *a, const char *name)
 {
-	static const char *const statuses[] = { "alive", "leaving", "left", "failed", "unknown" };
+	static const char *const statuses[] = {"alive", "leaving", "left", "failed", "unknown"};
 	const struct peer *p = peers_find(&a->peers, name);
 	json_object *o;
 
@@ -172,7 +175,7 @@ static json_object *member_show(const struct agent *a, const char *name)
 
 void list_members(void *arg, const struct web_request *rq, struct web_response *rs)
 {
-	static const struct list_kind kind = { "members", members_count, members_offer, member_show };
+	static const struct list_kind kind = {"members", members_count, members_offer, member_show};
 
 	list(arg, &kind, rq, rs);
 }
@@ -186,14 +189,14 @@ static size_t pods_count(const struct agent *a)
 
 static void pods_offer(const struct agent *a, const struct filter *f, struct page *p)
 {
-	map_for_each(struct pod, pod, a->view->pods)
+	map_for_each (struct pod, pod, a->view->pods)
 		if (is_wanted(f->node, pod->node) && is_wanted(f->ns, pod->ns))
 			page_offer(p, pod->uid);
 }
 
 static const char *phase_name(const struct pod *p)
 {
-	static const char *const phases[] = { "Pending", "Running", "Succeeded", "Failed", "Unknown" };
+	static const char *const phases[] = {"Pending", "Running", "Succeeded", "Failed", "Unknown"};
 
 	return p->deleting ? "Terminating" : phases[p->phase];
 }
@@ -221,7 +224,7 @@ static json_object *pod_show(const struct agent *a, const char *uid)
 
 void list_pods(void *arg, const struct web_request *rq, struct web_response *rs)
 {
-	static const struct list_kind kind = { "pods", pods_count, pods_offer, pod_show };
+	static const struct list_kind kind = {"pods", pods_count, pods_offer, pod_show};
 
 	list(arg, &kind, rq, rs);
 }
@@ -276,7 +279,7 @@ static json_object *claim_show(const struct agent *a, const char *uid)
 
 void list_claims(void *arg, const struct web_request *rq, struct web_response *rs)
 {
-	static const struct list_kind kind = { "claims", claim_count, claims_offer, claim_show };
+	static const struct list_kind kind = {"claims", claim_count, claims_offer, claim_show};
 
 	list(arg, &kind, rq, rs);
 }
@@ -290,7 +293,7 @@ static size_t workloads_count(const struct agent *a)
 
 static void readiness_offer(const struct agent *a, const struct filter *f, struct page *p)
 {
-	map_for_each(struct workload, w, a->view->workloads)
+	map_for_each (struct workload, w, a->view->workloads)
 		if (objects_wants(a, w) && is_wanted(f->ns, w->ns))
 			page_offer(p, w->uid);
 }
@@ -304,7 +307,7 @@ static json_object *readiness_show(const struct agent *a, const char *uid)
 
 void list_readiness(void *arg, const struct web_request *rq, struct web_response *rs)
 {
-	static const struct list_kind kind = { "readiness", workloads_count, readiness_offer, readiness_show };
+	static const struct list_kind kind = {"readiness", workloads_count, readiness_offer, readiness_show};
 
 	list(arg, &kind, rq, rs);
 }
@@ -313,12 +316,16 @@ void list_readiness(void *arg, const struct web_request *rq, struct web_response
 
 struct telling {
 	const struct agent *a;
-	char *filter;			/* NULL = all */
-	int64_t left, last;		/* rows of this page; the id that was told last, 0 = none yet */
+	char *filter;       /* NULL = all */
+	int64_t left, last; /* rows of this page; the id that was told last, 0 = none yet */
 	bool begun, any;
 };
 
-struct rows { struct telling *t; struct buf *out; int got; };
+struct rows {
+	struct telling *t;
+	struct buf *out;
+	int got;
+};
 
 static void add_row(void *arg, const struct history_row *h)
 {
@@ -347,7 +354,7 @@ static void see_row(void *arg, const struct history_row *h)
 static bool telling_next(void *state, struct buf *out)
 {
 	struct telling *t = state;
-	struct rows r = { t, out, 0 };
+	struct rows r = {t, out, 0};
 	bool more = false;
 	char key[32];
 	int step = t->left < HISTORY_STEP ? (int)t->left : HISTORY_STEP;
@@ -387,6 +394,7 @@ void list_history(void *arg, const struct web_request *rq, struct web_response *
 	if (limit > LIST_SMALL && !web_large(rq, rs))
 		return;
 	t = mem_new(struct telling);
-	*t = (struct telling){ .a = arg, .filter = str_is_empty(filter) ? NULL : str_dup(filter), .left = limit, .last = last };
-	rs->stream = (struct web_stream){ telling_next, telling_free, t };
+	*t = (struct telling){
+	    .a = arg, .filter = str_is_empty(filter) ? NULL : str_dup(filter), .left = limit, .last = last};
+	rs->stream = (struct web_stream){telling_next, telling_free, t};
 }

@@ -295,22 +295,6 @@ json_object *readiness_counts(void)
 	return o;
 }
 
-/* As the value of a label: https://prometheus.io/docs/instrumenting/exposition_formats/ */
-static void add_label(struct buf *out, const char *value)
-{
-	cleanup(buf_fini) struct buf escaped = BUF_INIT;
-
-	for (const char *p = value; *p; p++) {
-		if (*p == '\\' || *p == '"')
-			buf_addf(&escaped, "\\%c", *p);
-		else if (*p == '\n')
-			buf_adds(&escaped, "\\n");
-		else
-			buf_addc(&escaped, *p);
-	}
-	buf_add_utf8(out, str_or(escaped.data, ""), escaped.len);
-}
-
 static bool was_ready(const struct agent *a, const struct workload *w)
 {
 	const struct told *t = map_get(a->readiness->told, w->uid);
@@ -331,9 +315,9 @@ static void render_series(void *arg, struct buf *out)
 	map_for_each(struct workload, w, a->view->workloads)
 		if (objects_wants(a, w) && n < READINESS_SERIES_MAX) {
 			buf_adds(out, "edge_healer_offline_ready{namespace=\"");
-			add_label(out, w->ns);
+			buf_add_label(out, w->ns);
 			buf_adds(out, "\",workload=\"");
-			add_label(out, w->name);
+			buf_add_label(out, w->name);
 			buf_addf(out, "\"} %d\n", was_ready(a, w));
 			n++;
 		}

@@ -39,7 +39,8 @@ static bool may_ask(void *arg, const struct web_request *rq, struct web_response
 	if (a->http_token)
 		web_error(rs, 401, "the bearer token of http.token_file is needed here");
 	else if (rq->origin == WEB_LOOPBACK)
-		web_error(rs, 403, "http.loopback is token and http.token_file is not set: only http.socket may ask this");
+		web_error(rs, 403,
+			  "http.loopback is token and http.token_file is not set: only http.socket may ask this");
 	else
 		web_error(rs, 403, "http.token_file is not set: only this machine may ask this");
 	return false;
@@ -54,7 +55,7 @@ static int token_read(struct agent *a)
 	int r = str_is_empty(path) ? 0 : file_read_line(path, token, sizeof(token));
 
 	if (r == 0 && !str_is_empty(path) && !token[0])
-		r = -EINVAL;		/* an empty token would let everybody in */
+		r = -EINVAL; /* an empty token would let everybody in */
 	if (r < 0) {
 		log_error(LOG_WEB, "token", "http.token_file=%s: %s", path, err_str(r));
 	} else {
@@ -71,7 +72,8 @@ void surface_reload(struct agent *a)
 	(void)token_read(a);
 }
 
-/* Without it the client verbs use http.listen, so only another healer behind it is an error: there must be one on a node. */
+/* Without it the client verbs use http.listen, so only another healer behind it is an error: there must be one on a
+ * node. */
 static int socket_start(struct agent *a)
 {
 	const char *path = a->conf->http_socket;
@@ -82,14 +84,19 @@ static int socket_start(struct agent *a)
 		return r;
 	}
 	if (r < 0)
-		log_warn(LOG_WEB, "no socket", "http.socket=%s error=%s: the client verbs use http.listen", path, err_str(r));
+		log_warn(LOG_WEB, "no socket", "http.socket=%s error=%s: the client verbs use http.listen", path,
+			 err_str(r));
 	return 0;
 }
 
 int surface_start(struct agent *a)
 {
-	const struct web_params params = { .loop = a->loop, .listen = a->conf->http_listen, .routes = agent_routes,
-					   .route_count = agent_route_count, .may = may_ask, .arg = a };
+	const struct web_params params = {.loop = a->loop,
+					  .listen = a->conf->http_listen,
+					  .routes = agent_routes,
+					  .route_count = agent_route_count,
+					  .may = may_ask,
+					  .arg = a};
 	int r = token_read(a);
 
 	if (r < 0)
@@ -99,7 +106,8 @@ int surface_start(struct agent *a)
 		log_error(LOG_WEB, "cannot listen", "http.listen=%s error=%s", a->conf->http_listen, err_str(r));
 		return r;
 	}
-	log_info(LOG_WEB, "listening", "address=%s port=%u socket=%s", a->conf->http_listen, web_port(a->web), a->conf->http_socket);
+	log_info(LOG_WEB, "listening", "address=%s port=%u socket=%s", a->conf->http_listen, web_port(a->web),
+		 a->conf->http_socket);
 	return socket_start(a);
 }
 
@@ -132,5 +140,5 @@ void surface_set_time(json_object *o, const char *key, struct wall t)
 void surface_set_mono(const struct agent *a, json_object *o, const char *key, struct mono t)
 {
 	if (mono_is_set(t))
-		surface_set_time(o, key, (struct wall){ loop_wall(a->loop).ns - (loop_now(a->loop).ns - t.ns) });
+		surface_set_time(o, key, (struct wall){loop_wall(a->loop).ns - (loop_now(a->loop).ns - t.ns)});
 }

@@ -5,13 +5,13 @@
 
 /* ---- surface.c ---- */
 
-int surface_start(struct agent *a);			/* the token, the address, the socket; 0 or -errno, told */
-void surface_reload(struct agent *a);			/* the token file may have changed; an unreadable one is told, the old stays */
+int surface_start(struct agent *a);   /* the token, the address, the socket; 0 or -errno, told */
+void surface_reload(struct agent *a); /* the token file may have changed; an unreadable one is told, the old stays */
 
 /* The object as the answer, with what strangers wrote made well-formed. Owns `o`. */
 void surface_json(struct web_response *rs, json_object *o);
-void surface_add_json(struct buf *out, json_object *o);	/* owns `o` */
-void surface_set_time(json_object *o, const char *key, struct wall t);	/* 0: nothing is set */
+void surface_add_json(struct buf *out, json_object *o);                /* owns `o` */
+void surface_set_time(json_object *o, const char *key, struct wall t); /* 0: nothing is set */
 /* A monotonic time as wall time, for people. */
 void surface_set_mono(const struct agent *a, json_object *o, const char *key, struct mono t);
 

@@ -1,8 +1,8 @@
 /* client.c — asking the daemon over HTTP
  *
- * The daemon is the only one asked: these verbs work on a node whose API server is out of reach. First through its Unix socket,
- * which is root's own and has places of its own; then at http.listen. A proxy of the environment is not used, since the daemon is
- * on this machine or on a neighbour.
+ * The daemon is the only one asked: these verbs work on a node whose API server is out of reach. First through its Unix
+ * socket, which is root's own and has places of its own; then at http.listen. A proxy of the environment is not used,
+ * since the daemon is on this machine or on a neighbour.
  */
 #include <ctype.h>
 #include <curl/curl.h>
@@ -29,7 +29,7 @@
 #define TIMEOUT_MS 15000L
 #define ANSWER_MAX (64 * 1024 * 1024)
 #define PAGES_MAX 10000
-#define TRIES 15			/* while the daemon is busy with another large answer */
+#define TRIES 15 /* while the daemon is busy with another large answer */
 #define RETRY_MAX_S 5
 #define TOKEN_MAX 4096
 
@@ -70,8 +70,8 @@ static char *base_url(const char *server)
 
 /* Who is asked. */
 struct target {
-	char *base, *socket;		/* socket NULL: over TCP */
-	char *header;			/* Authorization, or NULL */
+	char *base, *socket; /* socket NULL: over TCP */
+	char *header;        /* Authorization, or NULL */
 };
 
 static void target_fini(struct target *t)
@@ -122,7 +122,7 @@ static int target_init(struct target *t, const struct cli_options *o, bool local
 		t->base = str_dup("http://localhost");
 	} else {
 		t->base = listen_url();
-		token = token ? token : getenv(TOKEN_ENV);	/* ours: it is told to nobody but this machine */
+		token = token ? token : getenv(TOKEN_ENV); /* ours: it is told to nobody but this machine */
 	}
 	return str_is_empty(token) || t->socket ? CLI_OK : read_token(t, token, why);
 }
@@ -174,8 +174,9 @@ static CURLcode fetch_patiently(const struct target *t, const char *path, struct
 	CURLcode rc = fetch(t, path, answer);
 
 	for (int i = 1; i < TRIES && rc == CURLE_OK && answer->status == 429; i++) {
-		unsigned s = answer->retry_after_s > 0 && answer->retry_after_s < RETRY_MAX_S ? (unsigned)answer->retry_after_s
-											     : RETRY_MAX_S;
+		unsigned s = answer->retry_after_s > 0 && answer->retry_after_s < RETRY_MAX_S
+				 ? (unsigned)answer->retry_after_s
+				 : RETRY_MAX_S;
 
 		(void)sleep(s);
 		rc = fetch(t, path, answer);
@@ -183,7 +184,8 @@ static CURLcode fetch_patiently(const struct target *t, const char *path, struct
 	return rc;
 }
 
-static int read_answer(const struct target *t, CURLcode rc, const struct answer *answer, json_object **out_value, struct buf *why)
+static int read_answer(const struct target *t, CURLcode rc, const struct answer *answer, json_object **out_value,
+		       struct buf *why)
 {
 	const char *who = t->socket ? t->socket : t->base;
 	cleanup(json_putp) json_object *v = NULL;
@@ -220,8 +222,8 @@ static void answer_fini(struct answer *a)
 
 static int get_from(const struct cli_options *o, const char *path, bool local, json_object **out_value, struct buf *why)
 {
-	cleanup(target_fini) struct target t = { 0 };
-	cleanup(answer_fini) struct answer answer = { 0 };
+	cleanup(target_fini) struct target t = {0};
+	cleanup(answer_fini) struct answer answer = {0};
 	CURLcode rc;
 
 	if (local && getenv(SOCKET_ENV) && str_is_empty(getenv(SOCKET_ENV)))
@@ -241,7 +243,8 @@ int client_get(const struct cli_options *o, const char *path, json_object **out_
 
 /* ---- lists ---- */
 
-/* Move the items of a page (or of the bare list that an older daemon gives) to `all`. The token of the next page, or NULL. */
+/* Move the items of a page (or of the bare list that an older daemon gives) to `all`. The token of the next page, or
+ * NULL. */
 static char *add_page(json_object *all, const json_object *page)
 {
 	const json_object *items = json_is_array(page) ? page : json_get(page, "items");
@@ -281,7 +284,8 @@ int client_show(const struct cli_options *o, const char *path, enum client_answe
 {
 	cleanup(json_putp) json_object *v = NULL;
 	cleanup(buf_fini) struct buf why = BUF_INIT;
-	int r = kind == CLIENT_OBJECT ? client_get(o, path, &v, &why) : get_list(o, path, kind == CLIENT_LIST, &v, &why);
+	int r =
+	    kind == CLIENT_OBJECT ? client_get(o, path, &v, &why) : get_list(o, path, kind == CLIENT_LIST, &v, &why);
 
 	if (r != CLI_OK) {
 		fprintf(stderr, "edge-healer %s: %s\n", o->verb, why.data);

@@ -7,7 +7,8 @@
 #include "cli/cli.h"
 
 #define CLIENT_HELP \
-	"  -s, --server URL   the daemon: http://HOST:PORT or unix:PATH (default $EDGE_HEALER_URL, else http.socket, else http.listen)\n" \
+	"  -s, --server URL   the daemon: http://HOST:PORT or unix:PATH\n" \
+	"                     (default $EDGE_HEALER_URL, else http.socket, else http.listen)\n" \
 	"      --token-file FILE   the bearer token (http.token_file) that a daemon on another node asks for\n" \
 	"  -o, --output FORM  table (default), wide or json\n"
 

@@ -63,7 +63,8 @@ static int set_defaults(struct cli_options *o)
 
 	if (str_is_empty(o->server))
 		o->server = str_is_empty(env) ? NULL : env;
-	if (o->server && strstr(o->server, "://") && !str_has_prefix(o->server, "http://") && !str_has_prefix(o->server, "https://"))
+	if (o->server && strstr(o->server, "://") && !str_has_prefix(o->server, "http://") &&
+	    !str_has_prefix(o->server, "https://"))
 		return usage(o, "--server: write http://HOST:PORT instead of", o->server);
 	return o->output ? set_form(o) : CLI_OK;
 }

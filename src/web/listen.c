@@ -1,10 +1,11 @@
 /* listen.c — sockets that listen: TCP, and a Unix socket of root's own
  *
- * We accept ourselves and hand the connections to libmicrohttpd: it would take its listener out of its epoll at its limit and put
- * it back in a later MHD_run(), which nobody calls when all connections end in one. Ours is watched for as long as it lives.
+ * We accept ourselves and hand the connections to libmicrohttpd: it would take its listener out of its epoll at its
+ * limit and put it back in a later MHD_run(), which nobody calls when all connections end in one. Ours is watched for
+ * as long as it lives.
  *
- * Failures: one connection that is gone already is skipped. Without descriptors or memory accept() fails for ever while the socket
- * stays readable, so we rest WEB_ACCEPT_RETRY_MS and try again.
+ * Failures: one connection that is gone already is skipped. Without descriptors or memory accept() fails for ever while
+ * the socket stays readable, so we rest WEB_ACCEPT_RETRY_MS and try again.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -17,7 +18,8 @@
 #include "base/mem.h"
 #include "web_int.h"
 
-#define LISTEN_BACKLOG 1024		/* a burst that waits here is closed one by one, not dropped and sent again a second later */
+#define LISTEN_BACKLOG                                                                                                 \
+	1024 /* a burst that waits here is closed one by one, not dropped and sent again a second later */
 
 static void addrinfo_freep(struct addrinfo **ai)
 {
@@ -35,11 +37,11 @@ static int address_resolve(const char *address, struct addrinfo **out_ai)
 {
 	const char *colon = strrchr(address, ':');
 	cleanup(freep) char *host = colon ? str_ndup(address, (size_t)(colon - address)) : NULL;
-	struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM };
+	struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
 	char *bare = host;
 	int64_t port;
 
-	if (!colon || num_parse_i64(colon + 1, 0, UINT16_MAX, &port) < 0)	/* getaddrinfo() cuts 99999 to 34463 */
+	if (!colon || num_parse_i64(colon + 1, 0, UINT16_MAX, &port) < 0) /* getaddrinfo() cuts 99999 to 34463 */
 		return -EINVAL;
 	if (*bare == '[' && bare[strlen(bare) - 1] == ']') {
 		bare[strlen(bare) - 1] = '\0';
@@ -67,7 +69,8 @@ static void on_rest_over(void *arg)
 static void listener_rest(struct listener *l, int err)
 {
 	if (!l->is_short)
-		log_warn(LOG_WEB, "cannot accept", "error=%s: tried again each %d ms", err_str(-err), WEB_ACCEPT_RETRY_MS);
+		log_warn(LOG_WEB, "cannot accept", "error=%s: tried again each %d ms", err_str(-err),
+			 WEB_ACCEPT_RETRY_MS);
 	l->is_short = true;
 	io_watch(l->io, 0);
 	timer_start_ms(l->rest, WEB_ACCEPT_RETRY_MS);
@@ -80,7 +83,7 @@ int listener_accept(struct listener *l)
 	if (!l->io || timer_is_running(l->rest))
 		return 0;
 	for (int i = 0; i < WEB_ACCEPT_MAX; i++) {
-		union web_address from = { .sa.sa_family = AF_UNSPEC };
+		union web_address from = {.sa.sa_family = AF_UNSPEC};
 		socklen_t n = sizeof(from);
 		int fd = accept4(l->fd, &from.sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -136,7 +139,7 @@ static int listener_begin(struct listener *l, int fd, int r)
 int listener_open(struct listener *l, const char *address)
 {
 	cleanup(addrinfo_freep) struct addrinfo *ai = NULL;
-	union web_address bound = { .sa.sa_family = AF_UNSPEC };
+	union web_address bound = {.sa.sa_family = AF_UNSPEC};
 	socklen_t n = sizeof(bound);
 	const int on = 1;
 	int r = address_resolve(address, &ai);
@@ -167,7 +170,7 @@ static int remove_stale(const struct sockaddr_un *sun)
 	r = connect(fd, (const struct sockaddr *)(const void *)sun, sizeof(*sun)) == 0 ? 0 : -errno;
 	(void)close(fd);
 	if (r != -ECONNREFUSED)
-		return r == 0 || r == -EAGAIN ? -EADDRINUSE : r;	/* EAGAIN: alive, and its queue is full */
+		return r == 0 || r == -EAGAIN ? -EADDRINUSE : r; /* EAGAIN: alive, and its queue is full */
 	return unlink(sun->sun_path) < 0 ? -errno : 0;
 }
 
@@ -182,7 +185,7 @@ static int bind_path(int fd, const struct sockaddr_un *sun)
 
 int listener_open_path(struct listener *l, const char *path)
 {
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct sockaddr_un sun = {.sun_family = AF_UNIX};
 	struct stat st;
 	int fd, r;
 
@@ -215,5 +218,5 @@ void listener_close(struct listener *l)
 	timer_free(l->rest);
 	(void)close(l->fd);
 	free(l->path);
-	*l = (struct listener){ 0 };
+	*l = (struct listener){0};
 }

@@ -1,8 +1,8 @@
 /* page.c — see the header
  *
- * The smallest keys of many are kept in a heap whose top is the largest of them: a list of n objects is looked through once, in
- * O(n), and nearly all are dismissed by one comparison. A token is the list's name and the key in hexadecimal digits: opaque to the
- * reader, and safe in a URL whatever the key is.
+ * The smallest keys of many are kept in a heap whose top is the largest of them: a list of n objects is looked through
+ * once, in O(n), and nearly all are dismissed by one comparison. A token is the list's name and the key in hexadecimal
+ * digits: opaque to the reader, and safe in a URL whatever the key is.
  */
 #include "web/page.h"
 
@@ -22,7 +22,7 @@ static void add_hex(struct buf *b, const char *text)
 void page_token_add(struct buf *b, const char *kind, const char *key)
 {
 	add_hex(b, kind);
-	buf_adds(b, "3a");		/* ':' */
+	buf_adds(b, "3a"); /* ':' */
 	add_hex(b, key);
 }
 
@@ -46,7 +46,8 @@ int page_token_read(const char *token, const char *kind, char out_key[PAGE_KEY_M
 		text[i / 2] = (char)(high << 4 | low);
 	}
 	text[n / 2] = '\0';
-	if (n / 2 <= head || strncmp(text, kind, head - 1) != 0 || text[head - 1] != ':' || n / 2 - head >= PAGE_KEY_MAX)
+	if (n / 2 <= head || strncmp(text, kind, head - 1) != 0 || text[head - 1] != ':' ||
+	    n / 2 - head >= PAGE_KEY_MAX)
 		return -EINVAL;
 	(void)str_copy(out_key, PAGE_KEY_MAX, text + head);
 	return 0;
@@ -56,7 +57,7 @@ int page_token_read(const char *token, const char *kind, char out_key[PAGE_KEY_M
 
 void page_init(struct page *p, size_t limit)
 {
-	*p = (struct page){ .limit = limit };
+	*p = (struct page){.limit = limit};
 	p->keys = mem_new_n(const char *, limit);
 }
 
@@ -64,7 +65,7 @@ void page_fini(struct page *p)
 {
 	free(p->keys);
 	free(p->text);
-	*p = (struct page){ 0 };
+	*p = (struct page){0};
 }
 
 /* The heap: no key is smaller than those below it. */

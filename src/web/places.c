@@ -7,11 +7,10 @@
 #include "base/mem.h"
 
 static const size_t places_max[WEB_ORIGINS] = {
-	[WEB_REMOTE] = WEB_PLACES_REMOTE, [WEB_LOOPBACK] = WEB_PLACES_LOOPBACK, [WEB_SOCKET] = WEB_PLACES_SOCKET
-};
-static const size_t address_max[WEB_ORIGINS] = {
-	[WEB_REMOTE] = WEB_PLACES_PER_ADDRESS, [WEB_LOOPBACK] = WEB_PLACES_PER_LOCAL_ADDRESS, [WEB_SOCKET] = WEB_PLACES_SOCKET
-};
+    [WEB_REMOTE] = WEB_PLACES_REMOTE, [WEB_LOOPBACK] = WEB_PLACES_LOOPBACK, [WEB_SOCKET] = WEB_PLACES_SOCKET};
+static const size_t address_max[WEB_ORIGINS] = {[WEB_REMOTE] = WEB_PLACES_PER_ADDRESS,
+						[WEB_LOOPBACK] = WEB_PLACES_PER_LOCAL_ADDRESS,
+						[WEB_SOCKET] = WEB_PLACES_SOCKET};
 
 void places_init(struct places *p)
 {
@@ -49,7 +48,8 @@ enum web_origin place_origin(const struct sockaddr *sa)
 		return WEB_REMOTE;
 	if (as_v4(sa, &v4))
 		return v4_is_loopback(ntohl(v4)) ? WEB_LOOPBACK : WEB_REMOTE;
-	return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr) ? WEB_LOOPBACK : WEB_REMOTE;
+	return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr) ? WEB_LOOPBACK
+												 : WEB_REMOTE;
 }
 
 struct place *place_new(struct places *p, int fd, const struct sockaddr *sa, struct mono now)
@@ -57,7 +57,7 @@ struct place *place_new(struct places *p, int fd, const struct sockaddr *sa, str
 	struct place *pl = mem_new(struct place);
 	uint32_t v4;
 
-	*pl = (struct place){ .origin = place_origin(sa), .fd = fd, .since = now, .fresh = true };
+	*pl = (struct place){.origin = place_origin(sa), .fd = fd, .since = now, .fresh = true};
 	if (sa->sa_family == AF_INET || sa->sa_family == AF_INET6) {
 		if (as_v4(sa, &v4))
 			pl->address[1] = (UINT64_C(1) << 32) | v4;
@@ -87,7 +87,7 @@ static size_t count_of(const struct places *p, const struct place *like)
 {
 	size_t n = 0;
 
-	list_for_each(pl, &p->all, struct place, link)
+	list_for_each (pl, &p->all, struct place, link)
 		n += is_of(pl, like);
 	return n;
 }
@@ -96,7 +96,7 @@ size_t places_count(const struct places *p, enum web_origin origin)
 {
 	size_t n = 0;
 
-	list_for_each(pl, &p->all, struct place, link)
+	list_for_each (pl, &p->all, struct place, link)
 		n += !pl->leaving && pl->origin == origin;
 	return n;
 }
@@ -117,7 +117,7 @@ static struct place *idlest(const struct places *p, const struct place *newcomer
 {
 	struct place *found = NULL;
 
-	list_for_each(pl, &p->all, struct place, link)
+	list_for_each (pl, &p->all, struct place, link)
 		if (pl != newcomer && !pl->leaving && pl->origin == newcomer->origin && (!like || is_of(pl, like)) &&
 		    worth(pl, newcomer->since) == NOT_NEEDED && (!found || pl->since.ns < found->since.ns))
 			found = pl;
@@ -137,7 +137,7 @@ static struct place *least_of(const struct places *p, const struct place *newcom
 {
 	struct place *found = NULL;
 
-	list_for_each(pl, &p->all, struct place, link)
+	list_for_each (pl, &p->all, struct place, link)
 		if (pl != newcomer && is_of(pl, like) && worth(pl, newcomer->since) != SPARED &&
 		    (!found || goes_before(pl, found, newcomer->since)))
 			found = pl;
@@ -150,10 +150,11 @@ static struct place *most_of(const struct places *p, const struct place *newcome
 	struct place *found = NULL;
 	size_t most = 0;
 
-	list_for_each(pl, &p->all, struct place, link) {
+	list_for_each (pl, &p->all, struct place, link) {
 		size_t n;
 
-		if (pl == newcomer || pl->leaving || pl->origin != newcomer->origin || worth(pl, newcomer->since) == SPARED)
+		if (pl == newcomer || pl->leaving || pl->origin != newcomer->origin ||
+		    worth(pl, newcomer->since) == SPARED)
 			continue;
 		n = count_of(p, pl);
 		if (n > most || (n == most && goes_before(pl, found, newcomer->since)))

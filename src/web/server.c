@@ -1,12 +1,13 @@
 /* server.c — libmicrohttpd without threads, on a budget
  *
- * listen.c accepts; a connection gets a place (places.c) and is added to the daemon, whose epoll descriptor our loop watches:
- * MHD_run() does what is pending, and MHD_get_timeout() (milliseconds, relative) says when it must run again without an event. Its
- * own limit of connections lies above ours, so it never refuses one.
+ * listen.c accepts; a connection gets a place (places.c) and is added to the daemon, whose epoll descriptor our loop
+ * watches: MHD_run() does what is pending, and MHD_get_timeout() (milliseconds, relative) says when it must run again
+ * without an event. Its own limit of connections lies above ours, so it never refuses one.
  *
- * What a tick spends on requests is counted in CPU time. When WEB_BUDGET_MS are spent, handlers and streams are put off:
- * libmicrohttpd asks again in its next run for a request without an answer and for a stream that gave nothing. Nothing of ours is
- * watched then for at least as long, so that everything else on the loop has its turn. Urgent routes (health) do not wait.
+ * What a tick spends on requests is counted in CPU time. When WEB_BUDGET_MS are spent, handlers and streams are put
+ * off: libmicrohttpd asks again in its next run for a request without an answer and for a stream that gave nothing.
+ * Nothing of ours is watched then for at least as long, so that everything else on the loop has its turn. Urgent routes
+ * (health) do not wait.
  *
  * Each second the places are looked through for requests that do not get complete and answers that nobody takes.
  */
@@ -24,7 +25,7 @@
 #include "web_int.h"
 
 #define SWEEP_MS 1000
-#define BATCHES_MAX 8			/* of connections that come in one tick */
+#define BATCHES_MAX 8 /* of connections that come in one tick */
 #define MHD_CONNECTIONS_MAX (WEB_PLACES_REMOTE + WEB_PLACES_LOOPBACK + WEB_PLACES_SOCKET + 4 * WEB_ACCEPT_MAX)
 
 enum { LARGE_OTHERS, LARGE_SOCKET, LARGE_SLOTS };
@@ -37,10 +38,10 @@ struct web {
 	struct listener tcp, local;
 	struct web_params params;
 	struct places places;
-	struct place *arriving;		/* during MHD_add_connection() */
-	bool large[LARGE_SLOTS];	/* a large answer is on its way */
-	struct mono window;		/* the budget counts from here */
-	int64_t spent_ns, mark_ns;	/* in this window; CPU time when the current callback began */
+	struct place *arriving;    /* during MHD_add_connection() */
+	bool large[LARGE_SLOTS];   /* a large answer is on its way */
+	struct mono window;        /* the budget counts from here */
+	int64_t spent_ns, mark_ns; /* in this window; CPU time when the current callback began */
 	bool paused;
 };
 
@@ -83,13 +84,14 @@ static bool budget_end(struct web *w)
 	if (w->spent_ns < WEB_BUDGET_MS * NS_PER_MS)
 		return true;
 	metric_inc(METRIC_HTTP_PUT_OFF);
-	w->window = (struct mono){ 0 };
+	w->window = (struct mono){0};
 	web_pause(w, true);
 	timer_start_ms(w->timer, WEB_BUDGET_MS);
 	return false;
 }
 
-/* Who waits outside comes in although the budget may be spent: it may be urgent. Each batch is heard before the next one comes. */
+/* Who waits outside comes in although the budget may be spent: it may be urgent. Each batch is heard before the next
+ * one comes. */
 static void run_batches(struct web *w)
 {
 	int came = 1;
@@ -98,7 +100,7 @@ static void run_batches(struct web *w)
 		came = listener_accept(&w->local) + listener_accept(&w->tcp);
 		(void)MHD_run(w->daemon);
 		if (came)
-			list_for_each(pl, &w->places.all, struct place, link)
+			list_for_each (pl, &w->places.all, struct place, link)
 				pl->fresh = false;
 	}
 }
@@ -157,7 +159,8 @@ const char *web_query(const struct web_request *rq, const char *name)
 	const char *value = NULL;
 	size_t n;
 
-	if (MHD_lookup_connection_value_n(rq->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, &n) != MHD_YES)
+	if (MHD_lookup_connection_value_n(rq->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name), &value, &n) !=
+	    MHD_YES)
 		return NULL;
 	return value ? value : "";
 }
@@ -185,7 +188,8 @@ static bool path_matches(const char *route, const char *path)
 	return n && route[n - 1] == '*' ? strncmp(route, path, n - 1) == 0 : str_eq(route, path);
 }
 
-static const struct web_route *route_find(const struct web *w, const char *method, const char *path, bool *out_path_known)
+static const struct web_route *route_find(const struct web *w, const char *method, const char *path,
+					  bool *out_path_known)
 {
 	*out_path_known = false;
 	if (str_eq(method, "HEAD"))
@@ -208,9 +212,9 @@ struct sending {
 	struct web *w;
 	struct web_stream stream;
 	struct buf slice;
-	size_t sent;			/* of the slice */
+	size_t sent; /* of the slice */
 	bool last;
-	bool *slot;			/* of a large answer, else NULL */
+	bool *slot; /* of a large answer, else NULL */
 };
 
 static ssize_t on_stream(void *cls, uint64_t pos, char *out, size_t max)
@@ -223,7 +227,7 @@ static ssize_t on_stream(void *cls, uint64_t pos, char *out, size_t max)
 		if (s->last)
 			return MHD_CONTENT_READER_END_OF_STREAM;
 		if (!budget_is_left(s->w))
-			return 0;	/* asked again in the next run */
+			return 0; /* asked again in the next run */
 		buf_clear(&s->slice);
 		s->sent = 0;
 		s->last = !s->stream.next(s->stream.state, &s->slice);
@@ -250,7 +254,7 @@ static struct MHD_Response *stream_new(struct web *w, struct place *pl, struct w
 	struct sending *s = mem_new(struct sending);
 	struct MHD_Response *r;
 
-	*s = (struct sending){ .w = w, .stream = rs->stream, .slot = rs->large ? large_slot(w, pl->origin) : NULL };
+	*s = (struct sending){.w = w, .stream = rs->stream, .slot = rs->large ? large_slot(w, pl->origin) : NULL};
 	if (s->slot)
 		*s->slot = true;
 	pl->large = rs->large;
@@ -304,17 +308,22 @@ static enum MHD_Result respond(struct web *w, struct MHD_Connection *c, const ch
 {
 	struct place *pl = place_of(c);
 	struct web_request rq = {
-		.method = method, .path = path, .body = up->body.data ? up->body.data : "", .body_len = up->body.len,
-		.origin = pl->origin, .connection = c, .web = w,
-		.accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
-		.authorization = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION),
+	    .method = method,
+	    .path = path,
+	    .body = up->body.data ? up->body.data : "",
+	    .body_len = up->body.len,
+	    .origin = pl->origin,
+	    .connection = c,
+	    .web = w,
+	    .accept = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT),
+	    .authorization = MHD_lookup_connection_value(c, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION),
 	};
-	struct web_response rs = { 0 };
+	struct web_response rs = {0};
 	bool known;
 	const struct web_route *route = route_find(w, method, path, &known);
 
 	if (!(route && route->access == WEB_URGENT) && !budget_is_left(w))
-		return MHD_YES;		/* without an answer: asked again in the next run */
+		return MHD_YES; /* without an answer: asked again in the next run */
 	if (up->too_big)
 		web_error(&rs, MHD_HTTP_CONTENT_TOO_LARGE, "the body is larger than %d bytes", WEB_BODY_MAX);
 	else if (!route && known)
@@ -329,8 +338,8 @@ static enum MHD_Result respond(struct web *w, struct MHD_Connection *c, const ch
 	return queue(w, c, pl, &rs);
 }
 
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url, const char *method, const char *version,
-				  const char *data, size_t *data_size, void **con_cls)
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url, const char *method,
+				  const char *version, const char *data, size_t *data_size, void **con_cls)
 {
 	struct upload *up = *con_cls;
 
@@ -369,7 +378,8 @@ static void on_completed(void *cls, struct MHD_Connection *c, void **con_cls, en
 
 /* ---- connections ---- */
 
-static void on_connection(void *cls, struct MHD_Connection *c, void **socket_context, enum MHD_ConnectionNotificationCode what)
+static void on_connection(void *cls, struct MHD_Connection *c, void **socket_context,
+			  enum MHD_ConnectionNotificationCode what)
 {
 	struct web *w = cls;
 
@@ -405,7 +415,7 @@ static void on_arrival(void *arg, int fd, const union web_address *from, socklen
 		return;
 	}
 	w->arriving = pl;
-	if (MHD_add_connection(w->daemon, fd, &from->sa, n) != MHD_YES)	/* it has closed fd */
+	if (MHD_add_connection(w->daemon, fd, &from->sa, n) != MHD_YES) /* it has closed fd */
 		place_free(take(w->arriving));
 	if (!timer_is_running(w->sweep))
 		timer_start_ms(w->sweep, SWEEP_MS);
@@ -421,7 +431,7 @@ static void on_sweep(void *arg)
 	struct web *w = arg;
 	struct mono now = loop_now(w->loop);
 
-	list_for_each(pl, &w->places.all, struct place, link)
+	list_for_each (pl, &w->places.all, struct place, link)
 		if (place_is_late(pl, now))
 			place_leave(pl);
 	if (!list_is_empty(&w->places.all))
@@ -446,13 +456,13 @@ static int daemon_start(struct web *w)
 {
 	const union MHD_DaemonInfo *info;
 
-	w->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, w,
-				     MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,	/* first: it covers the others */
-				     MHD_OPTION_CONNECTION_LIMIT, (unsigned)MHD_CONNECTIONS_MAX,
-				     MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)WEB_TIMEOUT_S,
-				     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)WEB_MEMORY_PER_CONNECTION,
-				     MHD_OPTION_NOTIFY_CONNECTION, on_connection, w,
-				     MHD_OPTION_NOTIFY_COMPLETED, on_completed, w, MHD_OPTION_END);
+	w->daemon =
+	    MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request, w,
+			     MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, /* first: it covers the others */
+			     MHD_OPTION_CONNECTION_LIMIT, (unsigned)MHD_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+			     (unsigned)WEB_TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+			     (size_t)WEB_MEMORY_PER_CONNECTION, MHD_OPTION_NOTIFY_CONNECTION, on_connection, w,
+			     MHD_OPTION_NOTIFY_COMPLETED, on_completed, w, MHD_OPTION_END);
 	if (!w->daemon)
 		return -EIO;
 	info = MHD_get_daemon_info(w->daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -465,7 +475,7 @@ static int daemon_start(struct web *w)
 
 static void listener_prepare(struct web *w, struct listener *l)
 {
-	*l = (struct listener){ .loop = w->loop, .on_waiting = on_waiting, .on_arrival = on_arrival, .arg = w };
+	*l = (struct listener){.loop = w->loop, .on_waiting = on_waiting, .on_arrival = on_arrival, .arg = w};
 }
 
 int web_new(const struct web_params *params, struct web **out_web)
@@ -473,7 +483,7 @@ int web_new(const struct web_params *params, struct web **out_web)
 	struct web *w = mem_new(struct web);
 	int r;
 
-	*w = (struct web){ .loop = params->loop, .params = *params };
+	*w = (struct web){.loop = params->loop, .params = *params};
 	places_init(&w->places);
 	w->timer = timer_new(w->loop, "web", on_timer, w);
 	w->sweep = timer_new(w->loop, "web sweep", on_sweep, w);

@@ -17,16 +17,18 @@ static void test_replaced(void **state)
 	    {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
 	    {"\xe2\x82\xac\xf0\x9f\x98\x80", "\xe2\x82\xac\xf0\x9f\x98\x80"},
 	    {"\xff", R},
-	    {"a\xff""b", "a" R "b"},
+	    {"a\xff"
+	     "b",
+	     "a" R "b"},
 	    {"\x80\x80", R R},
 	    {"\xc3", R},
 	    {"\xc3(", R "("},
-	    {"\xc0\xaf", R R},			    /* overlong '/' */
-	    {"\xe0\x80\xaf", R R R},		    /* the same in three */
-	    {"\xed\xa0\x80", R R R},		    /* a surrogate */
-	    {"\xf4\x90\x80\x80", R R R R},	    /* beyond U+10FFFF */
+	    {"\xc0\xaf", R R},             /* overlong '/' */
+	    {"\xe0\x80\xaf", R R R},       /* the same in three */
+	    {"\xed\xa0\x80", R R R},       /* a surrogate */
+	    {"\xf4\x90\x80\x80", R R R R}, /* beyond U+10FFFF */
 	    {"\xf5\x80\x80\x80", R R R R},
-	    {"\xf0\x9f\x98", R R R},		    /* cut */
+	    {"\xf0\x9f\x98", R R R}, /* cut */
 	    {"\xe2\x82x", R R "x"},
 	    {"\xef\xbf\xbf\xf4\x8f\xbf\xbf", "\xef\xbf\xbf\xf4\x8f\xbf\xbf"}, /* the last ones */
 	};
@@ -63,9 +65,19 @@ static void test_json_text(void **state)
 	}
 }
 
+static void test_label(void **state)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+
+	(void)state;
+	buf_add_label(&b, "a\"b\\c\nd\xff");
+	assert_string_equal(b.data, "a\\\"b\\\\c\\nd" R);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_replaced), cmocka_unit_test(test_json_text)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_replaced), cmocka_unit_test(test_json_text),
+					   cmocka_unit_test(test_label)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,29 +10,12 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'rig'))
 from cluster import wait_for  # noqa: E402
 from netns import NetCluster  # noqa: E402
+from pauses import longest_between, pauses  # noqa: E402
 
 import failover  # noqa: E402
 
 SEEDS = ('--seed-nodes', '20', '--seed-replicasets', '200', '--seed-pods', '20000')
 ASKERS, IDLE, SLOW, LOOKS = 30, 10000, 64, 50
-PAUSE = 'edge_healer_loop_pause_'
-
-
-def pauses(n):
-    """(longest since the start, {bound: callbacks that took no longer}) in seconds, as its metrics tell."""
-    text = wait_for(lambda: n.http('/metrics'), 10, 'metrics')
-    rows = dict(line.rsplit(' ', 1) for line in text.splitlines() if line.startswith(PAUSE))
-    buckets = {float(k.split('"')[1]): float(v) for k, v in rows.items() if '_bucket' in k}
-    return float(rows[PAUSE + 'max_seconds']), buckets
-
-
-def longest_between(before, after):
-    """The longest callback of that time; when it was not the longest since the start, the bound of its bucket."""
-    if after[0] > before[0]:
-        return after[0]
-    total = max(before[1])               # +Inf
-    calls = {b: after[1][b] - before[1][b] for b in after[1]}
-    return min(b for b in calls if calls[b] == calls[total])
 
 
 def memory(pid, key='VmRSS'):

@@ -109,6 +109,51 @@ def test_after_a_flood_it_listens_again(node):
     assert fetch(node, '/livez')[0] == 200
 
 
+def pages(node, path, limit):
+    """All items of the list in pages of that size, each of which is full but the last."""
+    got, token = [], ''
+    while True:
+        page = json.loads(fetch(node, '%s?limit=%d%s' % (path, limit, '&continue=' + token if token else ''))[2])
+        got += page['items']
+        token = page['metadata'].get('continue')
+        assert len(page['items']) == limit if token else 1 <= len(page['items']) <= limit, page
+        if not token:
+            return got
+
+
+def test_pages_of_a_real_healer(node):
+    c = node.cluster
+    c.deploy('web', 7)
+    uids = sorted(p['metadata']['uid'] for p in c.wait_ready('web', 7))
+    wait_for(lambda: len(node.http('/v1/pods')) == 7, 5, 'they are mirrored')
+    for limit in (1, 3, 7, 1000):
+        assert [p['uid'] for p in pages(node, '/v1/pods', limit)] == uids, limit
+    first = json.loads(fetch(node, '/v1/pods?limit=3')[2])
+    assert first['metadata']['remainingItemCount'] == 4, first
+    gone = first['items'][-1]                 # the last one of the page: what is behind it is the same
+    c.api.call('DELETE', '/api/v1/namespaces/default/pods/%s?gracePeriodSeconds=0' % gone['pod'])
+    wait_for(lambda: gone['uid'] not in {p['uid'] for p in node.http('/v1/pods')}, 5, 'it is gone')
+    rest = json.loads(fetch(node, '/v1/pods?continue=' + first['metadata']['continue'])[2])['items']
+    assert set(uids[3:]) <= {p['uid'] for p in rest} and not set(uids[:3]) & {p['uid'] for p in rest}
+    for mode, state in (('refuse', 'offline'), ('pass', 'online')):
+        node.uplink(mode)
+        wait_for(lambda: node.http('/v1/status')['link']['state'] == state, 20, state)
+    history = pages(node, '/v1/history', 1)
+    assert len(history) >= 2 and history == pages(node, '/v1/history', 1000), history
+    assert [r['id'] for r in history] == sorted((r['id'] for r in history), reverse=True), 'the newest first'
+
+
+def test_what_is_no_page_is_said(node):
+    bad = ('limit=0', 'limit=1001', 'limit=x', 'limit=', 'limit=-1', 'continue=x', 'continue=706f', 'continue=' + 'ab' * 400,
+           'continue=' + b'other:abc'.hex())
+    for path in ('pods', 'members', 'claims', 'readiness', 'history'):
+        for query in bad:
+            code, _, text = fetch(node, '/v1/%s?%s' % (path, query))
+            assert code == 400 and json.loads(text)['error'].startswith(query.split('=')[0] + ': '), (path, query, text)
+        assert fetch(node, '/v1/%s?continue=' % path)[0] == 200
+    assert fetch(node, '/v1/history?continue=' + b'history:x'.hex())[0] == 400
+
+
 def main():
     passed = failed = 0
     with Cluster(BINARY, 1) as c:

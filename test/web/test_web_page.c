@@ -5,7 +5,8 @@
 
 enum { N = 2500, KEY = 32 };
 
-/* All keys that pages of this size show, one after the other; `gone`: keys that vanish after the first page (a number's suffix). */
+/* All keys that pages of this size show, one after the other; `gone`: keys that vanish after the first page (a number's
+ * suffix). */
 static size_t walk(size_t limit, char (*keys)[KEY], size_t n, char *last_gone, struct buf *out)
 {
 	char after[PAGE_KEY_MAX] = "";
@@ -34,7 +35,8 @@ static size_t walk(size_t limit, char (*keys)[KEY], size_t n, char *last_gone, s
 static void make_keys(char (*keys)[KEY], size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		(void)snprintf(keys[i], sizeof(keys[i]), "k%05zu", i * 7919 % n); /* 7919 is prime: each number once, in no order */
+		(void)snprintf(keys[i], sizeof(keys[i]), "k%05zu",
+			       i * 7919 % n); /* 7919 is prime: each number once, in no order */
 }
 
 static void test_every_key_once_in_order(void **state)
@@ -65,8 +67,9 @@ static void test_the_last_one_vanishes(void **state)
 	(void)state;
 	make_keys(keys, 20);
 	(void)walk(7, keys, 20, gone, &got);
-	assert_string_equal(got.data, "k00000 k00001 k00002 k00003 k00004 k00005 k00006 k00007 k00008 k00009 k00010 k00011 k00012 "
-				      "k00013 k00014 k00015 k00016 k00017 k00018 k00019 ");
+	assert_string_equal(
+	    got.data, "k00000 k00001 k00002 k00003 k00004 k00005 k00006 k00007 k00008 k00009 k00010 k00011 k00012 "
+		      "k00013 k00014 k00015 k00016 k00017 k00018 k00019 ");
 }
 
 static void test_keys_that_are_none(void **state)
@@ -122,9 +125,18 @@ static void test_tokens(void **state)
 
 static void test_bad_tokens(void **state)
 {
-	static const char *const bad[] = {
-	    "", "x", "7", "706f6473", "706f64733a", "706f64733A61", "706f64733a6", "706f64733a0061", "706f64733a 1", "00",
-	    "706f64783a61", "3a61"};
+	static const char *const bad[] = {"",
+					  "x",
+					  "7",
+					  "706f6473",
+					  "706f64733a",
+					  "706f64733A61",
+					  "706f64733a6",
+					  "706f64733a0061",
+					  "706f64733a 1",
+					  "00",
+					  "706f64783a61",
+					  "3a61"};
 	char key[PAGE_KEY_MAX] = "untouched";
 	cleanup(buf_fini) struct buf text = BUF_INIT;
 
@@ -143,9 +155,12 @@ static void test_bad_tokens(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_every_key_once_in_order), cmocka_unit_test(test_the_last_one_vanishes),
-	    cmocka_unit_test(test_keys_that_are_none),	    cmocka_unit_test(test_picked_keys_outlive_their_owners),
-	    cmocka_unit_test(test_tokens),		    cmocka_unit_test(test_bad_tokens),
+	    cmocka_unit_test(test_every_key_once_in_order),
+	    cmocka_unit_test(test_the_last_one_vanishes),
+	    cmocka_unit_test(test_keys_that_are_none),
+	    cmocka_unit_test(test_picked_keys_outlive_their_owners),
+	    cmocka_unit_test(test_tokens),
+	    cmocka_unit_test(test_bad_tokens),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

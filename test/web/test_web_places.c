@@ -1,4 +1,5 @@
-/* test_web_places.c — who must leave when there is no room: each origin has its own places, and who holds most loses one */
+/* test_web_places.c — who must leave when there is no room: each origin has its own places, and who holds most loses
+ * one */
 #include "../support.h"
 
 #include <arpa/inet.h>
@@ -20,7 +21,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	list_for_each_safe(pl, &places.all, struct place, link)
+	list_for_each_safe (pl, &places.all, struct place, link)
 		place_free(pl);
 	return 0;
 }
@@ -45,7 +46,8 @@ static struct place *arrive(const char *address)
 	return place_new(&places, -1, &a.sa, (struct mono){++now_s * 1000 * NS_PER_MS});
 }
 
-/* n connections from one address, or (it ends in a dot or colon) from as many with that beginning; none of which needs room. */
+/* n connections from one address, or (it ends in a dot or colon) from as many with that beginning; none of which needs
+ * room. */
 static struct place *fill(const char *from, int n)
 {
 	struct place *first = NULL;
@@ -71,10 +73,17 @@ static void test_origins(void **state)
 		const char *address;
 		enum web_origin origin;
 	} rows[] = {
-	    {"", WEB_SOCKET},		     {"127.0.0.1", WEB_LOOPBACK},   {"127.255.0.9", WEB_LOOPBACK},
-	    {"::1", WEB_LOOPBACK},	     {"::ffff:127.0.0.1", WEB_LOOPBACK}, {"10.0.0.1", WEB_REMOTE},
-	    {"::ffff:10.0.0.1", WEB_REMOTE}, {"fd00::1", WEB_REMOTE},	    {"128.0.0.1", WEB_REMOTE},
-	    {"::2", WEB_REMOTE},	     {"::127.0.0.1", WEB_REMOTE},
+	    {"", WEB_SOCKET},
+	    {"127.0.0.1", WEB_LOOPBACK},
+	    {"127.255.0.9", WEB_LOOPBACK},
+	    {"::1", WEB_LOOPBACK},
+	    {"::ffff:127.0.0.1", WEB_LOOPBACK},
+	    {"10.0.0.1", WEB_REMOTE},
+	    {"::ffff:10.0.0.1", WEB_REMOTE},
+	    {"fd00::1", WEB_REMOTE},
+	    {"128.0.0.1", WEB_REMOTE},
+	    {"::2", WEB_REMOTE},
+	    {"::127.0.0.1", WEB_REMOTE},
 	};
 
 	(void)state;
@@ -99,7 +108,7 @@ static void test_strangers_take_no_place_of_this_machine(void **state)
 /* All places are taken by who has asked and not got his answer yet. */
 static void all_are_answering(void)
 {
-	list_for_each(pl, &places.all, struct place, link)
+	list_for_each (pl, &places.all, struct place, link)
 		pl->answering = true;
 }
 
@@ -154,7 +163,8 @@ static void test_an_address_has_its_share(void **state)
 	assert_ptr_equal(places_victim(&places, newcomer), first);
 }
 
-/* Clients in a hurry do not push out one that has just come and was not heard yet; when all are such, the newcomer leaves. */
+/* Clients in a hurry do not push out one that has just come and was not heard yet; when all are such, the newcomer
+ * leaves. */
 static void test_who_has_just_come_is_spared(void **state)
 {
 	struct place *first, *newcomer;
@@ -162,7 +172,7 @@ static void test_who_has_just_come_is_spared(void **state)
 	(void)state;
 	first = fill("127.0.0.1", WEB_PLACES_PER_LOCAL_ADDRESS);
 	newcomer = arrive("127.0.0.1");
-	list_for_each(pl, &places.all, struct place, link)
+	list_for_each (pl, &places.all, struct place, link)
 		pl->since = newcomer->since;
 	assert_ptr_equal(places_victim(&places, newcomer), newcomer);
 	first->fresh = false; /* there was a run: it could have asked */

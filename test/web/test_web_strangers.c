@@ -1,4 +1,5 @@
-/* test_web_strangers.c — whatever is sent to it: it goes on listening, others are served, the loop has time for other work */
+/* test_web_strangers.c — whatever is sent to it: it goes on listening, others are served, the loop has time for other
+ * work */
 #include "../support.h"
 #include "web_rig.h"
 
@@ -13,7 +14,7 @@
 #include "base/metric.h"
 
 #define HEAVY_MS 3
-#define STREAM_SLICES 4000		/* 64 MB: more than any socket takes */
+#define STREAM_SLICES 4000 /* 64 MB: more than any socket takes */
 
 static int heavy_calls, light_calls, slices, streams_freed;
 static char folder[TMP_SIZE], *path;
@@ -78,7 +79,7 @@ static bool may(void *arg, const struct web_request *rq, struct web_response *rs
 }
 
 static const struct web_route routes[] = {
-    {"GET", "/light", on_light, "", WEB_OPEN},	  {"GET", "/heavy", on_heavy, "", WEB_OPEN},
+    {"GET", "/light", on_light, "", WEB_OPEN},    {"GET", "/heavy", on_heavy, "", WEB_OPEN},
     {"GET", "/urgent", on_light, "", WEB_URGENT}, {"GET", "/guarded", on_light, "", WEB_GUARDED},
     {"GET", "/stream", on_stream, "", WEB_OPEN},
 };
@@ -130,7 +131,8 @@ static void finish(struct client *c, size_t n)
 		client_fini(&c[i]);
 }
 
-/* All connections end in one round of libmicrohttpd: nobody waits for anything then, and it must listen all the same. */
+/* All connections end in one round of libmicrohttpd: nobody waits for anything then, and it must listen all the same.
+ */
 static void test_all_time_out_at_once(void **state)
 {
 	static struct client c[64];
@@ -148,7 +150,8 @@ static void test_all_time_out_at_once(void **state)
 	finish(c, ARRAY_LEN(c));
 }
 
-/* More connections than places, from one address, then from many: others are answered at once, and all goes on afterwards. */
+/* More connections than places, from one address, then from many: others are answered at once, and all goes on
+ * afterwards. */
 static void test_idle_flood(void **state)
 {
 	enum { N = 400 };
@@ -166,7 +169,8 @@ static void test_idle_flood(void **state)
 				check_answers("127.0.0.9");
 		}
 		run_for(50);
-		assert_in_range(web_places(web, WEB_LOOPBACK), 1, many ? WEB_PLACES_LOOPBACK : WEB_PLACES_PER_LOCAL_ADDRESS);
+		assert_in_range(web_places(web, WEB_LOOPBACK), 1,
+				many ? WEB_PLACES_LOOPBACK : WEB_PLACES_PER_LOCAL_ADDRESS);
 		check_answers("127.0.0.9");
 		check_answers("127.0.1.1");
 		finish(c, N);
@@ -237,7 +241,8 @@ static void on_tick(void *arg)
 	timer_start_ms(ticker, 0);
 }
 
-/* Many costly requests at once: other work of the loop comes in between, all are answered, health does not wait for them. */
+/* Many costly requests at once: other work of the loop comes in between, all are answered, health does not wait for
+ * them. */
 static void test_a_tick_has_a_budget(void **state)
 {
 	enum { N = 30 };
@@ -292,11 +297,12 @@ static void test_a_stream_arrives(void **state)
 	}
 }
 
-/* Nobody reads it: no more is made than the socket takes. One at a time; root's socket has one of its own; who does not take his
- * loses it. */
+/* Nobody reads it: no more is made than the socket takes. One at a time; root's socket has one of its own; who does not
+ * take his loses it. */
 static void test_a_large_answer_at_a_time(void **state)
 {
-	cleanup(client_fini) struct client mute = {.mute = true}, second = {0}, small = {0}, own = {.mute = true}, again = {0};
+	cleanup(client_fini) struct client mute = {.mute = true}, second = {0}, small = {0}, own = {.mute = true},
+					   again = {0};
 
 	(void)state;
 	assert_int_equal(web_listen_path(web, path), 0);
@@ -358,14 +364,18 @@ static void test_guarded(void **state)
 	assert_non_null(strstr(none.in.data, "WWW-Authenticate: Bearer\r\n"));
 	assert_int_equal(exchange(&head, "HEAD /guarded" CLOSE), 401);
 	assert_int_equal(light_calls, 0);
-	assert_int_equal(exchange(&good, "GET /guarded HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer yes\r\nConnection: close\r\n\r\n"), 200);
+	assert_int_equal(
+	    exchange(&good,
+		     "GET /guarded HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer yes\r\nConnection: close\r\n\r\n"),
+	    200);
 	assert_int_equal(light_calls, 1);
 }
 
 /* What the client sent comes back in the answer: as JSON that is JSON. */
 static void test_errors_are_json(void **state)
 {
-	static const char *const requests[] = {"\xff\xfe\"\\T /light" CLOSE, "\xc3\x28 /light" CLOSE, "A\x7f /light" CLOSE};
+	static const char *const requests[] = {"\xff\xfe\"\\T /light" CLOSE, "\xc3\x28 /light" CLOSE,
+					       "A\x7f /light" CLOSE};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
