@@ -80,13 +80,15 @@ static void web_pause(struct web *w, bool paused)
 /* False: it is spent, and we come again later. */
 static bool budget_end(struct web *w)
 {
-	w->spent_ns += cpu_read_ns() - w->mark_ns;
+	int64_t just_now = cpu_read_ns() - w->mark_ns;
+
+	w->spent_ns += just_now;
 	if (w->spent_ns < WEB_BUDGET_MS * NS_PER_MS)
 		return true;
 	metric_inc(METRIC_HTTP_PUT_OFF);
 	w->window = (struct mono){0};
 	web_pause(w, true);
-	timer_start_ms(w->timer, WEB_BUDGET_MS);
+	timer_start_ms(w->timer, just_now / NS_PER_MS + WEB_BUDGET_MS); /* loop_now() is from before all that */
 	return false;
 }
 
