@@ -189,7 +189,7 @@ static size_t pods_count(const struct agent *a)
 
 static void pods_offer(const struct agent *a, const struct filter *f, struct page *p)
 {
-	map_for_each (struct pod, pod, a->view->pods)
+	map_for_each(struct pod, pod, a->view->pods)
 		if (is_wanted(f->node, pod->node) && is_wanted(f->ns, pod->ns))
 			page_offer(p, pod->uid);
 }
@@ -293,7 +293,7 @@ static size_t workloads_count(const struct agent *a)
 
 static void readiness_offer(const struct agent *a, const struct filter *f, struct page *p)
 {
-	map_for_each (struct workload, w, a->view->workloads)
+	map_for_each(struct workload, w, a->view->workloads)
 		if (objects_wants(a, w) && is_wanted(f->ns, w->ns))
 			page_offer(p, w->uid);
 }

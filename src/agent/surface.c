@@ -50,7 +50,7 @@ static bool may_ask(void *arg, const struct web_request *rq, struct web_response
 
 static int token_read(struct agent *a)
 {
-	char token[TOKEN_MAX];
+	char token[TOKEN_MAX] = "";
 	const char *path = a->conf->http_token_file;
 	int r = str_is_empty(path) ? 0 : file_read_line(path, token, sizeof(token));
 

@@ -37,7 +37,7 @@
 
 void client_query(struct buf *path, const char *name, const char *value)
 {
-	if (str_is_empty(value))
+	if (!value || !*value)
 		return;
 	buf_addf(path, "%c%s=", strchr(path->data, '?') ? '&' : '?', name);
 	for (const char *p = value; *p; p++) {

@@ -87,7 +87,7 @@ static size_t count_of(const struct places *p, const struct place *like)
 {
 	size_t n = 0;
 
-	list_for_each (pl, &p->all, struct place, link)
+	list_for_each(pl, &p->all, struct place, link)
 		n += is_of(pl, like);
 	return n;
 }
@@ -96,7 +96,7 @@ size_t places_count(const struct places *p, enum web_origin origin)
 {
 	size_t n = 0;
 
-	list_for_each (pl, &p->all, struct place, link)
+	list_for_each(pl, &p->all, struct place, link)
 		n += !pl->leaving && pl->origin == origin;
 	return n;
 }
@@ -117,7 +117,7 @@ static struct place *idlest(const struct places *p, const struct place *newcomer
 {
 	struct place *found = NULL;
 
-	list_for_each (pl, &p->all, struct place, link)
+	list_for_each(pl, &p->all, struct place, link)
 		if (pl != newcomer && !pl->leaving && pl->origin == newcomer->origin && (!like || is_of(pl, like)) &&
 		    worth(pl, newcomer->since) == NOT_NEEDED && (!found || pl->since.ns < found->since.ns))
 			found = pl;
@@ -137,7 +137,7 @@ static struct place *least_of(const struct places *p, const struct place *newcom
 {
 	struct place *found = NULL;
 
-	list_for_each (pl, &p->all, struct place, link)
+	list_for_each(pl, &p->all, struct place, link)
 		if (pl != newcomer && is_of(pl, like) && worth(pl, newcomer->since) != SPARED &&
 		    (!found || goes_before(pl, found, newcomer->since)))
 			found = pl;
@@ -150,14 +150,14 @@ static struct place *most_of(const struct places *p, const struct place *newcome
 	struct place *found = NULL;
 	size_t most = 0;
 
-	list_for_each (pl, &p->all, struct place, link) {
+	list_for_each(pl, &p->all, struct place, link) {
 		size_t n;
 
 		if (pl == newcomer || pl->leaving || pl->origin != newcomer->origin ||
 		    worth(pl, newcomer->since) == SPARED)
 			continue;
 		n = count_of(p, pl);
-		if (n > most || (n == most && goes_before(pl, found, newcomer->since)))
+		if (n > most || (found && n == most && goes_before(pl, found, newcomer->since)))
 			found = pl;
 		most = n > most ? n : most;
 	}

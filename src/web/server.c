@@ -102,7 +102,7 @@ static void run_batches(struct web *w)
 		came = listener_accept(&w->local) + listener_accept(&w->tcp);
 		(void)MHD_run(w->daemon);
 		if (came)
-			list_for_each (pl, &w->places.all, struct place, link)
+			list_for_each(pl, &w->places.all, struct place, link)
 				pl->fresh = false;
 	}
 }
@@ -433,7 +433,7 @@ static void on_sweep(void *arg)
 	struct web *w = arg;
 	struct mono now = loop_now(w->loop);
 
-	list_for_each (pl, &w->places.all, struct place, link)
+	list_for_each(pl, &w->places.all, struct place, link)
 		if (place_is_late(pl, now))
 			place_leave(pl);
 	if (!list_is_empty(&w->places.all))

@@ -1,4 +1,5 @@
 """What the daemon shows over HTTP, from a real one: metrics that promtool accepts, health, /v1, and an index that is true."""
+import http.client
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import urllib.request
 
 TEST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TEST, 'rig'))
-from cluster import Cluster, wait_for  # noqa: E402
+from cluster import Cluster, Process, wait_for  # noqa: E402
 
 BINARY = os.environ.get('EDGE_HEALER_BIN', os.path.join(os.path.dirname(TEST), 'build/release/edge-healer'))
 
@@ -152,6 +153,36 @@ def test_what_is_no_page_is_said(node):
             assert code == 400 and json.loads(text)['error'].startswith(query.split('=')[0] + ': '), (path, query, text)
         assert fetch(node, '/v1/%s?continue=' % path)[0] == 200
     assert fetch(node, '/v1/history?continue=' + b'history:x'.hex())[0] == 400
+
+
+def second_healer(node, sock):
+    with open(node.path('edge-healer.yaml')) as f:
+        config = json.load(f)
+    config['store']['path'] = node.path('data', 'second.db')
+    config['http'] = {'listen': '%s:8001' % node.ip, 'socket': sock}
+    with open(node.path('second.yaml'), 'w') as f:
+        json.dump(config, f)
+    return Process('second', [BINARY, 'agent', '--config', node.path('second.yaml')], node.path('second-%d.log' % len(os.listdir(node.dir))))
+
+
+def test_another_healer_behind_the_socket_is_an_error(node):
+    p = second_healer(node, node.path('healer.sock'))
+    assert p.p.wait(20) != 0
+    assert 'another process lives behind it' in p.text(), p.text()
+    own = http.client.HTTPConnection('localhost', timeout=5)
+    own.sock = socket.socket(socket.AF_UNIX)
+    own.sock.connect(node.path('healer.sock'))
+    own.request('GET', '/v1/status')
+    assert own.getresponse().status == 200, 'it is still there for the first one'
+
+
+def test_no_socket_is_no_reason_not_to_heal(node):
+    p = second_healer(node, '/proc/no/healer.sock')
+    try:
+        p.line('started')
+        assert 'the client verbs use http.listen' in p.text(), p.text()
+    finally:
+        p.kill()
 
 
 def main():

@@ -21,7 +21,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	list_for_each_safe (pl, &places.all, struct place, link)
+	list_for_each_safe(pl, &places.all, struct place, link)
 		place_free(pl);
 	return 0;
 }
@@ -108,7 +108,7 @@ static void test_strangers_take_no_place_of_this_machine(void **state)
 /* All places are taken by who has asked and not got his answer yet. */
 static void all_are_answering(void)
 {
-	list_for_each (pl, &places.all, struct place, link)
+	list_for_each(pl, &places.all, struct place, link)
 		pl->answering = true;
 }
 
@@ -172,7 +172,7 @@ static void test_who_has_just_come_is_spared(void **state)
 	(void)state;
 	first = fill("127.0.0.1", WEB_PLACES_PER_LOCAL_ADDRESS);
 	newcomer = arrive("127.0.0.1");
-	list_for_each (pl, &places.all, struct place, link)
+	list_for_each(pl, &places.all, struct place, link)
 		pl->since = newcomer->since;
 	assert_ptr_equal(places_victim(&places, newcomer), newcomer);
 	first->fresh = false; /* there was a run: it could have asked */
