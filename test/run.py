@@ -94,8 +94,7 @@ def simulator(variant):
 
 def alone(variant):
     """What measures time or loads both cores: one after the other, last."""
-    return [('netns/test_gate.py', [PYTHON, 'test/netns/test_gate.py'], {'EDGE_HEALER_BIN': 'build/%s/edge-healer' % variant}),
-            ('end to end', [PYTHON, 'test/e2e/run.py', '--binary', 'build/%s/edge-healer' % variant, '--again'], None),
+    return [('end to end', [PYTHON, 'test/e2e/run.py', '--binary', 'build/%s/edge-healer' % variant, '--again'], None),
             ('netns', [PYTHON, 'test/netns/run.py', '--binary', 'build/%s/edge-healer' % variant, '--again'], None),
             ('demo', [PYTHON, 'test/demo/demo.py', '--binary', 'build/release/edge-healer'], None)]
 

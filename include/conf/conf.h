@@ -34,7 +34,7 @@ struct conf {
 	struct conf_list serf_join;
 
 	char *kube_kubeconfig, *kube_server;
-	int64_t kube_offline_after_ms, kube_probe_ms, kube_watch_timeout_ms;
+	int64_t kube_offline_after_ms, kube_hung_after_ms, kube_probe_ms, kube_watch_timeout_ms;
 	int64_t kube_page;
 
 	char *store_path, *store_key_file;

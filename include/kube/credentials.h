@@ -3,8 +3,9 @@
  * Sources, first match wins: conf.kubeconfig; the pod's service account (KUBERNETES_SERVICE_HOST and its token file);
  * $KUBECONFIG; conf.server alone, without any credentials. conf.server replaces the address of the others.
  *
- * Files (token, certificates, keys) are read again when older than KUBE_CREDENTIALS_TTL_MS and after a 401: service
- * account tokens live an hour and are rewritten in place. A file that cannot be read then keeps what was read before.
+ * All of it is read again when older than KUBE_CREDENTIALS_TTL_MS, after a 401, and when somebody asks: service account tokens
+ * live an hour and are rewritten in place, and a kubeconfig may name another server, user or certificate tomorrow. What cannot
+ * be used then (half written, not there) changes nothing: what was read before stays.
  * Everything is bounded, secrets are wiped when dropped and never appear in a message.
  */
 #pragma once
@@ -38,10 +39,21 @@ void kube_credentials_free(struct kube_credentials *c);		/* NULL-safe */
 void kube_credentials_freep(struct kube_credentials **c);
 
 const char *kube_credentials_server(const struct kube_credentials *c);	/* URL without a trailing slash; borrowed */
-/* The server that a kubeconfig's current context names, whatever its user is: for other people's files. 0 and *out_server
- * (caller frees), -EINVAL, or -errno of the file (-ENOENT); `err` gets a sentence whenever the result is negative. */
-int kube_kubeconfig_server(const char *path, char **out_server, char *err, size_t err_size);
+/* The cluster that a kubeconfig's current context names, whatever its user is: for other people's files. */
+struct kube_cluster {
+	char *server;			/* URL */
+	char *tls_server_name;		/* NULL = as in the URL */
+	char *ca;			/* PEM; NULL = none, or its file cannot be read */
+};
+/* 0 and *out (caller frees by kube_cluster_fini()), -EINVAL, or -errno of the file (-ENOENT); `err` gets a sentence whenever the
+ * result is negative. A path in the file is looked up below `root` ("" = as it is, "/host" in a container). */
+int kube_kubeconfig_cluster(const char *path, const char *root, struct kube_cluster *out, char *err, size_t err_size);
+void kube_cluster_fini(struct kube_cluster *c);
 /* "in-cluster", "kubeconfig FILE context NAME" "server only" or "anonymous"; borrowed. For the log: names no secret. */
 const char *kube_credentials_source(const struct kube_credentials *c);
-/* Read the files again when they are due (`force`: now). True when anything changed. */
+/* Read all again when it is due (`force`: now). True when anything changed, the server included. */
 bool kube_credentials_refresh(struct kube_credentials *c, struct mono now, bool force);
+unsigned kube_credentials_generation(const struct kube_credentials *c);		/* grows with each change */
+/* A CA besides our own that proves that somebody is the API server: for probes (kube_probe()), never for requests. PEM,
+ * copied; NULL = none. */
+void kube_credentials_set_answer_ca(struct kube_credentials *c, const char *pem);

@@ -15,12 +15,13 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include "base/clock.h"
 #include "base/json.h"
 
 #define KUBE_WATCH_PAGE 500
 #define KUBE_WATCH_TIMEOUT_MS 300000		/* asked from the server, jittered */
-#define KUBE_WATCH_SILENCE_MS 150000		/* bookmarks come about each minute: silent for longer is dead */
-#define KUBE_WATCH_SYNC_SILENCE_MS 15000	/* the same while the initial objects are due */
+#define KUBE_WATCH_SILENCE_MS 75000		/* bookmarks come about each minute: silent for longer is dead */
+#define KUBE_WATCH_SYNC_SILENCE_MS 30000	/* the same while the initial objects are due */
 #define KUBE_WATCH_BACKOFF_MIN_MS 100
 #define KUBE_WATCH_BACKOFF_MAX_MS 10000
 
@@ -57,5 +58,8 @@ void kube_watch_stop(struct kube_watch *w);		/* forgets the version: the next st
 void kube_watch_kick(struct kube_watch *w);		/* if it waits to try again: now */
 bool kube_watch_is_synced(const struct kube_watch *w);	/* was synced, and has not been told to sync anew since */
 bool kube_watch_is_open(const struct kube_watch *w);	/* a stream is open right now */
+/* When the server last confirmed that what this watch has shown is all there is: with the end of a sync, an event, a bookmark.
+ * 0 = not since it was started. */
+struct mono kube_watch_confirmed(const struct kube_watch *w);
 const char *kube_watch_version(const struct kube_watch *w);	/* the last one seen, "" = none; borrowed */
 uint64_t kube_watch_skipped(const struct kube_watch *w);

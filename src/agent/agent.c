@@ -99,6 +99,7 @@ static void on_store_due(void *arg)
 	struct agent *a = arg;
 
 	rescue_look(a);
+	mirror_look(a);
 	timer_start_ms(a->store_timer, STORE_LOOK_MS);
 }
 
@@ -152,6 +153,7 @@ void agent_reload(struct agent *a)
 	apply_log(fresh);
 	surface_reload(a);
 	agent_refresh_heal(a);
+	uplink_reload(a);
 	agent_gate_reload(a);
 	local_reload(a);
 	secrets_open(a);

@@ -48,7 +48,13 @@
 #define SILENT_MISSES 2			/* a healer that did not answer this often in a row is dead */
 #define CONFIG_QUIET_MS 200		/* a changed configuration is read when nothing wrote for this long */
 #define GATE_HANG_MS 75000		/* a kubelet that hangs in its own calls starts a static pod within this: up to 56 s seen */
-#define GATE_BREATH_MS 300000		/* a closed gate opens this often, for one probe */
+#define GATE_START_MS 20000		/* the gate is closed for a start for so long at most … */
+#define GATE_END_MS 5000		/* … for a removal … */
+#define GATE_BUDGET_MS 60000		/* … and over all for this in any GATE_WINDOW_MS: each refused call doubles kubelet's back-off */
+#define GATE_WINDOW_MS 300000
+#define GATE_SPELLS_MAX 64		/* closings remembered; more in one window are not made */
+#define MIRROR_STALE_MS 80000		/* a watch that nobody has confirmed for longer is stale: bookmarks come each minute … */
+#define MIRROR_CLOSED_MS 10000		/* … and so is one that has not been open for this long */
 #define OBSERVED_MAX 4096		/* what mode observe tells between two changes of the link */
 #define ROSTER_MAX 1024			/* members that are remembered */
 #define EVENTS_MAX 1000			/* Kubernetes Events that wait for the link: a few for each of 110 pods, lost twice */
@@ -73,20 +79,21 @@ struct mirror_watch {
 	struct kube_watch *watch;
 	uint32_t generation;
 	bool synced;
+	struct mono closed_since;		/* seen not open; 0 = it is */
 };
 
-/* The gate and the addresses it is for; see gate.c and gate_list.c. */
+/* What the gate is closed for. */
+enum gate_need { GATE_FOR_START, GATE_FOR_END, GATE_NEEDS };
+
+/* The gate, see gate.c. */
 struct agent_gate {
 	struct gate *gate;			/* NULL: off, or mode observe */
-	struct kube_endpoints service, slices;	/* of the Service "kubernetes", as last told by the API server */
-	struct kube_endpoints fetched;		/* the service's addresses, until its slices are there too */
-	struct op *fetch;
-	struct endpoint server;			/* what our server's name stood for; port 0 = no name, or unknown */
-	struct endpoint list[GATE_ENDPOINTS_MAX];	/* what would be closed */
-	size_t count;
+	struct timer *timer;			/* while it is closed: when it opens at the latest */
+	struct mono until[GATE_NEEDS];		/* how long it is needed; 0 = not */
 	struct mono since;			/* of its state */
+	struct { struct mono from, to; } spells[GATE_SPELLS_MAX];	/* when it was closed, the latest ones */
+	size_t spell_count;			/* ever */
 	bool told;				/* in this outage: why it did not close */
-	bool told_name;
 };
 
 /* Why nothing could be restored here offline, whatever the workload. */
@@ -136,9 +143,8 @@ struct agent {
 	bool is_standby;
 	struct agent_standby standby;
 	struct link link;
-	bool link_hangs;			/* the last request got no answer, and no refusal either: packets vanish */
-	struct timer *probe_timer;
-	struct op *probe;
+	struct uplink *uplink;			/* of uplink.c */
+	struct ways *ways;			/* of ways.c */
 	struct mono synced_at;
 	struct agent_gate gate;
 
@@ -207,6 +213,10 @@ void mirror_start(struct agent *a);		/* (re)sync all watches */
 void mirror_stop(struct agent *a);
 void mirror_free(struct agent *a);
 void mirror_check_store(struct agent *a);	/* after writes: begin again if rows were lost */
+void mirror_look(struct agent *a);		/* time has passed: is every watch still confirmed? */
+/* NULL, or which watch is stale and why; static text. */
+const char *mirror_trouble(const struct agent *a);
+int64_t mirror_watch_age_ms(const struct agent *a, enum watch_kind kind);	/* -1 = never confirmed */
 int store_batch_begin(struct agent *a);		/* join or open the batched transaction */
 void store_batch_flush(struct agent *a);
 
@@ -222,26 +232,27 @@ void rescue_sweep(struct agent *a);		/* the mirror is in sync */
 int uplink_new(struct agent *a);
 void uplink_free(struct agent *a);
 void uplink_start(struct agent *a);
+void uplink_reload(struct agent *a);		/* the configuration changed, or credentials may have */
+bool uplink_has_answers(const struct agent *a);	/* what our tag `api` says */
 
 /* gate.c */
 void agent_gate_start(struct agent *a);		/* after uplink_new() */
 void agent_gate_free(struct agent *a);		/* opens */
 void agent_gate_reload(struct agent *a);	/* the configuration changed */
 void agent_gate_on_link(struct agent *a);	/* its state changed */
-void agent_gate_on_probe(struct agent *a, bool answered);
+void agent_gate_on_answer(struct agent *a);	/* some address of the API server answers */
+/* Kubelet must start or end something of ours, from now until agent_gate_over(): make it fail fast instead of hang. */
+void agent_gate_need(struct agent *a, enum gate_need need);
+void agent_gate_over(struct agent *a, enum gate_need need);
+void agent_gate_observe(struct agent *a);	/* mode observe: that is what would have been done */
 /* How long kubelet may hang in calls to the API server before it starts a static pod; 0: it does not. */
 int64_t agent_gate_hang_ms(const struct agent *a);
 bool agent_gate_is_fine(const struct agent *a, bool *out_degraded, const char **out_note);	/* for /readyz; borrowed */
 json_object *agent_gate_json(const struct agent *a);
 
-/* gate_list.c */
-void gate_list_recall(struct agent *a);		/* what the last run knew */
-void gate_list_fetch(struct agent *a);		/* ask the API server where it is; unless the gate is off */
-void gate_list_note_server(struct agent *a);	/* it answered: which address was that? */
-void gate_list_gather(struct agent *a);		/* a->gate.list anew, from all there is */
-void gate_list_format(const struct endpoint *list, size_t n, struct buf *out);	/* appends "10.0.0.1:6443 [fd00::1]:6443" */
-
-char *gate_list_kubelet_server(const struct agent *a);	/* the URL kubelet uses, or NULL; caller frees */
+/* ways.c, for others than the uplink */
+json_object *ways_json(const struct agent *a);
+void ways_fetch(struct agent *a);		/* ask the API server where it is */
 
 /* standby.c */
 void standby_start(struct agent *a);		/* when the store is open */
@@ -357,6 +368,7 @@ void copies_free_all(struct agent *a);
 void copies_restore(struct agent *a, const struct action *const *acts, size_t n);
 void copy_end(struct agent *a, const struct action *act);	/* ACTION_WITHDRAW, ACTION_DROP */
 void copies_count(const struct agent *a);
+bool copies_any(const struct agent *a, enum copy_state state);
 int64_t copies_grace_ms(struct agent *a, const char *workload_uid);	/* terminationGracePeriodSeconds; NULL = the default */
 
 /* objects.c: the ConfigMaps and Secrets that templates refer to */

@@ -45,6 +45,14 @@ void copies_count(const struct agent *a)
 		metric_set(METRIC_COPIES, i, n[i]);
 }
 
+bool copies_any(const struct agent *a, enum copy_state state)
+{
+	map_for_each(struct copy, c, a->copies)
+		if (c->state == state)
+			return true;
+	return false;
+}
+
 static struct tale tale_of(const struct copy *c, const char *event, const char *reason)
 {
 	return (struct tale){ .event = event, .kube_reason = reason, .ns = c->ns, .pod = c->name, .uid = c->pod_uid,
@@ -158,6 +166,8 @@ static void on_drop_due(void *arg)
 	}
 	if (more)
 		timer_start_ms(a->drop_timer, soon ? HOLD_LOOK_MS : DROP_LOOK_MS);
+	else
+		agent_gate_over(a, GATE_FOR_END);
 }
 
 int64_t copies_grace_ms(struct agent *a, const char *workload_uid)
@@ -182,6 +192,7 @@ static bool is_once(const struct agent *a, const struct copy *c)
 /* Its row says "dropping". Remove the file; the row stays until the pod is really gone. */
 static void copy_remove_file(struct agent *a, struct copy *c)
 {
+	const char *note;
 	int r;
 
 	c->ending = loop_now(a->loop);
@@ -191,6 +202,8 @@ static void copy_remove_file(struct agent *a, struct copy *c)
 	if (c->once)
 		hold_copy(a, c, "at most once: it must not run while another one may");
 	fault_pass(FAULT_DROP_REMOVE);
+	if (kubelet_removes(a, &note))	/* else it will not, however fast its calls fail */
+		agent_gate_need(a, GATE_FOR_END);
 	r = manifest_remove(a->conf->kubelet_static_pod_path, c->file);
 	if (r < 0) {
 		metric_add(METRIC_EFFECT_ERRORS, EFFECT_REMOVE, 1);
@@ -337,6 +350,8 @@ static void on_proof_due(void *arg)
 	copies_count(a);
 	if (more)
 		timer_start_ms(a->proof_timer, PROOF_MS);
+	else
+		agent_gate_over(a, GATE_FOR_START);
 }
 
 /* ---- 1 to 3: a batch ---- */
@@ -562,6 +577,7 @@ static int batch_run(struct agent *a, struct restore *items, size_t n)
 		if (files[i].result == 0)
 			files[i].result = bundles_write(a, items[i].c, &items[i].bundle);
 	fault_pass(FAULT_RESTORE_PUBLISH);
+	agent_gate_need(a, GATE_FOR_START);
 	(void)manifest_publish(dir, files, n);
 	fault_pass(FAULT_RESTORE_CLOSE);
 	for (size_t i = 0; i < n; i++) {

@@ -1,13 +1,13 @@
 /* gate.c — when kubelet's way to the API server is closed
  *
- *   start, reload, mirror in sync   the addresses are gathered anew (gate_list.c)
- *   the link goes offline           the gate closes; in mode observe that is only told
- *   a probe is answered             it opens at once, before two answers in a row make the link online
- *   a probe fails, still offline    it closes again
- *   stop                            it opens; after a kill -9 it opens by itself (node/gate.h)
+ *   something of ours starts or ends    it closes: offline, and for the addresses that swallow what is sent to them, only
+ *   it is proven, or takes too long     it opens, though the outage goes on: closed for long it makes kubelet's client
+ *                                       back off, and the node would come back half a minute after the uplink
+ *   any address answers, link changes   it opens at once
+ *   stop                                it opens; after a kill -9 it opens by itself (node/gate.h)
  *
- * A closed gate draws a breath each GATE_BREATH_MS: it opens for one probe. If we keep somebody out whom our own probe needs
- * (gate_list.c knows the usual cases), that is how we notice that the API server is back.
+ * At most GATE_START_MS for a start, GATE_END_MS for a removal, GATE_BUDGET_MS of any GATE_WINDOW_MS. In mode observe it
+ * is only told.
  *
  * Failures are told once an outage and counted; readiness tells what cannot work at all.
  */
@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "ways.h"
 
 /* ---- closing and opening ---- */
 
@@ -51,13 +52,65 @@ static void on_renew(void *arg, const char *fault)
 	}
 }
 
-static void close_it(struct agent *a)
+static bool is_closed(const struct agent *a)
+{
+	return a->gate.gate && gate_is_closed(a->gate.gate);
+}
+
+static void reopen(struct agent *a, const char *reason)
 {
 	struct agent_gate *g = &a->gate;
-	cleanup(buf_fini) struct buf list = BUF_INIT;
+	int r;
+
+	for (int i = 0; i < GATE_NEEDS; i++)
+		g->until[i] = (struct mono){ 0 };
+	if (!is_closed(a))
+		return;
+	timer_stop(g->timer);
+	g->spells[(g->spell_count - 1) % GATE_SPELLS_MAX].to = loop_now(a->loop);
+	r = gate_open(g->gate);
+	note_state(a);
+	if (r != 0) {
+		metric_inc(METRIC_GATE_ERRORS);
+		log_error(LOG_NODE, "gate not opened", "fault=\"%s\": it opens by itself within %d s",
+			  str_or(gate_fault(g->gate), ""), GATE_EXPIRY_S);
+	}
+	tell(a, &(struct tale){ .event = "gate opened", .node = a->self }, "reason=\"%s\"", reason);
+}
+
+/* How long it has been closed in the window that ends now. */
+static int64_t spent_ms(const struct agent *a)
+{
+	const struct agent_gate *g = &a->gate;
+	struct mono now = loop_now(a->loop), begin = mono_add_ms(now, -GATE_WINDOW_MS);
+	size_t kept = g->spell_count < GATE_SPELLS_MAX ? g->spell_count : GATE_SPELLS_MAX;
+	int64_t ms = 0;
+
+	for (size_t i = 0; i < kept; i++) {
+		struct mono from = g->spells[i].from;
+		struct mono to = mono_is_set(g->spells[i].to) ? g->spells[i].to : now;
+
+		if (to.ns > begin.ns)
+			ms += mono_since_ms(to, from.ns > begin.ns ? from : begin);
+	}
+	return ms;
+}
+
+static bool has_spell_left(const struct agent *a)
+{
+	const struct agent_gate *g = &a->gate;
+	struct mono oldest = g->spells[g->spell_count % GATE_SPELLS_MAX].from;
+
+	return g->spell_count < GATE_SPELLS_MAX || mono_since_ms(loop_now(a->loop), oldest) > GATE_WINDOW_MS;
+}
+
+static void close_it(struct agent *a, const struct endpoint *list, size_t n)
+{
+	struct agent_gate *g = &a->gate;
+	cleanup(buf_fini) struct buf text = BUF_INIT;
 	bool again = gate_is_closed(g->gate);
 	size_t destroyed = 0;
-	int r = gate_close(g->gate, g->list, g->count, &destroyed);
+	int r = gate_close(g->gate, list, n, &destroyed);
 
 	if (r != 0) {
 		metric_inc(METRIC_GATE_ERRORS);
@@ -65,74 +118,90 @@ static void close_it(struct agent *a)
 			log_error(LOG_NODE, r == GATE_E_HANGING ? "gate closed only half" : "gate not closed", "fault=\"%s\"",
 				  str_or(gate_fault(g->gate), ""));
 	}
-	if (!gate_is_closed(g->gate) || (again && r != 0))
+	if (!gate_is_closed(g->gate) || again)
 		return;
+	g->spells[g->spell_count % GATE_SPELLS_MAX].from = loop_now(a->loop);
+	g->spells[g->spell_count++ % GATE_SPELLS_MAX].to = (struct mono){ 0 };
 	note_state(a);
-	gate_list_format(g->list, g->count, &list);
-	tell(a, &(struct tale){ .event = "gate closed", .node = a->self }, "addresses=\"%s\" connections_ended=%zu", list.data,
+	ways_format(list, n, &text);
+	tell(a, &(struct tale){ .event = "gate closed", .node = a->self }, "addresses=\"%s\" connections_ended=%zu", text.data,
 	     destroyed);
 }
 
-static void shut(struct agent *a)
+void agent_gate_need(struct agent *a, enum gate_need need)
 {
-	cleanup(buf_fini) struct buf list = BUF_INIT;
+	static const int64_t limits[] = { [GATE_FOR_START] = GATE_START_MS, [GATE_FOR_END] = GATE_END_MS };
+	struct agent_gate *g = &a->gate;
+	struct mono now = loop_now(a->loop), until = mono_add_ms(now, limits[need]);
+	struct endpoint list[WAYS_MAX];
+	int64_t left = GATE_BUDGET_MS - spent_ms(a);
+	size_t n;
 
-	if (a->conf->kubelet_gate == CONF_GATE_OFF || (a->gate.gate && !gate_can_close(a->gate.gate)))
+	if (a->link.state != LINK_OFFLINE || !g->gate || !gate_can_close(g->gate))
 		return;
-	gate_list_gather(a);
-	if (a->gate.count == 0) {
+	n = ways_to_close(a, list);
+	if (!n)
+		return;
+	if (!is_closed(a) && (left <= 0 || !has_spell_left(a))) {
 		if (tell_first(a))
-			log_warn(LOG_NODE, "gate not closed", "there is no address to close: kubelet may hang");
-	} else if (a->gate.gate) {
-		close_it(a);
-	} else if (tell_first(a)) {
-		gate_list_format(a->gate.list, a->gate.count, &list);
-		metric_inc(METRIC_EFFECTS_OBSERVED);
-		tell(a, &(struct tale){ .event = "would act", .node = a->self }, "action=\"close the gate\" addresses=\"%s\"",
-		     list.data);
+			log_warn(LOG_NODE, "gate not closed", "it was closed for %d s of the last %d: kubelet may hang",
+				 GATE_BUDGET_MS / 1000, GATE_WINDOW_MS / 1000);
+		return;
 	}
+	close_it(a, list, n);
+	if (!is_closed(a))
+		return;
+	g->until[need] = until;
+	for (int i = 0; i < GATE_NEEDS; i++)
+		until = until.ns > g->until[i].ns ? until : g->until[i];
+	timer_start_at(g->timer, mono_min(until, mono_add_ms(now, left > 0 ? left : 1)));
 }
 
-static void reopen(struct agent *a, const char *reason)
+void agent_gate_over(struct agent *a, enum gate_need need)
 {
-	int r;
+	struct agent_gate *g = &a->gate;
 
-	if (!a->gate.gate || !gate_is_closed(a->gate.gate))
+	g->until[need] = (struct mono){ 0 };
+	for (int i = 0; i < GATE_NEEDS; i++)
+		if (mono_is_set(g->until[i]))
+			return;
+	reopen(a, "done");
+}
+
+static void on_timer(void *arg)
+{
+	reopen(arg, "it has taken too long");
+}
+
+void agent_gate_observe(struct agent *a)
+{
+	struct endpoint list[WAYS_MAX];
+	cleanup(buf_fini) struct buf text = BUF_INIT;
+	size_t n = ways_to_close(a, list);
+
+	if (a->conf->kubelet_gate == CONF_GATE_OFF || a->link.state != LINK_OFFLINE || !n || !tell_first(a))
 		return;
-	r = gate_open(a->gate.gate);
-	note_state(a);
-	if (r != 0) {
-		metric_inc(METRIC_GATE_ERRORS);
-		log_error(LOG_NODE, "gate not opened", "fault=\"%s\": it opens by itself within %d s",
-			  str_or(gate_fault(a->gate.gate), ""), GATE_EXPIRY_S);
-	}
-	tell(a, &(struct tale){ .event = "gate opened", .node = a->self }, "reason=\"%s\"", reason);
+	ways_format(list, n, &text);
+	metric_inc(METRIC_EFFECTS_OBSERVED);
+	tell(a, &(struct tale){ .event = "would act", .node = a->self }, "action=\"close the gate\" addresses=\"%s\"", text.data);
 }
 
 void agent_gate_on_link(struct agent *a)
 {
-	if (a->link.state == LINK_OFFLINE) {
-		a->gate.told = false;
-		if (a->gate.gate && !gate_can_close(a->gate.gate))
-			metric_inc(METRIC_GATE_ERRORS);		/* said at the start */
-		shut(a);
-	} else if (a->link.state == LINK_ONLINE) {
-		reopen(a, "online");
+	if (a->link.state != LINK_OFFLINE) {
+		reopen(a, link_state_name(a->link.state));
+		return;
 	}
+	a->gate.told = false;
+	if (a->gate.gate && !gate_can_close(a->gate.gate))
+		metric_inc(METRIC_GATE_ERRORS);		/* said at the start */
+	if (copies_any(a, COPY_STARTING))		/* of before a restart of ours */
+		agent_gate_need(a, GATE_FOR_START);
 }
 
-void agent_gate_on_probe(struct agent *a, bool answered)
+void agent_gate_on_answer(struct agent *a)
 {
-	bool closed = a->gate.gate && gate_is_closed(a->gate.gate);
-
-	if (answered) {
-		gate_list_note_server(a);
-		reopen(a, "the API server answers");
-	} else if (a->link.state == LINK_OFFLINE && !closed) {
-		shut(a);
-	} else if (closed && mono_since_ms(loop_now(a->loop), a->gate.since) >= GATE_BREATH_MS) {
-		reopen(a, "a breath, in case somebody we depend on is kept out");
-	}
+	reopen(a, "the API server answers");
 }
 
 /* ---- life ---- */
@@ -177,50 +246,36 @@ static void apply(struct agent *a)
 
 void agent_gate_start(struct agent *a)
 {
-	gate_list_recall(a);
+	a->gate.timer = timer_new(a->loop, "gate", on_timer, a);
 	apply(a);
-	gate_list_gather(a);
 	note_state(a);
 }
 
-/* Different addresses take effect now when it is closed, and at the next failed probe when it could be. */
 void agent_gate_reload(struct agent *a)
 {
-	struct endpoint before[GATE_ENDPOINTS_MAX];
-	size_t n = a->gate.count;
-	bool changed;
-
-	memcpy(before, a->gate.list, sizeof(before));
-	a->gate.told = a->gate.told_name = false;
+	a->gate.told = false;
 	apply(a);
-	gate_list_gather(a);
-	changed = n != a->gate.count;
-	for (size_t i = 0; !changed && i < n; i++)
-		changed = !endpoint_eq(&before[i], &a->gate.list[i]);
-	if (!a->gate.gate || !gate_is_closed(a->gate.gate) || !changed)
-		return;
-	if (a->gate.count)
-		close_it(a);
-	else
-		reopen(a, "configuration");
 }
 
 void agent_gate_free(struct agent *a)
 {
-	op_cancelp(&a->gate.fetch);
-	reopen(a, "stopping");
+	if (a->gate.timer)
+		reopen(a, "stopping");
 	gate_free(take(a->gate.gate));
+	timer_free(take(a->gate.timer));
 }
 
 /* ---- telling ---- */
 
-/* A closed gate refuses kubelet's calls at once; so does an API server that is only not running. Half closed (what hung before
- * hangs on) it is no help. */
+/* A closed gate refuses kubelet's calls at once; so does an address where nobody listens. Half closed (what hung before
+ * hangs on) it is no help, and an API server that accepts and does not answer is none either. */
 int64_t agent_gate_hang_ms(const struct agent *a)
 {
-	bool shut_well = a->gate.gate && gate_is_closed(a->gate.gate) && !gate_fault(a->gate.gate);
+	bool shut_well = is_closed(a) && !gate_fault(a->gate.gate);
 
-	return a->link_hangs && !shut_well ? GATE_HANG_MS : 0;
+	bool may_hang = a->link.state != LINK_ONLINE && (a->link.state != LINK_OFFLINE || ways_any_silent(a));
+
+	return may_hang && !shut_well ? GATE_HANG_MS : 0;
 }
 
 static const char *state_name(const struct agent *a)
@@ -247,14 +302,16 @@ json_object *agent_gate_json(const struct agent *a)
 {
 	json_object *o = json_new_object(), *list = json_new_array();
 	const char *fault = a->gate.gate ? gate_fault(a->gate.gate) : NULL;
+	struct endpoint silent[WAYS_MAX];
+	size_t n = ways_to_close(a, silent);
 	char text[ENDPOINT_TEXT_SIZE];
 
-	for (size_t i = 0; i < a->gate.count; i++) {
-		endpoint_format(&a->gate.list[i], text);
+	for (size_t i = 0; i < n; i++) {
+		endpoint_format(&silent[i], text);
 		json_append_str(list, text);
 	}
 	json_set_str(o, "state", state_name(a));
-	(void)snprintf(text, sizeof(text), "%zu address%s of the API server known", a->gate.count, a->gate.count == 1 ? "" : "es");
+	(void)snprintf(text, sizeof(text), "%zu address%s would be closed now", n, n == 1 ? "" : "es");
 	json_set_str(o, "note", fault ? fault : text);
 	json_set(o, "addresses", list);
 	json_set_i64(o, "hangMs", agent_gate_hang_ms(a));

@@ -159,7 +159,7 @@ static void tags_update(struct agent *a)
 	if (str_is_empty(site))
 		site = n ? str_or(node_label(n, LABEL_ZONE), "") : "";
 	(void)serf_client_set_tag(a->serf, "site", site);
-	(void)serf_client_set_tag(a->serf, "api", a->link.state == LINK_ONLINE ? "1" : "0");
+	(void)serf_client_set_tag(a->serf, "api", uplink_has_answers(a) ? "1" : "0");
 	set_number_tag(a, "v", PEER_PROTOCOL);
 	if (!n)
 		return;			/* without our own Node we cannot bid */
@@ -176,7 +176,7 @@ static void send_link(struct agent *a)
 {
 	cleanup(buf_fini) struct buf b = BUF_INIT;
 
-	wire_put_link(&b, a->self, a->link.state == LINK_ONLINE);
+	wire_put_link(&b, a->self, uplink_has_answers(a));
 	(void)serf_client_event(a->serf, WIRE_LINK_EVENT, b.data, b.len);
 }
 

@@ -80,7 +80,7 @@ void kubelet_look(struct agent *a)
 {
 	uint64_t inode;
 
-	if (a->link.state != LINK_OFFLINE || a->kubelet.young || !read_inode(a, &inode))
+	if (!link_is_away(a->link.state) || a->kubelet.young || !read_inode(a, &inode))
 		return;
 	if (!a->kubelet.noted) {	/* the first start here, or the first since a boot: later than this we shall know */
 		kubelet_note(a);

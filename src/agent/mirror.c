@@ -251,6 +251,95 @@ static void sweep(struct agent *a, enum watch_kind kind, uint32_t generation)
 	}
 }
 
+/* ---- how fresh it is ---- */
+
+/* As fresh as the watch that was confirmed the longest ago. */
+static void note_confirmed(struct agent *a)
+{
+	struct mono oldest = { 0 };
+
+	for (int i = 0; i < WATCH_COUNT; i++) {
+		struct mono t = a->watches[i].watch ? kube_watch_confirmed(a->watches[i].watch) : (struct mono){ 0 };
+
+		if (!mono_is_set(t))
+			return;
+		oldest = mono_min(oldest, t);
+	}
+	a->mirror_confirmed = oldest;
+}
+
+int64_t mirror_watch_age_ms(const struct agent *a, enum watch_kind kind)
+{
+	const struct kube_watch *w = a->watches[kind].watch;
+	struct mono t = w ? kube_watch_confirmed(w) : (struct mono){ 0 };
+
+	return mono_is_set(t) ? mono_since_ms(loop_now(a->loop), t) : -1;
+}
+
+static bool is_stale(const struct agent *a, const struct mirror_watch *m)
+{
+	int64_t age_ms = mirror_watch_age_ms(a, m->kind);
+	bool closed = mono_is_set(m->closed_since) && mono_since_ms(loop_now(a->loop), m->closed_since) >= MIRROR_CLOSED_MS;
+
+	return closed || !m->synced || age_ms < 0 || age_ms > MIRROR_STALE_MS;
+}
+
+const char *mirror_trouble(const struct agent *a)
+{
+	static const char *const texts[] = {
+		[WATCH_NODES] = "the watch of Nodes is not confirmed: nothing is healed by what it showed",
+		[WATCH_WORKLOADS] = "the watch of ReplicaSets is not confirmed: nothing is healed by what it showed",
+		[WATCH_PODS] = "the watch of Pods is not confirmed: nothing is healed by what it showed",
+	};
+
+	for (int i = 0; i < WATCH_COUNT; i++)
+		if (is_stale(a, &a->watches[i]))
+			return texts[i];
+	return NULL;
+}
+
+static void note_in_sync(struct agent *a)
+{
+	if (!mono_is_set(a->synced_at))
+		a->synced_at = loop_now(a->loop);
+	ways_fetch(a);
+	agent_refresh_heal(a);		/* our Node may name another site now */
+	local_is_online(a);
+	objects_start(a);
+	readiness_soon(a);
+	standby_check(a);
+	log_info(LOG_KUBE, "mirror in sync", "nodes=%zu replicasets=%zu pods=%zu", map_count(a->view->nodes),
+		 map_count(a->view->workloads), map_count(a->view->pods));
+	think_soon(a);
+	gossip_tags_soon(a);
+}
+
+/* What was in sync and is not confirmed any more is no ground to act on; when it is again, it is in sync from then on. */
+void mirror_look(struct agent *a)
+{
+	const char *trouble;
+
+	for (int i = 0; i < WATCH_COUNT; i++) {
+		struct mirror_watch *m = &a->watches[i];
+
+		if (!m->watch || kube_watch_is_open(m->watch))
+			m->closed_since = (struct mono){ 0 };
+		else if (!mono_is_set(m->closed_since))
+			m->closed_since = loop_now(a->loop);
+	}
+	if (a->link.state != LINK_ONLINE || a->anonymous)
+		return;
+	trouble = mirror_trouble(a);
+	if (trouble && mono_is_set(a->synced_at)) {
+		a->synced_at = (struct mono){ 0 };
+		tell(a, &(struct tale){ .event = "mirror stale", .kube_reason = "MirrorStale", .warning = true, .node = a->self },
+		     "reason=\"%s\"", trouble);
+		readiness_soon(a);
+	} else if (!trouble && !mono_is_set(a->synced_at)) {
+		note_in_sync(a);
+	}
+}
+
 /* ---- watch handlers ---- */
 
 static void on_sync_begin(void *arg)
@@ -275,7 +364,7 @@ static void on_object(void *arg, enum kube_change change, json_object *o)
 		put_workload(a, o, m->generation, true);
 	else
 		put_pod(a, o, m->generation);
-	a->mirror_confirmed = loop_now(a->loop);
+	note_confirmed(a);
 	if (!m->synced)
 		return;
 	think_soon(a);
@@ -291,7 +380,7 @@ static void on_synced(void *arg, const char *version)
 	(void)version;
 	sweep(a, m->kind, m->generation);
 	m->synced = true;
-	a->mirror_confirmed = loop_now(a->loop);
+	note_confirmed(a);
 	if (m->kind + 1 < WATCH_COUNT && !kube_watch_is_open(a->watches[m->kind + 1].watch))
 		kube_watch_start(a->watches[m->kind + 1].watch);
 	for (size_t i = 0; i < WATCH_COUNT; i++)
@@ -299,18 +388,7 @@ static void on_synced(void *arg, const char *version)
 			return;
 	rescue_sweep(a);
 	store_batch_flush(a);
-	if (!mono_is_set(a->synced_at))
-		a->synced_at = loop_now(a->loop);
-	gate_list_fetch(a);
-	agent_refresh_heal(a);		/* our Node may name another site now */
-	local_is_online(a);
-	objects_start(a);
-	readiness_soon(a);
-	standby_check(a);
-	log_info(LOG_KUBE, "mirror in sync", "nodes=%zu replicasets=%zu pods=%zu", map_count(a->view->nodes),
-		 map_count(a->view->workloads), map_count(a->view->pods));
-	think_soon(a);
-	gossip_tags_soon(a);
+	note_in_sync(a);
 }
 
 static void on_progress(void *arg, const char *version)
@@ -318,7 +396,7 @@ static void on_progress(void *arg, const char *version)
 	struct mirror_watch *m = arg;
 
 	(void)version;
-	m->a->mirror_confirmed = loop_now(m->a->loop);
+	note_confirmed(m->a);
 }
 
 static void on_lost(void *arg, const char *reason)

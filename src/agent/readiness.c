@@ -121,7 +121,7 @@ static bool is_fresh(const struct agent *a, const struct needs *n, struct verdic
 {
 	struct mono now = loop_now(a->loop);
 
-	if (a->link.state == LINK_OFFLINE)
+	if (link_is_away(a->link.state))
 		return true;		/* as fresh as it can be */
 	if (mono_is_set(a->mirror_confirmed) && mono_since_ms(now, a->mirror_confirmed) > READINESS_STALE_MS)
 		return no(v, "stale copy: the API server has not confirmed the mirror for more than %d s",
@@ -228,7 +228,7 @@ static void on_due(void *arg)
 	double ready = 0, not_ready = 0;
 
 	timer_stop(a->readiness->timer);
-	if (a->link.state != LINK_OFFLINE && !mono_is_set(a->synced_at))
+	if (!link_is_away(a->link.state) && !mono_is_set(a->synced_at))
 		return;			/* comes again when the mirror is in sync */
 	map_for_each(struct workload, w, a->view->workloads) {
 		struct verdict v;

@@ -16,6 +16,7 @@
 #define SUSPECTS_MAX 200
 #define RANKS_MAX 16			/* of a loss */
 #define HINT_MS 50			/* a hint makes us look within this, however many come */
+#define MIRROR_SYNC_MS 30000		/* a mirror that is not in sync for longer than this while online is not ready */
 
 /* ---- health ---- */
 
@@ -33,6 +34,20 @@ static void check_set(struct check *c, const char *name, bool ok, const char *no
 	(void)str_copy(c->note, sizeof(c->note), note);
 }
 
+/* Offline it is as fresh as it can be. Online it must be confirmed; a sync that has just begun is given its time. */
+static const char *mirror_note(const struct agent *a, bool *out_ok)
+{
+	bool online = a->link.state == LINK_ONLINE && !a->anonymous;
+	bool settled = mono_since_ms(loop_now(a->loop), a->link.since) > MIRROR_SYNC_MS;
+
+	*out_ok = map_count(a->view->nodes) > 0 && (!online || !settled || mono_is_set(a->synced_at));
+	if (map_count(a->view->nodes) == 0)
+		return "empty: nothing to heal from";
+	if (mono_is_set(a->synced_at))
+		return "in sync";
+	return online ? str_or(mirror_trouble(a), "syncing") : "from the last contact";
+}
+
 static size_t checks_collect(const struct agent *a, struct check out[CHECKS])
 {
 	const struct node *self = view_node(a->view, a->self);
@@ -44,12 +59,10 @@ static size_t checks_collect(const struct agent *a, struct check out[CHECKS])
 	check_set(&out[0], "store", !fault && !a->store_failed,
 		  fault ? fault : a->store_failed ? "rows were lost" : "takes writes");
 	check_set(&out[1], "serf", fresh, fresh ? "answers" : "no fresh answer of the serf agent: not acting");
-	check_set(&out[2], "mirror", map_count(a->view->nodes) > 0,
-		  mono_is_set(a->synced_at)	? "in sync"
-		  : map_count(a->view->nodes) ? "from the last contact"
-					      : "empty: nothing to heal from");
+	note = mirror_note(a, &ok);
+	check_set(&out[2], "mirror", ok, note);
 	check_set(&out[3], "node", self != NULL, self ? "known" : "our own Node is not in the mirror: cannot bid");
-	check_set(&out[4], "link", true, a->link.state == LINK_ONLINE ? "online" : a->link.reason);
+	check_set(&out[4], "link", a->link.state != LINK_DENIED, a->link.state == LINK_ONLINE ? "online" : a->link.reason);
 	out[4].degraded = a->link.state != LINK_ONLINE;	/* working offline is what we are for */
 	ok = agent_gate_is_fine(a, &degraded, &note);
 	check_set(&out[5], "gate", ok, note);
@@ -112,6 +125,11 @@ static void on_metrics(void *arg, const struct web_request *rq, struct web_respo
 	metric_set(METRIC_MIRROR_AGE, 0, mono_is_set(a->mirror_confirmed)
 						 ? (double)mono_since_ms(loop_now(a->loop), a->mirror_confirmed) / 1e3
 						 : -1);
+	for (int i = 0; i < WATCH_COUNT; i++) {
+		int64_t age_ms = mirror_watch_age_ms(a, (enum watch_kind)i);
+
+		metric_set(METRIC_WATCH_AGE, i, age_ms < 0 ? -1 : (double)age_ms / 1e3);
+	}
 	rs->content_type = open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
 				: "text/plain; version=0.0.4; charset=utf-8";
 	metric_render(&rs->body, open, a->version);
@@ -192,18 +210,24 @@ static json_object *link_json(const struct agent *a)
 	json_set_str(o, "reason", a->link.reason);
 	surface_set_mono(a, o, "since", a->link.since);
 	json_set_str(o, "server", kube_client_server(a->kube));
+	surface_set_mono(a, o, "usefulAt", a->link.useful_at);
+	json_set(o, "ways", ways_json(a));
 	return o;
 }
 
 static json_object *mirror_json(const struct agent *a)
 {
-	json_object *o = json_new_object();
+	static const char *const kinds[] = { [WATCH_NODES] = "nodes", [WATCH_WORKLOADS] = "replicaSets", [WATCH_PODS] = "pods" };
+	json_object *o = json_new_object(), *watches = json_new_object();
 
 	json_set_i64(o, "nodes", (int64_t)map_count(a->view->nodes));
 	json_set_i64(o, "replicaSets", (int64_t)map_count(a->view->workloads));
 	json_set_i64(o, "pods", (int64_t)map_count(a->view->pods));
 	json_set_bool(o, "inSync", mono_is_set(a->synced_at));
 	surface_set_mono(a, o, "confirmed", a->mirror_confirmed);
+	for (int i = 0; i < WATCH_COUNT; i++)
+		json_set_i64(watches, kinds[i], mirror_watch_age_ms(a, (enum watch_kind)i));
+	json_set(o, "watchAgeMs", watches);
 	return o;
 }
 

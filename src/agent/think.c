@@ -121,6 +121,8 @@ static void observe(struct agent *a, const struct action *act)
 	name_pod(a, act, &t);
 	metric_inc(METRIC_EFFECTS_OBSERVED);
 	tell(a, &t, "action=%s rank=%u epoch=%u reason=\"%s\"", action_name(act->kind), act->rank, act->epoch, act->reason);
+	if (act->kind == ACTION_RESTORE)
+		agent_gate_observe(a);
 	heal_on_observed(a->heal, act->pod_uid);
 }
 
@@ -236,7 +238,8 @@ void think_now(struct agent *a)
 {
 	struct tick t = { .now = loop_now(a->loop) };
 	struct heal_facts f = {
-		.view = a->view, .peers = &a->peers, .copies = a->copies, .link = a->link.state, .link_since = a->link.since,
+		.view = a->view, .peers = &a->peers, .copies = a->copies,
+		.link = link_for_healing(a->link.state), .link_since = a->link.since,
 		.synced_at = a->synced_at, .local_free = local_free(a), .mirror_version = a->mirror_version,
 		.wall = loop_wall(a->loop), .cold_boot = a->cold_boot, .gateway = a->gateway, .running = a->running,
 		.running_at = a->running_at, .stopped = a->stopped,

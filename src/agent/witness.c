@@ -52,7 +52,7 @@ static void answer_witness(struct question *q, bool sees)
 {
 	cleanup(buf_fini) struct buf b = BUF_INIT;
 
-	wire_put_witness(&b, sees, q->a->link.state == LINK_ONLINE);
+	wire_put_witness(&b, sees, uplink_has_answers(q->a));
 	(void)serf_client_respond(q->a->serf, q->id, b.data, b.len);
 	question_free(q);
 }

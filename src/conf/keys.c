@@ -45,6 +45,8 @@ const struct conf_key conf_keys[] = {
 	TEXT("kube.kubeconfig", kube_kubeconfig, "", "kubeconfig file; empty = in-cluster credentials"),
 	TEXT("kube.server", kube_server, "", "overrides the API server's URL"),
 	DUR("kube.offline_after", kube_offline_after_ms, "3s", 500, 600000, false, "failures only, for this long = offline"),
+	DUR("kube.hung_after", kube_hung_after_ms, "20s", 5000, 600000, false,
+	    "it answers, but no read or write works for this long = failing"),
 	DUR("kube.probe", kube_probe_ms, "1s", 100, 60000, false, "how often a doubtful API server is probed"),
 	DUR("kube.watch_timeout", kube_watch_timeout_ms, "5m", 5000, 3600000, false, "a watch is renewed after about this"),
 	INT("kube.page", kube_page, "500", 1, 10000, "objects per page of a list"),

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/endpoint.h"
 #include "base/json.h"
 #include "base/list.h"
 #include "base/mem.h"
@@ -24,7 +23,7 @@
 #include "kube/transport.h"
 #include "loop/loop.h"
 
-enum { CLIENT_MAGIC = 0x0c11e217, REQUEST_MAGIC = 0x4e90e571, PROBE_TIMEOUT_MS = 2000 };
+enum { CLIENT_MAGIC = 0x0c11e217, REQUEST_MAGIC = 0x4e90e571 };
 
 struct kube_client {
 	unsigned magic;
@@ -35,7 +34,7 @@ struct kube_client {
 	void *contact_arg;
 	struct list queued, others;	/* struct request */
 	size_t slots_used;
-	struct endpoint peer;		/* what answered last; port 0 = nothing yet */
+	struct mono heard;		/* the last byte of any answer */
 	struct request *reporting;	/* on_contact is on the stack for it; NULL when it was cancelled there */
 };
 
@@ -48,7 +47,7 @@ struct request {
 	struct kube_client *client;
 	enum request_state state;
 	struct kube_request_params p;	/* its texts are below */
-	char *method, *path, *query, *content_type, *body_out;
+	char *method, *path, *query, *content_type, *accept, *body_out;
 	kube_done_fn done;
 	void *arg;
 	struct transfer *transfer;
@@ -104,6 +103,7 @@ static void request_free(struct request *q)
 	free(q->path);
 	free(q->query);
 	free(q->content_type);
+	free(q->accept);
 	free(q->body_out);
 	buf_fini(&q->body);
 	q->magic = 0;
@@ -157,18 +157,51 @@ static bool report_contact(struct request *q, const struct kube_contact *contact
 	return alive;
 }
 
-static bool report_answered(struct request *q)
+static enum kube_contact_kind kind_of_answer(const struct request *q, enum kube_outcome outcome)
 {
-	return report_contact(q, &(struct kube_contact){ .answered = true, .reason = "" });
+	switch (outcome) {
+	case KUBE_OK:
+	case KUBE_E_NOT_FOUND:
+	case KUBE_E_CONFLICT:
+	case KUBE_E_ALREADY_EXISTS:
+	case KUBE_E_TOO_BIG:
+		return str_eq(q->method, "GET") ? KUBE_CONTACT_READ : KUBE_CONTACT_WRITTEN;
+	case KUBE_E_TOO_MANY:
+		return KUBE_CONTACT_THROTTLED;
+	case KUBE_E_FORBIDDEN:
+	case KUBE_E_UNAUTHORIZED:
+		return KUBE_CONTACT_REFUSED;
+	case KUBE_E_SERVER:
+		return KUBE_CONTACT_ERROR;
+	case KUBE_E_GONE:
+	case KUBE_E_INVALID:
+	case KUBE_E_UNREACHABLE:
+	case KUBE_E_TRUNCATED:
+		break;
+	}
+	return KUBE_CONTACT_OTHER;
 }
 
-static bool report_end(struct request *q, const struct kube_answer *a, bool refused)
+static bool report_opened(struct request *q)
 {
-	if (a->outcome == KUBE_E_UNREACHABLE && !q->opened)
-		return report_contact(q, &(struct kube_contact){ .refused = refused, .reason = a->message });
-	if (a->status && a->status < 500 && !q->p.on_data)
-		return report_answered(q);
-	return true;
+	return report_contact(q, &(struct kube_contact){ .kind = KUBE_CONTACT_STREAM, .reason = "" });
+}
+
+/* A stream that was opened has been told of. A 401 whose credentials are read again is told when they were of no use either. */
+static bool report_end(struct request *q, const struct kube_answer *a, const struct transfer_end *end)
+{
+	struct kube_contact c = { .kind = kind_of_answer(q, a->outcome), .reason = "" };
+
+	if (!a->status) {
+		if (q->opened)
+			return true;
+		c.kind = end->unanswered ? KUBE_CONTACT_UNANSWERED : KUBE_CONTACT_NONE;
+	} else if (q->p.on_data && a->status < 300) {
+		return true;
+	}
+	if (c.kind >= KUBE_CONTACT_THROTTLED)
+		c.reason = a->message;
+	return report_contact(q, &c);
 }
 
 /* What the Status object in an error's body says; `o` keeps the texts alive. */
@@ -182,8 +215,8 @@ static void read_status(const struct request *q, json_object **o, struct kube_an
 	a->reason = str_or(json_get_str(*o, "reason"), "");
 	a->message = str_or(json_get_str(*o, "message"), "");
 	after = json_get_i64(*o, "details.retryAfterSeconds", 0);
-	if (!a->retry_after_ms && after > 0 && after < KUBE_RETRY_AFTER_MAX_MS)
-		a->retry_after_ms = after * MS_PER_S;
+	if (!a->retry_after_ms && after > 0)
+		a->retry_after_ms = after < KUBE_RETRY_AFTER_MAX_MS / MS_PER_S ? after * MS_PER_S : KUBE_RETRY_AFTER_MAX_MS;
 }
 
 static enum kube_outcome outcome_of(const struct request *q, const struct kube_answer *a, bool complete)
@@ -209,24 +242,30 @@ static int64_t pause_ms(struct request *q, const struct kube_answer *a, bool dro
 	for (int i = 1; i < q->attempts && backoff < KUBE_RETRY_MAX_MS; i++)
 		backoff *= 2;
 	backoff = loop_jitter_ms(q->client->loop, backoff < KUBE_RETRY_MAX_MS ? backoff : KUBE_RETRY_MAX_MS);
-	if (a->retry_after_ms > KUBE_RETRY_AFTER_MAX_MS)
-		return KUBE_RETRY_AFTER_MAX_MS;
 	return a->retry_after_ms > backoff ? a->retry_after_ms : backoff;
 }
 
+/* Are there other credentials than those that were not accepted? Looked at once for each request. */
+static bool has_newer_credentials(struct request *q, const struct kube_answer *a)
+{
+	struct kube_client *c = q->client;
+
+	if (q->streamed || a->outcome != KUBE_E_UNAUTHORIZED || q->refreshed)
+		return false;
+	q->refreshed = true;
+	(void)kube_credentials_refresh(c->credentials, loop_now(c->loop), true);
+	return c->credentials->generation != q->generation;
+}
+
 /* Another attempt, if there is reason for one. */
-static bool try_again(struct request *q, const struct kube_answer *a, bool dropped)
+static bool try_again(struct request *q, const struct kube_answer *a, bool dropped, bool renewed)
 {
 	struct kube_client *c = q->client;
 	int64_t pause;
 
 	if (q->streamed)
 		return false;
-	if (a->outcome == KUBE_E_UNAUTHORIZED && !q->refreshed) {
-		q->refreshed = true;
-		(void)kube_credentials_refresh(c->credentials, loop_now(c->loop), true);
-		if (c->credentials->generation == q->generation)
-			return false;
+	if (renewed) {
 		pause = 0;
 	} else {
 		if (!is_passing(a->outcome) || q->p.retries <= 0)
@@ -245,9 +284,11 @@ static void conclude(struct request *q, const struct transfer_end *end)
 {
 	cleanup(json_putp) json_object *status = NULL;
 	struct kube_answer a = {
-		.status = end->status, .reason = "", .message = end->error, .retry_after_ms = end->retry_after_ms,
+		.status = end->status, .reason = "", .message = end->error,
+		.retry_after_ms = end->retry_after_ms < KUBE_RETRY_AFTER_MAX_MS ? end->retry_after_ms : KUBE_RETRY_AFTER_MAX_MS,
 		.http_version = end->http_version, .attempts = q->attempts,
 	};
+	bool renewed;
 
 	read_status(q, &status, &a);
 	a.outcome = outcome_of(q, &a, end->complete);
@@ -258,9 +299,10 @@ static void conclude(struct request *q, const struct transfer_end *end)
 		a.message = "the answer is larger than we accept";
 	else if (a.outcome != KUBE_OK && str_is_empty(a.message))
 		a.message = kube_outcome_name(a.outcome);
-	if (!end->dropped && !report_end(q, &a, end->refused))
+	renewed = has_newer_credentials(q, &a);
+	if (!end->dropped && !renewed && !report_end(q, &a, end))
 		return;
-	if (!try_again(q, &a, end->dropped))
+	if (!try_again(q, &a, end->dropped, renewed))
 		request_finish(q, &a);
 }
 
@@ -270,13 +312,13 @@ static void on_open(void *arg, int status)
 {
 	struct request *q = arg;
 
-	q->last_byte = loop_now(q->client->loop);
+	q->last_byte = q->client->heard = loop_now(q->client->loop);
 	q->opened = true;
-	if (!q->p.on_data)
+	if (!q->p.on_data || status >= 300)
 		return;
-	if (status < 500 && !report_answered(q))
+	if (!report_opened(q))
 		return;
-	if (status < 300 && q->p.on_open)
+	if (q->p.on_open)
 		q->p.on_open(q->arg);
 }
 
@@ -284,7 +326,7 @@ static void on_data(void *arg, int status, const char *data, size_t n)
 {
 	struct request *q = arg;
 
-	q->last_byte = loop_now(q->client->loop);
+	q->last_byte = q->client->heard = loop_now(q->client->loop);
 	if (q->p.on_data && status >= 200 && status < 300) {
 		q->streamed = true;
 		q->p.on_data(q->arg, data, n);
@@ -300,7 +342,6 @@ static void on_end(void *arg, const struct transfer_end *end)
 
 	assert(q->magic == REQUEST_MAGIC);
 	q->transfer = NULL;
-	(void)endpoint_of(end->peer_ip, end->peer_port, &q->client->peer);	/* unknown: the one before stays */
 	conclude(q, end);
 }
 
@@ -317,6 +358,7 @@ static void stall_check(struct request *q)
 		timer_start_ms(q->timer, q->p.stall_ms - idle);
 		return;
 	}
+	end.unanswered = !q->opened && transfer_is_sent(q->transfer);
 	transfer_cancel(take(q->transfer));
 	why = str_format("no data for %lld ms", (long long)idle);
 	end.error = why;
@@ -349,7 +391,7 @@ static void request_run(struct request *q, int64_t timeout_ms)
 	struct transfer_params t = {
 		.method = q->method, .path = q->path, .query = q->query, .content_type = q->content_type,
 		.body = q->body_out, .body_len = q->body_out ? strlen(q->body_out) : 0, .timeout_ms = timeout_ms,
-		.fresh = q->p.fresh, .arg = q, .on_open = on_open, .on_data = on_data, .on_end = on_end,
+		.fresh = q->p.fresh, .accept = q->accept, .arg = q, .on_open = on_open, .on_data = on_data, .on_end = on_end,
 	};
 
 	list_remove(&q->link);
@@ -401,8 +443,9 @@ struct op *kube_request(struct kube_client *c, const struct kube_request_params 
 	q->path = str_dup(params->path);
 	q->query = str_dup(params->query);
 	q->content_type = str_dup(str_or(params->content_type, "application/json"));
+	q->accept = str_dup(params->accept);
 	q->body_out = str_dup(params->body);
-	q->p.method = q->p.path = q->p.query = q->p.content_type = q->p.body = NULL;
+	q->p.method = q->p.path = q->p.query = q->p.content_type = q->p.accept = q->p.body = NULL;
 	q->done = done;
 	q->arg = arg;
 	q->timer = timer_new(c->loop, "kube-request", on_request_timer, q);
@@ -410,15 +453,6 @@ struct op *kube_request(struct kube_client *c, const struct kube_request_params 
 	list_init(&q->link);
 	request_try(q);
 	return &q->op;
-}
-
-struct op *kube_probe(struct kube_client *c, int64_t timeout_ms, kube_done_fn done, void *arg)
-{
-	const struct kube_request_params p = {
-		.path = "/readyz", .fresh = true, .timeout_ms = timeout_ms > 0 ? timeout_ms : PROBE_TIMEOUT_MS,
-	};
-
-	return kube_request(c, &p, done, arg);
 }
 
 /* ---- the client ---- */
@@ -473,12 +507,19 @@ const char *kube_client_server(const struct kube_client *c)
 	return kube_credentials_server(c->credentials);
 }
 
-bool kube_client_peer(const struct kube_client *c, struct endpoint *out_peer)
+void kube_client_set_route(struct kube_client *c, const struct kube_route *route)
 {
-	if (!c->peer.port)
-		return false;
-	*out_peer = c->peer;
-	return true;
+	transport_set_route(c->transport, route);
+}
+
+struct mono kube_client_heard(const struct kube_client *c)
+{
+	return c->heard;
+}
+
+struct transport *kube_client_transport(const struct kube_client *c)
+{
+	return c->transport;
 }
 
 struct loop *kube_client_loop(const struct kube_client *c)

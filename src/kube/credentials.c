@@ -1,7 +1,8 @@
 /* credentials.c — find, read and reread what proves who we are
  *
- * A credential is either embedded or a file; files are read when loaded and again by kube_credentials_refresh(). A
- * reread that fails or yields nothing keeps the old data: a file caught half-written must not log us out.
+ * A reread is a second loading, taken only if all of it is usable: a file caught half-written must not log us out, and a server
+ * must not meet the credentials of another. When it is not, each file that can be read is taken for itself: a rotated token must
+ * not wait for a CA that is gone.
  */
 #include "kube/credentials.h"
 
@@ -18,6 +19,7 @@
 #include "kube/kube_int.h"
 
 #define SERVER_MAX 2048
+enum { REFRESH_ERROR_SIZE = 512 };
 
 static int refuse(char *err, size_t err_size, int r, const char *fmt, ...) PRINTF_LIKE(4, 5);
 static int refuse(char *err, size_t err_size, int r, const char *fmt, ...)
@@ -61,6 +63,7 @@ int base64_decode(const char *text, char **out, size_t *out_len)
 static void credential_fini(struct credential *c)
 {
 	free(c->path);
+	c->path = NULL;
 	secret_wipe(&c->data);
 }
 
@@ -261,8 +264,10 @@ static int kubeconfig_from_env(char **out_path, char *err, size_t err_size)
 
 /* ---- all together ---- */
 
-static int load_source(struct kube_credentials *c, const struct kube_credentials_conf *conf, char *err, size_t err_size)
+static int load_source(struct kube_credentials *c, char *err, size_t err_size)
 {
+	const struct kube_credentials_conf *conf = &c->conf;
+
 	const char *dir = str_is_empty(conf->in_cluster_dir) ? KUBE_IN_CLUSTER_DIR : conf->in_cluster_dir;
 	const char *service = getenv("KUBERNETES_SERVICE_HOST");
 	cleanup(freep) char *env_path = NULL;
@@ -296,9 +301,13 @@ int kube_credentials_load(const struct kube_credentials_conf *conf, struct kube_
 	cleanup(kube_credentials_freep) struct kube_credentials *c = mem_new(struct kube_credentials);
 	int r;
 
+	c->conf = (struct kube_credentials_conf){
+		.kubeconfig = str_dup(conf->kubeconfig), .context = str_dup(conf->context), .server = str_dup(conf->server),
+		.in_cluster_dir = str_dup(conf->in_cluster_dir), .anonymous = conf->anonymous,
+	};
 	c->token.limit = KUBE_SECRET_FILE_MAX;
 	c->ca.limit = c->cert.limit = c->key.limit = KUBE_PEM_FILE_MAX;
-	r = load_source(c, conf, err, err_size);
+	r = load_source(c, err, err_size);
 	if (r < 0)
 		return r;
 	if (!str_is_empty(conf->server))
@@ -316,9 +325,14 @@ void kube_credentials_free(struct kube_credentials *c)
 {
 	if (!c)
 		return;
+	free((char *)(uintptr_t)c->conf.kubeconfig);
+	free((char *)(uintptr_t)c->conf.context);
+	free((char *)(uintptr_t)c->conf.server);
+	free((char *)(uintptr_t)c->conf.in_cluster_dir);
 	free(c->server);
 	free(c->source);
 	free(c->tls_server_name);
+	credential_fini(&c->answer_ca);
 	credential_fini(&c->token);
 	credential_fini(&c->ca);
 	credential_fini(&c->cert);
@@ -378,6 +392,58 @@ static bool refresh_token(struct kube_credentials *c)
 	return true;
 }
 
+/* The files alone, each for itself. */
+static bool refresh_files(struct kube_credentials *c)
+{
+	bool changed = refresh_token(c);
+
+	changed |= refresh_pair(c);
+	if (c->ca.path)
+		(void)credential_read(&c->ca, &changed);
+	return changed;
+}
+
+static bool same_text(const char *x, const char *y)
+{
+	return str_eq(str_or(x, ""), str_or(y, ""));
+}
+
+static bool same_credentials(const struct kube_credentials *x, const struct kube_credentials *y)
+{
+	return same_text(x->server, y->server) && same_text(x->tls_server_name, y->tls_server_name) &&
+	       same_text(x->source, y->source) && x->insecure == y->insecure && same_text(x->token.data, y->token.data) &&
+	       same_text(x->ca.data, y->ca.data) && same_text(x->cert.data, y->cert.data) && same_text(x->key.data, y->key.data);
+}
+
+static struct credential take_answer_ca(struct kube_credentials *c)
+{
+	struct credential ca = c->answer_ca;
+
+	c->answer_ca = (struct credential){ 0 };
+	return ca;
+}
+
+static bool reload(struct kube_credentials *c)
+{
+	struct kube_credentials *fresh = NULL, old;
+	char err[REFRESH_ERROR_SIZE];
+	bool changed;
+
+	if (kube_credentials_load(&c->conf, &fresh, err, sizeof(err)) < 0)
+		return refresh_files(c);
+	changed = !same_credentials(c, fresh);
+	if (changed) {			/* all but what is not read from anywhere */
+		old = *c;
+		*c = *fresh;
+		*fresh = old;
+		c->answer_ca = take_answer_ca(fresh);
+		c->read_at = old.read_at;
+		c->generation = old.generation;
+	}
+	kube_credentials_free(fresh);
+	return changed;
+}
+
 bool kube_credentials_refresh(struct kube_credentials *c, struct mono now, bool force)
 {
 	bool changed;
@@ -387,10 +453,18 @@ bool kube_credentials_refresh(struct kube_credentials *c, struct mono now, bool 
 	if (!force && mono_since_ms(now, c->read_at) < KUBE_CREDENTIALS_TTL_MS)
 		return false;
 	c->read_at = now;
-	changed = refresh_token(c);
-	changed |= refresh_pair(c);
-	if (c->ca.path)
-		(void)credential_read(&c->ca, &changed);
+	changed = reload(c);
 	c->generation += changed;
 	return changed;
+}
+
+unsigned kube_credentials_generation(const struct kube_credentials *c)
+{
+	return c->generation;
+}
+
+void kube_credentials_set_answer_ca(struct kube_credentials *c, const char *pem)
+{
+	credential_fini(&c->answer_ca);
+	c->answer_ca = (struct credential){ .data = str_dup(pem), .len = pem ? strlen(pem) : 0 };
 }

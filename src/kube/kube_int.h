@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "base/clock.h"
+#include "kube/credentials.h"
 
 /* Overwrite, then free. NULL-safe; *secret becomes NULL. */
 void secret_wipe(char **secret);
@@ -29,8 +30,10 @@ struct credential {
 };
 
 struct kube_credentials {
+	struct kube_credentials_conf conf;	/* its texts are ours */
 	char *server, *source, *tls_server_name;
 	struct credential token, ca, cert, key;
+	struct credential answer_ca;	/* who may prove that the API server is there; not asked for anything */
 	bool insecure;
 	struct mono read_at;
 	unsigned generation;		/* grows with each change */
@@ -42,4 +45,6 @@ int base64_decode(const char *text, char **out, size_t *out_len);
 /* ---- client.c ---- */
 
 struct kube_client;
+struct transport;
 struct loop *kube_client_loop(const struct kube_client *c);
+struct transport *kube_client_transport(const struct kube_client *c);

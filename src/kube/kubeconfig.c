@@ -209,7 +209,25 @@ int kubeconfig_parse(const char *text, size_t n, const char *context, struct kub
 	return parse(&s, &b, context, false, out);
 }
 
-int kube_kubeconfig_server(const char *path, char **out_server, char *err, size_t err_size)
+/* The CA of somebody else's file: a hint, so that what cannot be read is none. */
+static char *read_ca(const struct kubeconfig *k, const char *path, const char *root)
+{
+	const char *slash = strrchr(path, '/');
+	cleanup(buf_fini) struct buf pem = BUF_INIT;
+	cleanup(freep) char *file = NULL;
+	char *data = NULL;
+	size_t n;
+
+	if (k->ca_data)
+		return base64_decode(k->ca_data, &data, &n) == 0 ? data : NULL;
+	if (!k->ca_file)
+		return NULL;
+	file = k->ca_file[0] == '/' || !slash ? str_format("%s%s", root, k->ca_file)
+					      : str_format("%.*s/%s", (int)(slash - path), path, k->ca_file);
+	return file_read(file, KUBE_PEM_FILE_MAX, &pem) == 0 && pem.len ? buf_take(&pem) : NULL;
+}
+
+int kube_kubeconfig_cluster(const char *path, const char *root, struct kube_cluster *out, char *err, size_t err_size)
 {
 	struct source s = { .err = err, .err_size = err_size };
 	cleanup(buf_fini) struct buf text = BUF_INIT;
@@ -225,9 +243,18 @@ int kube_kubeconfig_server(const char *path, char **out_server, char *err, size_
 		explicit_bzero(text.data, text.len);	/* it may hold a key */
 	if (r < 0)
 		return r;
-	*out_server = take(k.server);
+	*out = (struct kube_cluster){ .server = take(k.server), .tls_server_name = take(k.tls_server_name),
+				      .ca = read_ca(&k, path, root) };
 	kubeconfig_fini(&k);
 	return 0;
+}
+
+void kube_cluster_fini(struct kube_cluster *c)
+{
+	free(c->server);
+	free(c->tls_server_name);
+	free(c->ca);
+	*c = (struct kube_cluster){ 0 };
 }
 
 void kubeconfig_fini(struct kubeconfig *k)

@@ -27,6 +27,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "kube/client.h"
 #include "kube/kube_int.h"
 #include "loop/loop.h"
 
@@ -46,6 +47,7 @@ struct transport {
 	struct timer *timer, *drop_timer;
 	struct list socks;		/* struct sock: what libcurl watches */
 	struct list transfers;		/* all */
+	struct kube_route route;	/* host NULL = the credentials' server; its texts are ours */
 	bool inside;			/* libcurl is on the stack */
 };
 
@@ -214,11 +216,11 @@ static void add_header(struct transfer *x, const char *name, const char *value)
 	x->headers = curl_slist_append(x->headers, line);
 }
 
-static void set_blob(CURL *easy, CURLoption option, const struct credential *c)
+static void set_blob(CURL *easy, CURLoption option, const char *data, size_t len)
 {
-	struct curl_blob blob = { .data = c->data, .len = c->len, .flags = CURL_BLOB_COPY };
+	struct curl_blob blob = { .data = (void *)(uintptr_t)data, .len = len, .flags = CURL_BLOB_COPY };
 
-	if (c->data)
+	if (data)
 		(void)curl_easy_setopt(easy, option, &blob);
 }
 
@@ -237,16 +239,50 @@ static char *apply_server_name(struct transfer *x, const char *server, const cha
 	return str_format("%.*s%s%s%s", (int)(host - server), server, name, str_or(colon, ""), host + authority);
 }
 
-static void setup_tls(struct transfer *x, const struct kube_credentials *c)
+/* The scheme, host and port of a route, in front of a path. */
+static char *apply_route(struct transfer *x, const struct kube_route *r)
 {
+	const char *scheme = r->tls ? "https" : "http", *name = str_is_empty(r->name) ? r->host : r->name;
+	cleanup(freep) char *host = str_format(strchr(r->host, ':') ? "[%s]" : "%s", r->host);
+	cleanup(freep) char *connect_to = NULL;
+
+	if (str_eq(name, r->host))
+		return str_format("%s://%s:%u", scheme, host, r->port);
+	connect_to = str_format("%s:%u:%s:%u", name, r->port, host, r->port);
+	x->connect_to = curl_slist_append(NULL, connect_to);
+	(void)curl_easy_setopt(x->easy, CURLOPT_CONNECT_TO, x->connect_to);
+	return str_format("%s://%s:%u", scheme, name, r->port);
+}
+
+/* A probe asks about one address, whichever requests take. */
+static const struct kube_route *route_of(const struct transfer *x, const struct transfer_params *p)
+{
+	return p->route || p->handshake ? p->route : x->t->route.host ? &x->t->route : NULL;
+}
+
+static bool uses_tls(const struct transfer *x, const struct transfer_params *p)
+{
+	const struct kube_route *r = route_of(x, p);
+
+	return r ? r->tls : str_has_prefix(x->t->conf.credentials->server, "https://");
+}
+
+/* Requests believe our own CA alone. A handshake tells only that the API server is there: kubelet's CA will do as well, also where
+ * we have none. */
+static void setup_tls(struct transfer *x, const struct transfer_params *p, const struct kube_credentials *c)
+{
+	const struct credential *more = p->handshake && c->answer_ca.data ? &c->answer_ca : NULL;
+	bool insecure = c->insecure && !(more && !c->ca.data && c->conf.anonymous);
+	cleanup(freep) char *both = more && c->ca.data ? str_format("%s\n%s\n", c->ca.data, more->data) : NULL;
+	const char *ca = both ? both : more ? more->data : c->ca.data;
 	CURL *e = x->easy;
 
 	(void)curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	(void)curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, c->insecure ? 0L : 1L);
-	(void)curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, c->insecure ? 0L : 2L);
-	set_blob(e, CURLOPT_CAINFO_BLOB, &c->ca);
-	set_blob(e, CURLOPT_SSLCERT_BLOB, &c->cert);
-	set_blob(e, CURLOPT_SSLKEY_BLOB, &c->key);
+	(void)curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, insecure ? 0L : 1L);
+	(void)curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, insecure ? 0L : 2L);
+	set_blob(e, CURLOPT_CAINFO_BLOB, ca, ca ? strlen(ca) : 0);
+	set_blob(e, CURLOPT_SSLCERT_BLOB, c->cert.data, c->cert.len);
+	set_blob(e, CURLOPT_SSLKEY_BLOB, c->key.data, c->key.len);
 }
 
 static void setup_connection(struct transfer *x, const struct transfer_params *p)
@@ -254,7 +290,8 @@ static void setup_connection(struct transfer *x, const struct transfer_params *p
 	struct transport *t = x->t;
 	CURL *e = x->easy;
 
-	bool tls = str_has_prefix(t->conf.credentials->server, "https://");
+	bool tls = uses_tls(x, p);
+	int64_t connect_ms = p->handshake ? p->timeout_ms : t->conf.connect_timeout_ms;
 
 	/* With TLS wait until ALPN has said whether one connection will do; plain HTTP/1.1 would wait for a whole
 	 * answer. */
@@ -267,7 +304,8 @@ static void setup_connection(struct transfer *x, const struct transfer_params *p
 	(void)curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L);
 	(void)curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	(void)curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-	(void)curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)t->conf.connect_timeout_ms);
+	(void)curl_easy_setopt(e, CURLOPT_CONNECT_ONLY, p->handshake && tls ? 1L : 0L);
+	(void)curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)connect_ms);
 	(void)curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, p->timeout_ms > 0 ? (long)p->timeout_ms : 0L);
 	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
 	(void)curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S);
@@ -281,8 +319,10 @@ static void setup_connection(struct transfer *x, const struct transfer_params *p
 static void setup_request(struct transfer *x, const struct transfer_params *p)
 {
 	const struct kube_credentials *c = x->t->conf.credentials;
-	cleanup(freep) char *server =
-	    c->tls_server_name ? apply_server_name(x, c->server, c->tls_server_name) : str_dup(c->server);
+	const struct kube_route *route = route_of(x, p);
+	cleanup(freep) char *server = route		   ? apply_route(x, route)
+				      : c->tls_server_name ? apply_server_name(x, c->server, c->tls_server_name)
+							   : str_dup(c->server);
 	cleanup(freep) char *url = str_format("%s%s%s%s", server, p->path, p->query ? "?" : "", str_or(p->query, ""));
 	CURL *e = x->easy;
 
@@ -295,8 +335,8 @@ static void setup_request(struct transfer *x, const struct transfer_params *p)
 		add_header(x, "Expect", "");
 	}
 	(void)curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, p->method);
-	add_header(x, "Accept", "application/json");
-	if (c->token.data) {
+	add_header(x, "Accept", str_or(p->accept, "application/json"));
+	if (c->token.data && !p->handshake) {
 		cleanup(secret_wipe) char *bearer = str_format("Bearer %s", c->token.data);
 
 		add_header(x, "Authorization", bearer);
@@ -322,7 +362,7 @@ struct transfer *transport_start(struct transport *t, const struct transfer_para
 		abort();	/* no memory for a small fixed object: as mem_new() */
 	setup_request(x, p);
 	setup_connection(x, p);
-	setup_tls(x, t->conf.credentials);
+	setup_tls(x, p, t->conf.credentials);
 	list_add_tail(&t->transfers, &x->link);
 	if (!t->inside)
 		settle(t);
@@ -349,6 +389,18 @@ void transfer_cancel(struct transfer *x)
 	x->state = TRANSFER_CANCELLED;
 	if (!x->t->inside)
 		transfer_free(x);
+}
+
+static bool is_sent(CURL *easy)
+{
+	curl_off_t us = 0;
+
+	return curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &us) == CURLE_OK && us > 0;
+}
+
+bool transfer_is_sent(const struct transfer *x)
+{
+	return is_sent(x->easy);
 }
 
 /* libcurl's texts are long; say the usual ones as people do. */
@@ -424,8 +476,10 @@ static void transfer_finish(struct transfer *x, CURLcode code, bool dropped)
 	(void)curl_easy_getinfo(x->easy, CURLINFO_HTTP_VERSION, &version);
 	(void)curl_easy_getinfo(x->easy, CURLINFO_RETRY_AFTER, &retry_after);
 	end.refused = !dropped && is_refused(connect_errno(x, code));
+	end.stranger = !dropped && code == CURLE_PEER_FAILED_VERIFICATION;
+	end.unanswered = !dropped && !x->opened && code == CURLE_OPERATION_TIMEDOUT && is_sent(x->easy);
 	(void)str_copy(error, sizeof(error), dropped ? "connection dropped" : connect_text(x, code));
-	if (x->opened && curl_easy_getinfo(x->easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip)
+	if ((x->opened || (end.complete && fn.handshake)) && curl_easy_getinfo(x->easy, CURLINFO_PRIMARY_IP, &ip) == CURLE_OK && ip)
 		(void)str_copy(peer, sizeof(peer), ip);
 	(void)curl_easy_getinfo(x->easy, CURLINFO_PRIMARY_PORT, &port);
 	end.peer_ip = peer;
@@ -522,6 +576,18 @@ void transport_drop(struct transport *t)
 	timer_start_ms(t->drop_timer, 0);
 }
 
+void transport_set_route(struct transport *t, const struct kube_route *route)
+{
+	struct kube_route old = t->route;
+
+	t->route = (struct kube_route){ 0 };
+	if (route)
+		t->route = (struct kube_route){ .host = str_dup(route->host), .port = route->port, .name = str_dup(route->name),
+						.tls = route->tls };
+	free((char *)(uintptr_t)old.host);
+	free((char *)(uintptr_t)old.name);
+}
+
 int transport_new(const struct transport_conf *conf, struct transport **out_transport)
 {
 	static bool ready;
@@ -553,6 +619,7 @@ void transport_free(struct transport *t)
 	multi_close(t);
 	timer_free(t->timer);
 	timer_free(t->drop_timer);
+	transport_set_route(t, NULL);
 	free(t->user_agent);
 	free(t);
 }

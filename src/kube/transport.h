@@ -10,6 +10,7 @@
 
 struct loop;
 struct kube_credentials;
+struct kube_route;
 struct transport;
 struct transfer;
 
@@ -26,6 +27,8 @@ struct transfer_end {
 	bool complete;			/* the whole body came */
 	bool dropped;			/* by transport_drop() */
 	bool refused;			/* the connection was refused at once */
+	bool stranger;			/* whoever answers has a certificate that does not verify */
+	bool unanswered;		/* the request went out, and nothing came back in time */
 	const char *error;		/* for a person; "" if complete */
 	int64_t retry_after_ms;
 	int http_version;		/* 11, 20; 0 = unknown */
@@ -34,11 +37,15 @@ struct transfer_end {
 };
 
 struct transfer_params {
-	const char *method, *path, *query, *content_type;
+	const char *method, *path, *query, *content_type, *accept;
 	const char *body;		/* borrowed until the end; NULL = none */
 	size_t body_len;
 	int64_t timeout_ms;		/* <= 0: none */
 	bool fresh;
+	/* Only the connection: with TLS its handshake, nothing is sent after it and on_open does not come. */
+	bool handshake;
+	/* NULL = the transport's, see transport_set_route(); of a handshake: the credentials' server. Borrowed for the call. */
+	const struct kube_route *route;
 	void *arg;
 	void (*on_open)(void *arg, int status);				/* headers are there */
 	void (*on_data)(void *arg, int status, const char *data, size_t n);
@@ -49,5 +56,8 @@ int transport_new(const struct transport_conf *conf, struct transport **out_tran
 void transport_free(struct transport *t);	/* NULL-safe; asserts that no transfer is left */
 struct transfer *transport_start(struct transport *t, const struct transfer_params *params);	/* never NULL */
 void transfer_cancel(struct transfer *x);	/* no callback any more */
+bool transfer_is_sent(const struct transfer *x);	/* its connection stands and the request is under way */
+/* Transfers that name no route take this one from now on; NULL = the credentials' server. Copied. */
+void transport_set_route(struct transport *t, const struct kube_route *route);
 /* In the next round: end every transfer as dropped and close every connection. */
 void transport_drop(struct transport *t);

@@ -48,7 +48,7 @@ struct kube_watch {
 	struct op *op;
 	struct timer *timer;		/* opening: next round; waiting: backoff */
 	struct kube_stream *stream;
-	struct mono opened_at;
+	struct mono opened_at, confirmed;
 	char version[KUBE_VERSION_SIZE];	/* to watch from; "" = sync first */
 	char *cont;			/* next page */
 	int64_t backoff_ms, retry_after_ms;
@@ -120,6 +120,7 @@ static void sync_end(struct kube_watch *w, const char *version)
 {
 	(void)str_copy(w->version, sizeof(w->version), version);
 	w->synced = true;
+	w->confirmed = loop_now(w->loop);
 	w->progressed = true;
 	w->sync_begun = false;
 	w->list_restarts = 0;
@@ -162,6 +163,7 @@ static void on_bookmark(struct kube_watch *w, const json_object *obj, const char
 		return;
 	}
 	(void)str_copy(w->version, sizeof(w->version), version);
+	w->confirmed = loop_now(w->loop);
 	w->relists = 0;
 	if (w->fn.on_progress)
 		w->fn.on_progress(w->fn.arg, w->version);
@@ -171,6 +173,7 @@ static void on_change(struct kube_watch *w, enum kube_change change, json_object
 {
 	if (w->state == WATCH_WATCHING) {
 		(void)str_copy(w->version, sizeof(w->version), version);
+		w->confirmed = loop_now(w->loop);
 		w->relists = 0;
 	}
 	w->fn.on_object(w->fn.arg, change, obj);
@@ -244,6 +247,8 @@ static void on_open(void *arg)
 
 	w->open = true;
 	w->opened_at = loop_now(w->loop);
+	if (w->state == WATCH_WATCHING)	/* the server has our version, and sends at once what came after it */
+		w->confirmed = w->opened_at;
 	if (w->state == WATCH_SYNCING || (w->state == WATCH_LISTING && !w->sync_begun))
 		sync_begin(w);
 }
@@ -487,6 +492,7 @@ void kube_watch_stop(struct kube_watch *w)
 	list_restart(w);
 	w->state = WATCH_IDLE;
 	w->synced = false;
+	w->confirmed = (struct mono){ 0 };
 	w->backoff_ms = 0;
 	w->relists = w->list_restarts = 0;
 }
@@ -508,6 +514,11 @@ bool kube_watch_is_synced(const struct kube_watch *w)
 bool kube_watch_is_open(const struct kube_watch *w)
 {
 	return w->open;
+}
+
+struct mono kube_watch_confirmed(const struct kube_watch *w)
+{
+	return w->confirmed;
 }
 
 const char *kube_watch_version(const struct kube_watch *w)

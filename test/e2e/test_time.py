@@ -109,20 +109,20 @@ def answer_500(c, on):
         c.api.call('DELETE', '/kubesim/faults')
 
 
-@stage()
+@stage(config={'kube.hung_after': '5s'})
 def test_an_api_server_that_answers_500_is_an_outage_and_no_loss(c):
     c.run_web(replicas=6)
     before = c.done()
     lost = c.pods_on(c.nodes[2])
     c.wait_mirrored([r['uid'] for r in c.runs()])
     answer_500(c, True)
-    c.wait_link('offline', 40)
+    c.wait_link('failing', 60)
     c.nothing_happens(6, before)
     c.nodes[2].power_off()
     c.wait_copies(lost)
     copied = time.time()
     answer_500(c, False)
-    c.wait_link('online', 40)
+    c.wait_link('online', 60)
     c.wait_handover()
     c.assert_never_crowded(lost)
     c.assert_no_hole(6, copied)

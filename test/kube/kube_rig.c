@@ -12,12 +12,12 @@ static void on_contact(void *arg, const struct kube_contact *c)
 {
 	struct kube_rig *r = arg;
 
-	if (c->answered) {
+	r->last = c->kind;
+	if (c->kind != KUBE_CONTACT_NONE && c->kind != KUBE_CONTACT_UNANSWERED) {
 		r->contacts++;
 		return;
 	}
 	r->failures++;
-	r->refused = c->refused;
 	(void)str_copy(r->last_failure, sizeof(r->last_failure), c->reason);
 }
 
@@ -159,4 +159,12 @@ char *rig_write(const char *dir, const char *name, const char *text)
 
 	assert_int_equal(file_write_atomic(path, text, strlen(text), 0600), 0);
 	return path;
+}
+
+void got_probe(void *found, const struct kube_probe_result *r)
+{
+	struct found *f = found;
+
+	*f = (struct found){ .done = true, .outcome = r->outcome, .at = r->at };
+	(void)str_copy(f->reason, sizeof(f->reason), r->reason);
 }

@@ -20,8 +20,8 @@ struct kube_rig {
 	struct loop *loop;
 	struct kube_credentials *credentials;
 	struct kube_client *client;
-	int contacts, failures;		/* on_contact */
-	bool refused;			/* the last failure was one */
+	int contacts, failures;		/* on_contact: answers of any kind, and none */
+	enum kube_contact_kind last;
 	char last_failure[256];
 };
 
@@ -38,6 +38,9 @@ struct got {
 void kube_rig_init(struct kube_rig *r, const char *url);		/* no credentials */
 void kube_rig_init_from(struct kube_rig *r, const char *kubeconfig);	/* a file */
 void kube_rig_fini(struct kube_rig *r);
+/* A copy of what a probe found. */
+struct found { bool done; enum kube_probe_outcome outcome; struct endpoint at; char reason[256]; };
+void got_probe(void *found, const struct kube_probe_result *r);	/* a kube_probe_fn */
 void got_answer(void *got, const struct kube_answer *a);		/* a kube_done_fn */
 void got_fini(struct got *g);
 void rig_wait(struct kube_rig *r, const bool *done);			/* fails the test when it takes WAIT_MS */

@@ -54,16 +54,23 @@ static void an_answer_comes_with_its_body(void **state)
 
 static void statuses_become_outcomes(void **state)
 {
-	static const struct { int status; const char *body; enum kube_outcome outcome; const char *message; } rows[] = {
-		{ 404, STATUS(404, "NotFound", "pods \\\"x\\\" not found"), KUBE_E_NOT_FOUND, "pods \"x\" not found" },
-		{ 409, STATUS(409, "Conflict", "c"), KUBE_E_CONFLICT, "c" },
-		{ 409, STATUS(409, "AlreadyExists", "e"), KUBE_E_ALREADY_EXISTS, "e" },
-		{ 410, STATUS(410, "Expired", "g"), KUBE_E_GONE, "g" },
-		{ 403, "forbidden, says a proxy", KUBE_E_FORBIDDEN, "forbidden" },
-		{ 401, "", KUBE_E_UNAUTHORIZED, "unauthorized" },
-		{ 422, STATUS(422, "Invalid", "i"), KUBE_E_INVALID, "i" },
-		{ 503, "<html>", KUBE_E_SERVER, "server error" },
-		{ 302, "", KUBE_E_SERVER, "server error" },
+	static const struct {
+		int status;
+		const char *body;
+		enum kube_outcome outcome;
+		const char *message;
+		enum kube_contact_kind kind;
+	} rows[] = {
+		{ 404, STATUS(404, "NotFound", "pods \\\"x\\\" not found"), KUBE_E_NOT_FOUND, "pods \"x\" not found",
+		  KUBE_CONTACT_READ },
+		{ 409, STATUS(409, "Conflict", "c"), KUBE_E_CONFLICT, "c", KUBE_CONTACT_READ },
+		{ 409, STATUS(409, "AlreadyExists", "e"), KUBE_E_ALREADY_EXISTS, "e", KUBE_CONTACT_READ },
+		{ 410, STATUS(410, "Expired", "g"), KUBE_E_GONE, "g", KUBE_CONTACT_OTHER },
+		{ 403, "forbidden, says a proxy", KUBE_E_FORBIDDEN, "forbidden", KUBE_CONTACT_REFUSED },
+		{ 401, "", KUBE_E_UNAUTHORIZED, "unauthorized", KUBE_CONTACT_REFUSED },
+		{ 422, STATUS(422, "Invalid", "i"), KUBE_E_INVALID, "i", KUBE_CONTACT_OTHER },
+		{ 503, "<html>", KUBE_E_SERVER, "server error", KUBE_CONTACT_ERROR },
+		{ 302, "", KUBE_E_SERVER, "server error", KUBE_CONTACT_ERROR },
 	};
 	struct rig *r = *state;
 
@@ -75,9 +82,10 @@ static void statuses_become_outcomes(void **state)
 		assert_int_equal(g.outcome, rows[i].outcome);
 		assert_int_equal(g.status, rows[i].status);
 		assert_string_equal(g.message, rows[i].message);
+		assert_int_equal(r->kube.last, rows[i].kind);
 		got_fini(&g);
 	}
-	assert_int_equal(r->kube.contacts, 8);	/* all but the 503 */
+	assert_int_equal(r->kube.contacts, ARRAY_LEN(rows));
 	assert_int_equal(r->kube.failures, 0);
 }
 
@@ -85,10 +93,8 @@ static void connections_are_kept_but_probes_make_their_own(void **state)
 {
 	struct rig *r = *state;
 	struct got g = { 0 };
-	struct endpoint peer;
 	char ip[ENDPOINT_TEXT_SIZE];
 
-	assert_false(kube_client_peer(r->kube.client, &peer));
 	http_rig_add(r->http, &(struct rig_step){ .body = "ok", .forever = true });
 	for (int i = 0; i < 3; i++) {
 		g = rig_get(&r->kube, "/x", 0);
@@ -96,17 +102,16 @@ static void connections_are_kept_but_probes_make_their_own(void **state)
 	}
 	assert_int_equal(http_rig_connections(r->http), 1);
 	for (int i = 0; i < 2; i++) {
-		(void)kube_probe(r->kube.client, 0, got_answer, &g);
-		rig_wait(&r->kube, &g.done);
-		assert_int_equal(g.outcome, KUBE_OK);
-		assert_string_equal(g.body, "ok");
-		got_fini(&g);
+		struct found f = { 0 };
+
+		(void)kube_probe(r->kube.client, NULL, 1000, got_probe, &f);
+		rig_wait(&r->kube, &f.done);
+		assert_int_equal(f.outcome, KUBE_PROBE_ANSWERS);
+		endpoint_ip(&f.at, ip);
+		assert_string_equal(ip, "127.0.0.1");
 	}
 	assert_int_equal(http_rig_connections(r->http), 3);
-	assert_true(kube_client_peer(r->kube.client, &peer));
-	endpoint_ip(&peer, ip);
-	assert_string_equal(ip, "127.0.0.1");
-	assert_non_null(strstr(http_rig_request(r->http, 4), "GET /readyz "));
+	assert_non_null(strstr(http_rig_request(r->http, 4), "GET /version "));
 	g = rig_get(&r->kube, "/x", 0);
 	assert_int_equal(http_rig_connections(r->http), 3);
 	got_fini(&g);
@@ -158,6 +163,51 @@ static void what_is_wrong_is_not_tried_again(void **state)
 	got_fini(&g);
 }
 
+/* One "wait for a day" must not stop us for a day. */
+static void a_retry_after_is_believed_up_to_a_limit(void **state)
+{
+	static const char *const headers[] = { "Retry-After: 3600\r\n", "Retry-After: 86400\r\n", "Retry-After: 99999999999\r\n" };
+	struct rig *r = *state;
+	struct got g;
+
+	for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
+		http_rig_add(r->http, &(struct rig_step){ .status = 429, .headers = headers[i] });
+		g = rig_get(&r->kube, "/x", 0);
+		assert_int_equal(g.retry_after_ms, KUBE_RETRY_AFTER_MAX_MS);
+		got_fini(&g);
+	}
+	http_rig_add(r->http, &(struct rig_step){ .status = 429,
+						  .body = "{\"kind\":\"Status\",\"details\":{\"retryAfterSeconds\":7200}}" });
+	g = rig_get(&r->kube, "/x", 0);
+	assert_int_equal(g.retry_after_ms, KUBE_RETRY_AFTER_MAX_MS);
+	got_fini(&g);
+}
+
+/* The API server behind another address: requests go there, and back. */
+static void requests_take_the_route_that_was_chosen(void **state)
+{
+	struct rig *r = *state;
+	struct http_rig *other = http_rig_new(NULL);
+	const struct kube_route route = { .host = "127.0.0.1", .port = (uint16_t)http_rig_port(other), .name = "" };
+	struct found f = { 0 };
+	struct got g;
+
+	http_rig_add(r->http, &(struct rig_step){ .body = "own", .forever = true });
+	http_rig_add(other, &(struct rig_step){ .body = "other", .forever = true });
+	kube_client_set_route(r->kube.client, &route);
+	g = rig_get(&r->kube, "/x", 0);
+	assert_string_equal(g.body, "other");
+	got_fini(&g);
+	(void)kube_probe(r->kube.client, NULL, 3000, got_probe, &f);	/* is about our own all the same */
+	rig_wait(&r->kube, &f.done);
+	assert_int_equal(f.at.port, http_rig_port(r->http));
+	kube_client_set_route(r->kube.client, NULL);
+	g = rig_get(&r->kube, "/x", 0);
+	assert_string_equal(g.body, "own");
+	got_fini(&g);
+	http_rig_free(other);
+}
+
 static void nobody_there_is_unreachable(void **state)
 {
 	struct rig *r = *state;
@@ -176,7 +226,7 @@ static void nobody_there_is_unreachable(void **state)
 	assert_int_equal(dead.failures, 1);
 	assert_int_equal(dead.contacts, 0);
 	assert_string_equal(dead.last_failure, "connection refused");
-	assert_true(dead.refused);
+	assert_int_equal(dead.last, KUBE_CONTACT_NONE);
 	got_fini(&g);
 	kube_rig_fini(&dead);
 	(void)r;
@@ -187,21 +237,20 @@ static void silence_ends_at_the_time_limit(void **state)
 	struct rig *r = *state;
 	const struct kube_request_params p = { .path = "/x", .timeout_ms = 100 };
 	struct got g = { 0 };
+	struct found f = { 0 };
 
 	http_rig_add(r->http, &(struct rig_step){ .end = RIG_NO_ANSWER });
-	r->kube.refused = true;
 	(void)kube_request(r->kube.client, &p, got_answer, &g);
 	rig_wait(&r->kube, &g.done);
 	assert_int_equal(g.outcome, KUBE_E_UNREACHABLE);
 	assert_string_equal(g.message, "timed out");
 	assert_int_equal(r->kube.failures, 1);
-	assert_false(r->kube.refused);
+	assert_int_equal(r->kube.last, KUBE_CONTACT_UNANSWERED);
 	got_fini(&g);
 	http_rig_add(r->http, &(struct rig_step){ .end = RIG_NO_ANSWER });
-	(void)kube_probe(r->kube.client, 100, got_answer, &g);
-	rig_wait(&r->kube, &g.done);
-	assert_int_equal(g.outcome, KUBE_E_UNREACHABLE);
-	got_fini(&g);
+	(void)kube_probe(r->kube.client, NULL, 100, got_probe, &f);
+	rig_wait(&r->kube, &f.done);
+	assert_int_equal(f.outcome, KUBE_PROBE_SILENT);	/* a connection that is accepted proves nothing */
 }
 
 static void broken_answers_are_no_answers(void **state)
@@ -497,6 +546,8 @@ int main(void)
 	    T(too_many_waits_as_told_and_tries_again),
 	    T(retries_end),
 	    T(what_is_wrong_is_not_tried_again),
+	    T(a_retry_after_is_believed_up_to_a_limit),
+	    T(requests_take_the_route_that_was_chosen),
 	    T(nobody_there_is_unreachable),
 	    T(silence_ends_at_the_time_limit),
 	    T(broken_answers_are_no_answers),

@@ -53,21 +53,33 @@ static struct kube_credentials *load_good(const char *text)
 }
 
 /* Kubelet's: its user may log in as we never would (EKS starts a helper), its files may not be ours to read. */
-static void the_server_of_somebody_elses_kubeconfig(void **state)
+static void the_cluster_of_somebody_elses_kubeconfig(void **state)
 {
 	cleanup(freep) char *path = rig_write(dir, "kubelet.conf", CONFIG(SERVER ", certificate-authority: nowhere",
 									  "exec: {command: aws}"));
+	cleanup(freep) char *beside = rig_write(dir, "beside.conf", CONFIG(SERVER ", certificate-authority: c, tls-server-name: n", ""));
+	cleanup(freep) char *inside = rig_write(dir, "inside.conf", CONFIG(SERVER ", certificate-authority-data: " PEM64, ""));
+	cleanup(freep) char *host = rig_write(dir, "host.conf", CONFIG(SERVER ", certificate-authority: /c", ""));
 	cleanup(freep) char *bad = rig_write(dir, "bad.conf", "current-context: x\n"), *none = str_format("%s/none", dir);
-	cleanup(freep) char *server = NULL;
+	const struct { const char *path, *name, *ca; } rows[] = {
+		{ path, NULL, NULL }, { beside, "n", PEM }, { inside, NULL, PEM }, { host, NULL, PEM },
+	};
+	struct kube_cluster c = { 0 };
 	char err[512] = "";
 
 	(void)state;
-	assert_int_equal(kube_kubeconfig_server(path, &server, err, sizeof(err)), 0);
-	assert_string_equal(server, "https://h:6443");
-	assert_int_equal(kube_kubeconfig_server(bad, &server, err, sizeof(err)), -EINVAL);
+	free(rig_write(dir, "c", PEM));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(kube_kubeconfig_cluster(rows[i].path, dir, &c, err, sizeof(err)), 0);
+		assert_string_equal(c.server, "https://h:6443");
+		assert_string_equal(str_or(c.tls_server_name, "-"), str_or(rows[i].name, "-"));
+		assert_string_equal(str_or(c.ca, "-"), str_or(rows[i].ca, "-"));
+		kube_cluster_fini(&c);
+	}
+	assert_int_equal(kube_kubeconfig_cluster(bad, "", &c, err, sizeof(err)), -EINVAL);
 	assert_non_null(strstr(err, "no context"));
 	err[0] = '\0';
-	assert_int_equal(kube_kubeconfig_server(none, &server, err, sizeof(err)), -ENOENT);
+	assert_int_equal(kube_kubeconfig_cluster(none, "", &c, err, sizeof(err)), -ENOENT);
 	assert_true(err[0] != '\0');
 }
 
@@ -284,6 +296,58 @@ static void rotated_files_are_read_again(void **state)
 	kube_credentials_free(c);
 }
 
+/* In place, as kubeadm, k3s and operators do: another server, CA, certificate or token, also embedded ones. */
+static void a_kubeconfig_that_is_rewritten_is_read_again(void **state)
+{
+	struct mono now = { INT64_C(1000000000000) };
+	struct kube_credentials *c = load_good(CONFIG(SERVER, "token: t1"));
+
+	(void)state;
+	assert_false(kube_credentials_refresh(c, now, true));
+	assert_int_equal(kube_credentials_generation(c), 0);
+	free(rig_write(dir, "config", CONFIG("server: 'https://other:6443'", "token: t1")));
+	assert_true(kube_credentials_refresh(c, now, true));
+	assert_string_equal(kube_credentials_server(c), "https://other:6443");
+	assert_int_equal(kube_credentials_generation(c), 1);
+	free(rig_write(dir, "config", CONFIG(SERVER ", certificate-authority-data: " PEM64,
+					     "client-certificate-data: " PEM64 ", client-key-data: " PEM64)));
+	assert_false(kube_credentials_refresh(c, mono_add_ms(now, KUBE_CREDENTIALS_TTL_MS - 1), false));
+	assert_true(kube_credentials_refresh(c, mono_add_ms(now, KUBE_CREDENTIALS_TTL_MS), false));
+	assert_string_equal(kube_credentials_server(c), "https://h:6443");
+	assert_null(c->token.data);
+	assert_string_equal(c->cert.data, PEM);
+	assert_string_equal(c->ca.data, PEM);
+	kube_credentials_set_answer_ca(c, "kubelet's");
+	free(rig_write(dir, "config", CONFIG(SERVER, "token: t3")));
+	assert_true(kube_credentials_refresh(c, now, true));
+	assert_string_equal(c->answer_ca.data, "kubelet's");
+	free(rig_write(dir, "config", "current-context: c\ncontexts:\n- name: c\n  context: {clus"));	/* half of it */
+	assert_false(kube_credentials_refresh(c, now, true));
+	free(rig_write(dir, "config", CONFIG("server: 'http://evil:80'", "token: t3")));	/* a token is not sent in the clear */
+	assert_false(kube_credentials_refresh(c, now, true));
+	assert_string_equal(kube_credentials_server(c), "https://h:6443");
+	assert_string_equal(c->token.data, "t3");
+	assert_int_equal(kube_credentials_generation(c), 3);
+	kube_credentials_free(c);
+}
+
+static void a_token_does_not_wait_for_a_ca_that_is_gone(void **state)
+{
+	struct mono now = { INT64_C(1000000000000) };
+	cleanup(freep) char *ca = rig_write(dir, "ca", PEM);
+	struct kube_credentials *c;
+
+	(void)state;
+	free(rig_write(dir, "t", "t1"));
+	c = load_good(CONFIG(SERVER ", certificate-authority: ca", "tokenFile: t"));
+	assert_int_equal(unlink(ca), 0);
+	free(rig_write(dir, "t", "t2"));
+	assert_true(kube_credentials_refresh(c, now, true));
+	assert_string_equal(c->token.data, "t2");
+	assert_non_null(strstr(c->ca.data, "BEGIN X"));
+	kube_credentials_free(c);
+}
+
 static void base64_is_strict(void **state)
 {
 	static const char *const bad[] = { "Q", "QQ", "QQ=", "Q===", "QQ==QQ==", "QQ=Q", "====", "Q?==", "QUI", "AA==" };
@@ -311,7 +375,9 @@ int main(void)
 		T(embedded_credentials_are_decoded), T(files_are_looked_for_beside_the_kubeconfig),
 		T(json_and_other_contexts_are_read_too), T(bad_kubeconfigs_say_what_is_wrong), T(loopback_may_be_plain),
 		T(huge_files_are_refused), T(a_pod_uses_its_service_account), T(the_environment_names_one_kubeconfig),
-		T(rotated_files_are_read_again), T(the_server_of_somebody_elses_kubeconfig), cmocka_unit_test(base64_is_strict),
+		T(rotated_files_are_read_again), T(the_cluster_of_somebody_elses_kubeconfig),
+		T(a_kubeconfig_that_is_rewritten_is_read_again), T(a_token_does_not_wait_for_a_ca_that_is_gone),
+		cmocka_unit_test(base64_is_strict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

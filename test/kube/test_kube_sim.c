@@ -107,11 +107,12 @@ static void check_outcome(struct got g, enum kube_outcome outcome)
 
 static void a_probe_is_answered(void **state)
 {
-	struct got g = { 0 };
+	struct found f = { 0 };
 
 	(void)state;
-	(void)kube_probe(kube.client, 0, got_answer, &g);
-	check_outcome(wait_got(&g), KUBE_OK);
+	(void)kube_probe(kube.client, NULL, 1000, got_probe, &f);
+	rig_wait(&kube, &f.done);
+	assert_int_equal(f.outcome, KUBE_PROBE_ANSWERS);
 }
 
 static struct got bind_to(const char *name, const char *uid, const char *node)

@@ -1,12 +1,15 @@
 /* test_kube_tls.c — TLS for real: wrong CA, expired, wrong name, client certificates, tokens; HTTP/2 behind nghttpx */
 #include "kube_rig.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "http_rig.h"
 
 static char *dir;
@@ -165,6 +168,132 @@ static void a_token_is_sent_and_reread_after_401(void **state)
 	http_rig_free(http);
 }
 
+/* ---- probes ---- */
+
+struct expected { const char *cert, *cluster, *answer_ca, *name; enum kube_probe_outcome outcome; };
+
+static struct found probe(const struct expected *e)
+{
+	cleanup(freep) char *crt = str_format("%s/%s.crt", dir, e->cert), *key = str_format("%s/%s.key", dir, e->cert);
+	struct http_rig *http = http_rig_new(&(struct rig_tls){ .cert = crt, .key = key });
+	cleanup(freep) char *config = kubeconfig(http_rig_url(http), e->cluster, "");
+	cleanup(freep) char *ca_file = str_format("%s/%s", dir, str_or(e->answer_ca, ""));
+	const struct kube_route route = { .host = "127.0.0.1", .port = (uint16_t)http_rig_port(http), .name = e->name, .tls = true };
+	cleanup(buf_fini) struct buf ca = BUF_INIT;
+	struct kube_rig kube;
+	struct found f = { 0 };
+
+	kube_rig_init_from(&kube, config);
+	if (e->answer_ca) {
+		assert_int_equal(file_read(ca_file, 100000, &ca), 0);
+		kube_credentials_set_answer_ca(kube.credentials, ca.data);
+	}
+	(void)kube_probe(kube.client, e->name ? &route : NULL, 3000, got_probe, &f);
+	rig_wait(&kube, &f.done);
+	assert_int_equal(http_rig_requests(http), 0);	/* nothing is asked, and nothing told */
+	kube_rig_fini(&kube);
+	http_rig_free(http);
+	return f;
+}
+
+static void a_handshake_that_verifies_is_an_answer(void **state)
+{
+	static const struct expected rows[] = {
+		{ "good", ", certificate-authority: ca.crt", NULL, NULL, KUBE_PROBE_ANSWERS },
+		{ "good", ", certificate-authority: ca.crt", NULL, "localhost", KUBE_PROBE_ANSWERS },
+		{ "good", ", certificate-authority: ca.crt", NULL, "elsewhere.example.org", KUBE_PROBE_STRANGER },
+		{ "wrong-name", ", certificate-authority: ca.crt", NULL, "api.example.org", KUBE_PROBE_ANSWERS },
+		{ "wrong-name", ", certificate-authority: ca.crt", NULL, NULL, KUBE_PROBE_STRANGER },
+		{ "expired", ", certificate-authority: ca.crt", NULL, NULL, KUBE_PROBE_STRANGER },
+		{ "good", ", certificate-authority: other-ca.crt", NULL, NULL, KUBE_PROBE_STRANGER },
+		{ "good", ", certificate-authority: other-ca.crt", "ca.crt", NULL, KUBE_PROBE_ANSWERS },	/* kubelet's */
+		{ "good", "", NULL, NULL, KUBE_PROBE_STRANGER },	/* the system's CAs are not asked */
+		{ "expired", ", insecure-skip-tls-verify: true", NULL, NULL, KUBE_PROBE_ANSWERS },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct found f = probe(&rows[i]);
+
+		if (f.outcome != rows[i].outcome)
+			fail_msg("row %zu: outcome %d: %s", i, (int)f.outcome, f.reason);
+		assert_true(f.outcome == KUBE_PROBE_ANSWERS ? f.at.port != 0 : f.reason[0] != '\0');
+	}
+}
+
+/* Another CA answers for the API server, and is not believed by a request. */
+static void kubelets_ca_is_for_probes_alone(void **state)
+{
+	cleanup(freep) char *crt = str_format("%s/good.crt", dir), *key = str_format("%s/good.key", dir);
+	cleanup(freep) char *ca_file = str_format("%s/ca.crt", dir);
+	struct http_rig *http = http_rig_new(&(struct rig_tls){ .cert = crt, .key = key });
+	cleanup(freep) char *config = kubeconfig(http_rig_url(http), ", certificate-authority: other-ca.crt", "token: secret");
+	cleanup(buf_fini) struct buf ca = BUF_INIT;
+	struct kube_rig kube;
+	struct got g;
+
+	(void)state;
+	kube_rig_init_from(&kube, config);
+	assert_int_equal(file_read(ca_file, 100000, &ca), 0);
+	kube_credentials_set_answer_ca(kube.credentials, ca.data);
+	g = rig_get(&kube, "/x", 0);
+	assert_int_equal(g.outcome, KUBE_E_UNREACHABLE);
+	assert_int_equal(kube.last, KUBE_CONTACT_NONE);
+	assert_int_equal(http_rig_requests(http), 0);
+	got_fini(&g);
+	kube_rig_fini(&kube);
+	http_rig_free(http);
+}
+
+/* TCP is accepted and nobody speaks TLS: a transparent proxy in front of a dead uplink. */
+static void a_port_that_accepts_and_is_silent_is_no_answer(void **state)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(sa);
+	cleanup(freep) char *config = NULL, *url = NULL;
+	struct kube_rig kube;
+	struct found f = { 0 };
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &n), 0);
+	url = str_format("https://127.0.0.1:%u", ntohs(sa.sin_port));
+	config = kubeconfig(url, ", certificate-authority: ca.crt", "");
+	kube_rig_init_from(&kube, config);
+	(void)kube_probe(kube.client, NULL, 300, got_probe, &f);
+	rig_wait(&kube, &f.done);
+	assert_int_equal(f.outcome, KUBE_PROBE_SILENT);
+	kube_rig_fini(&kube);
+	(void)close(fd);
+}
+
+static void probes_leave_no_connection_behind(void **state)
+{
+	cleanup(freep) char *crt = str_format("%s/good.crt", dir), *key = str_format("%s/good.key", dir);
+	struct http_rig *http = http_rig_new(&(struct rig_tls){ .cert = crt, .key = key });
+	cleanup(freep) char *config = kubeconfig(http_rig_url(http), ", certificate-authority: ca.crt", "");
+	struct kube_rig kube;
+
+	(void)state;
+	kube_rig_init_from(&kube, config);
+	for (int i = 0; i < 20; i++) {
+		struct found f = { 0 };
+
+		(void)kube_probe(kube.client, NULL, 3000, got_probe, &f);
+		if (i % 2)
+			kube_client_drop_connections(kube.client);	/* of no matter to the question */
+		rig_wait(&kube, &f.done);
+		assert_int_equal(f.outcome, KUBE_PROBE_ANSWERS);
+	}
+	for (int i = 0; i < 500 && http_rig_open(http); i++)
+		(void)usleep(10000);
+	assert_int_equal(http_rig_open(http), 0);
+	kube_rig_fini(&kube);
+	http_rig_free(http);
+}
+
 /* ---- HTTP/2 ---- */
 
 static pid_t nghttpx_start(int front, int back)
@@ -278,6 +407,10 @@ int main(void)
 		cmocka_unit_test(verification_can_be_skipped),
 		cmocka_unit_test(a_client_certificate_is_presented),
 		cmocka_unit_test(a_token_is_sent_and_reread_after_401),
+		cmocka_unit_test(a_handshake_that_verifies_is_an_answer),
+		cmocka_unit_test(kubelets_ca_is_for_probes_alone),
+		cmocka_unit_test(a_port_that_accepts_and_is_silent_is_no_answer),
+		cmocka_unit_test(probes_leave_no_connection_behind),
 		cmocka_unit_test(http2_is_used_where_it_is_offered),
 	};
 

@@ -41,6 +41,8 @@ def options(argv):
     p.add_argument('--history', type=int, default=10000, metavar='N', help='watch events kept for each resource; older versions are 410')
     p.add_argument('--write-kubeconfig', metavar='FILE')
     p.add_argument('--data', metavar='FILE', help='the objects are kept here: written at the end (SIGTERM), read at the start')
+    p.add_argument('--service-ip', metavar='IP', help='of the Service kubernetes; default 10.96.0.1, on loopback 127.96.0.1')
+    p.add_argument('--advertise', action='append', metavar='HOST:PORT', help='an endpoint of that Service (repeatable); default: --listen')
     p.add_argument('--seed-nodes', type=int, default=0, metavar='N')
     p.add_argument('--seed-replicasets', type=int, default=0, metavar='N')
     p.add_argument('--seed-pods', type=int, default=0, metavar='N')
@@ -81,11 +83,14 @@ def populate(api, o, host, port):
     if o.bare:
         return
     api.create(SERVICES, 'default', {'metadata': {'name': 'kubernetes', 'labels': {'component': 'apiserver', 'provider': 'kubernetes'}}, 'spec': {
-        'clusterIP': '10.96.0.1', 'ports': [{'name': 'https', 'port': 443, 'targetPort': port}]}}, 'kube-apiserver')
-    api.create(ENDPOINTSLICES, 'default', {
-        'metadata': {'name': 'kubernetes', 'labels': {'kubernetes.io/service-name': 'kubernetes'}}, 'addressType': 'IPv4',
-        'endpoints': [{'addresses': [host], 'conditions': {'ready': True}}],
-        'ports': [{'name': 'https', 'port': port, 'protocol': 'TCP'}]}, 'kube-apiserver')
+        'clusterIP': o.service_ip or ('127.96.0.1' if host.startswith('127.') else '10.96.0.1'),
+        'ports': [{'name': 'https', 'port': 443, 'targetPort': port}]}}, 'kube-apiserver')
+    for i, (ip, at) in enumerate([a.rsplit(':', 1) for a in o.advertise or ['%s:%d' % (host, port)]]):
+        ip = ip.strip('[]')
+        api.create(ENDPOINTSLICES, 'default', {
+            'metadata': {'name': 'kubernetes' + ('-%d' % i if i else ''), 'labels': {'kubernetes.io/service-name': 'kubernetes'}},
+            'addressType': 'IPv6' if ':' in ip else 'IPv4', 'endpoints': [{'addresses': [ip], 'conditions': {'ready': True}}],
+            'ports': [{'name': 'https', 'port': int(at), 'protocol': 'TCP'}]}, 'kube-apiserver')
     api.create(CONFIGMAPS, 'kube-public', {'metadata': {'name': 'cluster-info', 'annotations': {'kubesim/started': now()}}}, 'kube-apiserver')
 
 

@@ -7,6 +7,7 @@ import random
 import socket
 import ssl
 import tempfile
+import time
 import urllib.parse
 
 import yaml_lite
@@ -213,16 +214,36 @@ class Connection:
                 self.close()
 
 
-async def reflect(conn, path, selector, on_list, on_event, on_down, silence=90.0):
+class Backoff:
+    """As client-go's reflector waits between two attempts: 800 ms, doubled up to 30 s, plus up to as much again at random; from the
+    beginning when it has not waited for 2 minutes (k8s.io/client-go/tools/cache, NewExponentialBackoffManager). scale divides them;
+    note(seconds) is told of each."""
+
+    def __init__(self, scale=1.0, note=lambda seconds: None):
+        self.note = note
+        self.first, self.most, self.quiet = 0.8 / scale, 30.0 / scale, 120.0 / scale
+        self.pause, self.last = self.first, None
+
+    async def wait(self):
+        now = time.monotonic()
+        if self.last is not None and now - self.last > self.quiet:
+            self.pause = self.first
+        self.last = now
+        pause, self.pause = self.pause, min(self.pause * 2, self.most)
+        pause *= random.uniform(1.0, 2.0)
+        self.note(pause)
+        await asyncio.sleep(pause)
+
+
+async def reflect(conn, path, selector, on_list, on_event, on_down, backoff, silence=90.0):
     """List, then watch, for ever: on_list(items) replaces the view, on_event(type, object) changes it, on_down(reason) says why it stopped."""
-    query, pause, rv = '&' + selector if selector else '', 0.2, None
+    query, rv = '&' + selector if selector else '', None
     while True:
         try:
             if rv is None:
                 doc = await conn.call('GET', '%s?resourceVersion=0%s' % (path, query), timeout=30)
                 rv = doc['metadata']['resourceVersion']
                 on_list(doc.get('items') or [])
-                pause = 0.2
             url = '%s?watch=true&allowWatchBookmarks=true&resourceVersion=%s&timeoutSeconds=%d%s' % (path, rv, random.randrange(300, 600), query)
             async for ev in conn.stream(url, silence):
                 if ev['type'] == 'ERROR':
@@ -231,14 +252,11 @@ async def reflect(conn, path, selector, on_list, on_event, on_down, silence=90.0
                 rv = ev['object']['metadata']['resourceVersion']
                 if ev['type'] != 'BOOKMARK':
                     on_event(ev['type'], ev['object'])
-                pause = 0.2
         except HttpError as e:
             if e.code == 410:
                 rv = None
             on_down(str(e))
-            await asyncio.sleep(pause * random.uniform(0.7, 1.3))
-            pause = min(pause * 2, 5.0)
+            await backoff.wait()
         except Unreachable as e:
             on_down(str(e))
-            await asyncio.sleep(pause * random.uniform(0.7, 1.3))
-            pause = min(pause * 2, 5.0)
+            await backoff.wait()

@@ -51,6 +51,8 @@ def options(argv):
     p.add_argument('--lease-seconds', type=float, default=10.0)
     p.add_argument('--status-seconds', type=float, default=10.0)
     p.add_argument('--hang-seconds', type=float, default=30.0, help='how long a start waits for an API server that does not answer')
+    p.add_argument('--backoff-scale', type=float, default=10.0, metavar='N',
+                   help="divides the reflector's back-off (client-go: 800 ms doubling to 30 s, jitter); 1: as a real one")
     p.add_argument('--cgroup-style', choices=STYLES, default='v2-cgroupfs')
     p.add_argument('--journal', metavar='FILE')
     p.add_argument('--grace-cap', type=float, metavar='SECONDS', help='no stop takes longer than this')
@@ -315,7 +317,8 @@ class Kubelet:
     async def _follow_pods(self, selector):
         """As a real kubelet: the API's pods are a source only once the own Node was read, or its labels would be missing at admission."""
         await self.node.registered.wait()
-        await client.reflect(self.watch_conn, '/api/v1/pods', selector, self._listed, self._event, self._down)
+        await client.reflect(self.watch_conn, '/api/v1/pods', selector, self._listed, self._event, self._down,
+                             client.Backoff(self.o.backoff_scale, lambda s: self.journal('backoff', seconds=round(s, 3))))
 
     async def run(self):
         await self.node.serve()

@@ -20,7 +20,8 @@ class Proxy:
     def __init__(self, listen, to):
         self.host, port = listen.rsplit(':', 1)
         self.port = int(port)
-        self.to_host, to_port = to.rsplit(':', 1)
+        to_host, to_port = to.rsplit(':', 1)
+        self.host, self.to_host = self.host.strip('[]'), to_host.strip('[]')
         self.to_port = int(to_port)
         self.mode, self.server, self.writers = 'pass', None, set()
         self.flowing = asyncio.Event()

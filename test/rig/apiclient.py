@@ -49,7 +49,7 @@ class Api:
         return tls
 
     def headers(self, **more):
-        headers = dict({'Accept': 'application/json', 'User-Agent': 'edge-healer-test'}, **more)
+        headers = dict({'Accept': 'application/json', 'User-Agent': 'test-client'}, **more)
         if self.user.get('token'):
             headers['Authorization'] = 'Bearer ' + self.user['token']
         return headers

@@ -45,6 +45,8 @@ class Cluster:
         pid = os.getpid()
         self.net = '127.%d.%d.' % (1 + pid % 250, 1 + (pid // 250) % 250)
         self.api_listen = self.net + '1:0'
+        # nobody listens at these: with the true address in the cluster's own list a healer would go round its proxy
+        self.api_addresses = ['--service-ip', self.net + '2', '--advertise', self.net + '3:6443']
 
     def healer_env(self, node):
         """More environment for the healer of a node."""
@@ -76,7 +78,7 @@ class Cluster:
             return
         argv = [PYTHON, os.path.join(KUBESIM, 'apiserver.py'), '--listen', self.api_listen, '--speed', str(self.speed),
                 '--write-kubeconfig', os.path.join(self.dir, 'kubeconfig')]
-        argv += [] if self.scheduler else ['--no-scheduler']
+        argv += self.api_addresses + ([] if self.scheduler else ['--no-scheduler'])
         self.kubesim = Process('kubesim', self.api_wrap(argv + list(extra)), os.path.join(self.dir, 'kubesim.log'))
         self.kubesim.line('kubesim: listening on ')
         self.api = Api(os.path.join(self.dir, 'kubeconfig'), self.within)

@@ -23,7 +23,9 @@ import threading
 import uuid
 
 from cluster import Cluster
+from apiclient import KUBESIM
 from node import HEALTHZ_PORT, HTTP_PORT, MEMORY_FS, RPC_PORT, Node
+from process import PYTHON, Process
 
 PREFIX, API_PORT, CLONE_NEWNET = 'eh-', 6443, 0x40000000
 _GUARD = '''
@@ -32,6 +34,17 @@ for n in $(ip netns list | cut -d' ' -f1 | grep "^$1-"); do
 	ip netns del "$n"
 done
 rm -rf "$2"/*-"$1"-*'''
+_CERTIFICATES = '''set -eu; mkdir -p "$1"; cd "$1"
+for ca in ca other; do
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout $ca.key -out $ca.crt -days 2 -subj /CN=$ca 2>/dev/null
+done
+for pair in api:ca portal:other; do
+	name=${pair%%:*} ca=${pair##*:}
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout $name.key -out $name.csr -subj /CN=$name 2>/dev/null
+	printf 'subjectAltName=IP:%s,DNS:kubernetes.default.svc\\n' "$2" > $name.ext
+	openssl x509 -req -in $name.csr -CA $ca.crt -CAkey $ca.key -CAcreateserial -days 2 -extfile $name.ext -out $name.crt 2>/dev/null
+done
+cat ca.crt >> api.crt'''
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -117,7 +130,7 @@ class Network:
         self.guard = subprocess.Popen(['sh', '-c', 'cat >/dev/null' + _GUARD, 'guard', self.prefix, MEMORY_FS], stdin=subprocess.PIPE,
                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         self.api_on = api_on
-        self.dead, self.uplinks, self.cuts = set(), {}, set()
+        self.dead, self.uplinks, self.cuts, self.lost = set(), {}, set(), set()
         self.router = self.name('router')
         run('ip', 'netns', 'add', self.router)
         run('ip', '-n', self.router, 'link', 'set', 'lo', 'up')
@@ -172,9 +185,22 @@ class Network:
         for port in sorted(self.dead):
             rules += ['iifname "%s" drop' % port, 'oifname "%s" drop' % port]
         rules += ['iifname "%s" oifname "%s" drop' % cut for cut in sorted(self.cuts)]
+        for port, ip in sorted(self.lost):
+            family = 'ip6' if ':' in ip else 'ip'
+            rules += ['iifname "%s" %s daddr %s drop' % (port, family, ip), 'oifname "%s" %s saddr %s drop' % (port, family, ip)]
         for port, mode in sorted(self.uplinks.items()):
             rules += self._uplink_rules(port, mode)
         run('ip', 'netns', 'exec', self.router, 'nft', '-f', '-', text=_ruleset(rules))
+
+    def add_address(self, port, ip):
+        """One more address of what is plugged in there; of another network it is routed there."""
+        v6, near = ':' in ip, self.address(0, ':' in ip).rsplit(':' if ':' in ip else '.', 1)[0]
+        run('ip', '-n', self.name(port), 'addr', 'add', ip + ('/128' if v6 else '/32'), 'dev', 'eth0', *(['nodad'] if v6 else []))
+        if not ip.startswith(near):
+            run('ip', '-n', self.router, *(['-6'] if v6 else []), 'route', 'add', ip, 'via', self.address(0, v6))
+
+    def remove_address(self, port, ip):
+        run('ip', '-n', self.name(port), 'addr', 'del', ip + ('/128' if ':' in ip else '/32'), 'dev', 'eth0')
 
     def close(self):
         self.guard.stdin.close()
@@ -231,15 +257,17 @@ class NetNode(Node):
 
 
 class NetCluster(Cluster):
-    """A Cluster of namespaces. `api_on`: the number of the node that the API server shares; `v6`: all addresses are IPv6."""
+    """A Cluster of namespaces. `api_on`: the number of the node that the API server shares; `v6`: all addresses are IPv6; `tls`: the
+    API server has a certificate (certs/api, of certs/ca), and there is one of somebody else's for its address (certs/portal)."""
     Node = NetNode
 
-    def __init__(self, binary, nodes=3, api_on=None, v6=False, **more):
-        self.count, self.api_on, self.v6 = nodes, api_on, v6
+    def __init__(self, binary, nodes=3, api_on=None, v6=False, tls=False, **more):
+        self.count, self.api_on, self.v6, self.tls = nodes, api_on, v6, tls
         super().__init__(binary, nodes, **more)
 
     def _make_network(self):
         self.network = Network(self.count, self.api_on)
+        self.api_addresses, self.more = [], []
         self.mark = self.network.prefix + '-'
         self.api_space = self.network.name('n%d' % self.api_on if self.api_on else 'api')
         host = Network.address(self.api_on or 0, self.v6)
@@ -251,8 +279,31 @@ class NetCluster(Cluster):
     def api_wrap(self, argv):
         return ['ip', 'netns', 'exec', self.api_space] + argv + ['--data', os.path.join(self.dir, 'objects.json')]
 
+    def start_api(self, *extra):
+        if self.tls:
+            certs = os.path.join(self.dir, 'certs')
+            if not os.path.exists(certs):
+                subprocess.run(['sh', '-c', _CERTIFICATES, 'certs', certs, Network.address(self.api_on or 0, self.v6)], check=True)
+            extra += ('--tls-cert', os.path.join(certs, 'api.crt'), '--tls-key', os.path.join(certs, 'api.key'))
+        super().start_api(*extra)
+
     def stop_api(self):
         self.kubesim.kill(signal.SIGTERM)
+
+    def add_api_address(self, ip, port=API_PORT):
+        """The API server answers there too, by a proxy beside it. Returns HOST:PORT."""
+        self.network.add_address('api', ip)
+        at = ('[%s]:%d' if ':' in ip else '%s:%d') % (ip, port)
+        self.more.append(Process('proxy', ['ip', 'netns', 'exec', self.api_space, PYTHON, os.path.join(KUBESIM, 'proxy.py'), '--listen', at,
+                                           '--to', self.api_listen], os.path.join(self.dir, 'proxy-%d.log' % len(self.more)),
+                                 stdin=subprocess.PIPE))
+        self.more[-1].line('proxy: listening on ')
+        return at
+
+    def lose_address(self, node, ip, lost=True):
+        """Packets between this node and that address vanish."""
+        (self.network.lost.add if lost else self.network.lost.discard)((node.port, ip))
+        self.network.apply()
 
     # ---- faults
 
@@ -287,6 +338,8 @@ class NetCluster(Cluster):
         self.network.apply()
 
     def stop(self):
+        for p in self.more:
+            p.kill()
         try:
             super().stop()
         finally:

@@ -23,6 +23,7 @@ MEMORY_FS = '/dev/shm'
 
 class Node:
     """One node of the site: serf, kubelet, healer, and its own way to the API server."""
+    healer_kubeconfig = None                 # None: kubelet's
     gate = 'off'                             # one network namespace for all: their gates would be one
 
     def __init__(self, cluster, index, name):
@@ -90,6 +91,22 @@ class Node:
         with open(self.path('kubeconfig'), 'w') as f:
             json.dump(config, f, indent=1)
 
+    def write_healer_kubeconfig(self, where, server_name=None):
+        """A kubeconfig of the healer's own, in place if it is there: the same API server at HOST:PORT."""
+        with open(self.path('kubeconfig')) as f:
+            config = json.load(f)
+        cluster = config['clusters'][0]['cluster']
+        cluster['server'] = '%s://%s' % (urllib.parse.urlsplit(cluster['server']).scheme, where)
+        if server_name:
+            cluster['tls-server-name'] = server_name
+        self.healer_kubeconfig = self.path('healer-kubeconfig')
+        with open(self.healer_kubeconfig, 'w') as f:
+            json.dump(config, f, indent=1)
+
+    def restart_healer(self, env=None):
+        self.parts['healer'].kill(signal.SIGTERM)
+        self.start_healer(env)
+
     def uplink(self, mode):
         """pass, refuse or blackhole."""
         p = self.parts['proxy']
@@ -118,12 +135,12 @@ class Node:
             'node': self.name,
             'log': {'level': self.cluster.log_level},
             'serf': {'rpc': self.rpc},
-            'kube': {'kubeconfig': self.path('kubeconfig')},
+            'kube': {'kubeconfig': self.healer_kubeconfig or self.path('kubeconfig')},
             'store': {'path': self.path('data', 'desired.db')},
             'http': {'listen': self.listen, 'socket': self.path('healer.sock')},
             'kubelet': {'static_pod_path': self.path('manifests'), 'cgroup_root': self.path('cgroup'),
                         'pod_logs': self.path('logs'), 'port': KUBELET_PORT, 'boot_id_file': self.path('boot_id'),
-                        'bundle_dir': self.path('bundles'), 'gate': self.gate, 'healthz': 'http://%s/healthz' % self.healthz},
+                        'bundle_dir': self.path('bundles'), 'gate': self.gate, 'kubeconfig': self.path('kubeconfig'), 'healthz': 'http://%s/healthz' % self.healthz},
             'heal': {'namespaces': self.cluster.namespaces},
             'reconcile': {},
         }

@@ -38,7 +38,8 @@ static void on_probe(struct world *w, const struct event *e)
 	a->probe_pending = false;
 	if (w->n[i].suspended)
 		return;			/* waking looks again */
-	if (link_observe(&a->link, node_mono(w, i), answers, NULL)) {
+	if (answers ? link_replied(&a->link, LINK_READ, node_mono(w, i), NULL)
+		    : link_unreached(&a->link, node_mono(w, i), node_mono(w, i), NULL)) {
 		tell(w, i, "link %s", link_state_name(a->link.state));
 		if (a->link.state == LINK_OFFLINE)
 			a->synced_at = (struct mono){ 0 };
@@ -346,7 +347,7 @@ void agent_start(struct world *w, int i)
 	a->tilted_until = a->synced_at = (struct mono){ 0 };
 	a->slept_seen = n->slept;
 	a->wall_seen = node_wall(w, i).ns - node_mono(w, i).ns - n->slept;
-	link_init(&a->link, 3 * MS_PER_S, node_mono(w, i));
+	link_init(&a->link, &(struct link_conf){ .offline_after_ms = 3 * MS_PER_S, .hung_after_ms = 20 * MS_PER_S }, node_mono(w, i));
 	if (mono_is_set(a->lease) && a->lease_boot == n->boot)
 		heal_set_lease(a->heal, (struct mono){ a->lease.ns - (n->slept - a->lease_slept) });
 	fences_load(w, i);
