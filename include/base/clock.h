@@ -16,6 +16,7 @@ struct wall { int64_t ns; };		/* since 1970-01-01T00:00:00Z; 0 = unknown */
 
 struct mono mono_read(void);		/* reads the clock: only loop/ and bench use it */
 struct wall wall_read(void);
+int64_t cpu_read_ns(void);		/* CPU time of this thread: another process cannot lengthen it */
 int64_t boottime_read_ms(void);		/* CLOCK_BOOTTIME, which counts a suspend */
 
 #define MONO_NEVER ((struct mono){ INT64_MAX })	/* a deadline that does not come */

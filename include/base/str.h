@@ -11,6 +11,8 @@
 bool str_eq(const char *a, const char *b);		/* NULL equals NULL only */
 bool str_has_prefix(const char *s, const char *prefix);
 bool str_has_suffix(const char *s, const char *suffix);
+/* Equal, without the time telling where they differ. */
+bool str_eq_secret(const char *given, const char *secret);
 bool str_is_empty(const char *s);			/* NULL or "" */
 const char *str_or(const char *s, const char *fallback);
 char *str_dup(const char *s);				/* NULL → NULL; caller frees; aborts without memory */

@@ -24,7 +24,8 @@ struct cli_options {
 	bool can_watch;
 
 	const char *verb;		/* argv[0] */
-	const char *server;		/* URL of the daemon, or host:port */
+	const char *server;		/* URL of the daemon, host:port, or unix:PATH; NULL = the one of this node */
+	const char *token_file;		/* its bearer token; NULL = none */
 	const char *output;		/* table, wide, json */
 	enum cli_form form;
 	bool watch;

@@ -19,6 +19,7 @@ enum conf_minority { CONF_MINORITY_PASSIVE, CONF_MINORITY_ACTIVE };
 enum conf_gate { CONF_GATE_AUTO, CONF_GATE_ON, CONF_GATE_OFF };
 enum conf_pulled_images { CONF_PULLED_VERIFIED, CONF_PULLED_TRUSTED };
 enum conf_standby { CONF_STANDBY_AUTO, CONF_STANDBY_ON, CONF_STANDBY_OFF };
+enum conf_loopback { CONF_LOOPBACK_OPEN, CONF_LOOPBACK_TOKEN };
 enum conf_secret_env { CONF_SECRET_ENV_LITERAL, CONF_SECRET_ENV_REFUSE };
 enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 
@@ -37,7 +38,8 @@ struct conf {
 	int64_t kube_page;
 
 	char *store_path, *store_key_file;
-	char *http_listen, *http_token_file;
+	char *http_listen, *http_socket, *http_token_file;
+	int http_loopback;		/* enum conf_loopback */
 	int metrics_offline_ready;	/* 0 or 1 */
 
 	char *kubelet_static_pod_path, *kubelet_cgroup_root, *kubelet_pod_logs, *kubelet_bundle_dir, *kubelet_healthz;

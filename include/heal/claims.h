@@ -22,6 +22,8 @@ void claims_free(struct claims *c);
 enum claim_news claims_put(struct claims *c, const struct claim *claim);
 /* The live claim on a pod, or NULL; borrowed until the next put or remove. */
 const struct claim *claims_live(const struct claims *c, const char *pod_uid);
+/* The best claim on a pod in any state, or NULL; likewise. */
+const struct claim *claims_best(const struct claims *c, const char *pod_uid);
 /* Highest epoch ever seen for the pod; 0 = none. */
 uint32_t claims_epoch(const struct claims *c, const char *pod_uid);
 /* The epoch of a loss declared now: the next one after a live claim (the copy was lost with its node) or a finished one; the

@@ -149,8 +149,8 @@ struct history_row {
 	const char *detail;		/* key=value text */
 };
 int store_add_history(struct store *s, const struct history_row *row);
-/* Newest first, at most `limit`; `filter` NULL or a pod or node name. Rows are borrowed. */
-int store_each_history(struct store *s, const char *filter, int limit,
+/* Newest first, at most `limit`; `filter` NULL or a pod or node name; `before` an id, 0 = from the newest on. Rows are borrowed. */
+int store_each_history(struct store *s, const char *filter, int64_t before, int limit,
 		       void (*fn)(void *arg, const struct history_row *row), void *arg);
 
 /* ---- Kubernetes Events that wait to be sent ---- */

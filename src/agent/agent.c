@@ -13,13 +13,11 @@
 
 #include "agent_int.h"
 #include "base/err.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
 #include "specs.h"
-
-#define TOKEN_MAX 4096
+#include "surface.h"
 
 extern char **environ;
 
@@ -133,9 +131,10 @@ static void warn_of_restart(const struct conf *old, const struct conf *fresh)
 {
 	if (!same(old->node, fresh->node) || !same(old->serf_rpc, fresh->serf_rpc) ||
 	    !same(old->store_path, fresh->store_path) || !same(old->http_listen, fresh->http_listen) ||
+	    !same(old->http_socket, fresh->http_socket) ||
 	    !same(old->kube_kubeconfig, fresh->kube_kubeconfig) || !same(old->kube_server, fresh->kube_server))
-		log_warn(LOG_CONF, "needs a restart", "node, serf.rpc, store.path, http.listen, kube.kubeconfig and kube.server "
-						      "take effect at the next start");
+		log_warn(LOG_CONF, "needs a restart", "node, serf.rpc, store.path, http.listen, http.socket, kube.kubeconfig and "
+						      "kube.server take effect at the next start");
 }
 
 void agent_reload(struct agent *a)
@@ -153,6 +152,7 @@ void agent_reload(struct agent *a)
 	conf_free(a->conf);
 	a->conf = fresh;
 	apply_log(fresh);
+	surface_reload(a);
 	agent_refresh_heal(a);
 	uplink_reload(a);
 	agent_gate_reload(a);
@@ -226,34 +226,6 @@ static int open_store(struct agent *a)
 	return 0;
 }
 
-static int read_token(struct agent *a)
-{
-	char token[TOKEN_MAX];
-	int r;
-
-	if (str_is_empty(a->conf->http_token_file))
-		return 0;
-	r = file_read_line(a->conf->http_token_file, token, sizeof(token));
-	if (r < 0)
-		log_error(LOG_WEB, "token", "http.token_file=%s: %s", a->conf->http_token_file, err_str(r));
-	else
-		a->http_token = str_dup(token);
-	explicit_bzero(token, sizeof(token));
-	return r;
-}
-
-static int start_web(struct agent *a)
-{
-	int r = read_token(a);
-
-	r = r < 0 ? r : web_new(a->loop, a->conf->http_listen, agent_routes, agent_route_count, a, &a->web);
-	if (r < 0)
-		log_error(LOG_WEB, "cannot listen", "http.listen=%s error=%s", a->conf->http_listen, err_str(r));
-	else
-		log_info(LOG_WEB, "listening", "address=%s port=%u", a->conf->http_listen, web_port(a->web));
-	return r;
-}
-
 static int start_all(struct agent *a)
 {
 	struct heal_conf h;
@@ -281,7 +253,7 @@ static int start_all(struct agent *a)
 	r = r < 0 ? r : roster_load(a);
 	if (r == 0)
 		bundles_load(a);
-	r = r < 0 ? r : start_web(a);
+	r = r < 0 ? r : surface_start(a);
 	r = r < 0 ? r : uplink_new(a);
 	r = r < 0 ? r : gossip_new(a);
 	if (r < 0)

@@ -347,6 +347,7 @@ void fences_load(struct agent *a);
 
 /* think.c */
 void think_soon(struct agent *a);		/* in the next round of the loop */
+void think_within(struct agent *a, int64_t ms);	/* … or so much later, however often it is asked for */
 void think_now(struct agent *a);
 void think_note_clock(struct agent *a);
 int64_t think_slept_ms(void);
@@ -406,8 +407,8 @@ void readiness_free(struct agent *a);
 void readiness_soon(struct agent *a);		/* something it depends on may have changed */
 void agent_set_node_fault(struct agent *a, enum node_fault which, const char *text);	/* borrowed; NULL = none */
 void readiness_forget(struct agent *a, const char *workload_uid);
-json_object *readiness_counts(const struct agent *a);	/* for /v1/status; the caller owns it */
-void readiness_show(void *arg, const struct web_request *rq, struct web_response *rs);	/* GET /v1/readiness */
+json_object *readiness_counts(void);			/* for /v1/status; the caller owns it */
+json_object *readiness_json(const struct agent *a, const struct workload *w);	/* for /v1/readiness; likewise */
 
 /* tell.c: log line + history row + Kubernetes Event, together */
 struct tale {
@@ -423,6 +424,6 @@ void tell_send_events(struct agent *a);		/* the link changed */
 void tell_rewrite(struct agent *a);		/* rows were lost */
 void tell_free(struct agent *a);
 
-/* status.c */
+/* status.c; who may ask is surface.c, lists are lists.c */
 extern const struct web_route agent_routes[];
 extern const size_t agent_route_count;

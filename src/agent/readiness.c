@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "base/utf8.h"
 #include "heal/fit.h"
 #include "objects.h"
 
@@ -22,7 +23,6 @@
 #define READINESS_STALE_MS 300000	/* bookmarks confirm the mirror each minute or so: five missed ones are no hiccup */
 #define READINESS_SETTLE_MS 10000	/* objects that were just asked for get this long before a "no" is told */
 #define READINESS_SERIES_MAX 500	/* of edge_healer_offline_ready */
-#define READINESS_LIST_MAX 20000	/* in one answer */
 
 struct verdict {
 	bool ready, settling;		/* settling: not to be told yet */
@@ -279,7 +279,7 @@ void agent_set_node_fault(struct agent *a, enum node_fault which, const char *te
 
 /* ---- showing ---- */
 
-static json_object *readiness_json(const struct agent *a, const struct workload *w)
+json_object *readiness_json(const struct agent *a, const struct workload *w)
 {
 	const struct told *t = map_get(a->readiness->told, w->uid);
 	struct verdict v = judge(a, w);
@@ -300,36 +300,24 @@ static json_object *readiness_json(const struct agent *a, const struct workload 
 	return o;
 }
 
-void readiness_show(void *arg, const struct web_request *rq, struct web_response *rs)
+/* As of the last look: judging all workloads takes longer than an answer may. */
+json_object *readiness_counts(void)
 {
-	const struct agent *a = arg;
-	const char *ns = web_query(rq, "namespace");
-	json_object *list = json_new_array();
-
-	map_for_each(struct workload, w, a->view->workloads)
-		if (objects_wants(a, w) && (str_is_empty(ns) || str_eq(w->ns, ns)) && json_len(list) < READINESS_LIST_MAX)
-			json_append(list, readiness_json(a, w));
-	buf_adds(&rs->body, json_text(list));
-	buf_addc(&rs->body, '\n');
-	json_putp(&list);
-}
-
-json_object *readiness_counts(const struct agent *a)
-{
-	int64_t ready = 0, all = 0;
 	json_object *o = json_new_object();
 
-	map_for_each(struct workload, w, a->view->workloads)
-		if (objects_wants(a, w)) {
-			all++;
-			ready += judge(a, w).ready;
-		}
-	json_set_i64(o, "ready", ready);
-	json_set_i64(o, "notReady", all - ready);
+	json_set_i64(o, "ready", (int64_t)metric_get(METRIC_WORKLOADS_READY, 0));
+	json_set_i64(o, "notReady", (int64_t)metric_get(METRIC_WORKLOADS_NOT_READY, 0));
 	return o;
 }
 
-/* Names of the API are RFC 1123 and need no escape. */
+static bool was_ready(const struct agent *a, const struct workload *w)
+{
+	const struct told *t = map_get(a->readiness->told, w->uid);
+
+	return t ? t->ready : judge(a, w).ready;
+}
+
+/* As last told, which is at most READINESS_QUIET_MS old. */
 static void render_series(void *arg, struct buf *out)
 {
 	const struct agent *a = arg;
@@ -341,8 +329,11 @@ static void render_series(void *arg, struct buf *out)
 		      "# TYPE edge_healer_offline_ready gauge\n");
 	map_for_each(struct workload, w, a->view->workloads)
 		if (objects_wants(a, w) && n < READINESS_SERIES_MAX) {
-			buf_addf(out, "edge_healer_offline_ready{namespace=\"%s\",workload=\"%s\"} %d\n", w->ns, w->name,
-				 judge(a, w).ready);
+			buf_adds(out, "edge_healer_offline_ready{namespace=\"");
+			buf_add_label(out, w->ns);
+			buf_adds(out, "\",workload=\"");
+			buf_add_label(out, w->name);
+			buf_addf(out, "\"} %d\n", was_ready(a, w));
 			n++;
 		}
 }

@@ -1,44 +1,22 @@
-/* status.c — what the daemon tells about itself: /v1, health and metrics
+/* status.c — what the daemon tells about itself: health, metrics, /v1/status, and the table of routes
  *
- * JSON field names are what the client verbs print; times are RFC 3339.
+ * JSON field names are what the client verbs print; times are RFC 3339. Each answer here is small whatever the site: lists in it
+ * end at a named limit and say how many there are.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "agent_int.h"
-#include "base/json.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "surface.h"
 
-#define HISTORY_DEFAULT 100
-#define HISTORY_LIMIT_MAX 1000
 #define LEFT_ALONE_MAX 100
-#define LIST_MAX 20000			/* pods in one answer */
+#define LEFT_ALONE_LOOKED_AT 2000	/* Pending pods */
+#define LOSSES_MAX 200
+#define SUSPECTS_MAX 200
+#define RANKS_MAX 16			/* of a loss */
+#define HINT_MS 50			/* a hint makes us look within this, however many come */
 #define MIRROR_SYNC_MS 30000		/* a mirror that is not in sync for longer than this while online is not ready */
-
-static void set_time(json_object *o, const char *key, struct wall t)
-{
-	char text[WALL_TEXT_SIZE];
-
-	if (!t.ns)
-		return;
-	wall_format(t, text);
-	json_set_str(o, key, text);
-}
-
-/* A monotonic time as wall time, for people. */
-static void set_mono(const struct agent *a, json_object *o, const char *key, struct mono t)
-{
-	if (mono_is_set(t))
-		set_time(o, key, (struct wall){ loop_wall(a->loop).ns - (loop_now(a->loop).ns - t.ns) });
-}
-
-static void respond_json(struct web_response *rs, json_object *o)
-{
-	buf_adds(&rs->body, json_text(o));
-	buf_addc(&rs->body, '\n');
-	json_putp(&o);
-}
 
 /* ---- health ---- */
 
@@ -159,24 +137,33 @@ static void on_metrics(void *arg, const struct web_request *rq, struct web_respo
 
 /* ---- /v1 ---- */
 
+struct shown { const struct agent *a; json_object *list; int64_t all; };
+
 static void add_suspect(void *arg, const struct suspect_view *s)
 {
-	json_object *o = json_new_object();
+	struct shown *ctx = arg;
+	json_object *o;
+
+	if (ctx->all++ >= SUSPECTS_MAX)
+		return;
+	o = json_new_object();
 
 	json_set_str(o, "node", s->node);
 	json_set_str(o, "state", suspect_state_name(s->state));
 	json_set_str(o, "note", s->note);
-	json_append(arg, o);
+	json_append(ctx->list, o);
 }
-
-struct loss_ctx { const struct agent *a; json_object *list; };
 
 static void add_loss(void *arg, const struct loss_view *l)
 {
-	struct loss_ctx *ctx = arg;
+	struct shown *ctx = arg;
 	const struct pod *p = view_pod(ctx->a->view, l->pod_uid);
-	json_object *o = json_new_object(), *ranks = json_new_array();
+	json_object *o, *ranks;
 
+	if (ctx->all++ >= LOSSES_MAX)
+		return;
+	o = json_new_object();
+	ranks = json_new_array();
 	json_set_str(o, "uid", l->pod_uid);
 	json_set_str(o, "namespace", p ? p->ns : NULL);
 	json_set_str(o, "pod", p ? p->name : NULL);
@@ -184,10 +171,10 @@ static void add_loss(void *arg, const struct loss_view *l)
 	json_set_str(o, "state", loss_state_name(l->state));
 	json_set_str(o, "lostNode", l->lost_node);
 	json_set_str(o, "note", l->note);
-	for (size_t i = 0; i < l->rank_count; i++)
+	for (size_t i = 0; i < l->rank_count && i < RANKS_MAX; i++)
 		json_append_str(ranks, l->ranks[i]);
 	json_set(o, "ranks", ranks);
-	set_mono(ctx->a, o, "declared", l->declared);
+	surface_set_mono(ctx->a, o, "declared", l->declared);
 	json_append(ctx->list, o);
 }
 
@@ -195,12 +182,16 @@ static void add_loss(void *arg, const struct loss_view *l)
 static json_object *left_alone_json(const struct agent *a)
 {
 	json_object *list = json_new_array();
+	int looked_at = 0;
 
 	list_for_each(p, &a->view->unbound, struct pod, unbound) {
-		const char *why = heal_leaves_alone(a->heal, a->view, p);
+		const char *why;
 		json_object *o;
 
-		if (!why || json_len(list) == LEFT_ALONE_MAX)
+		if (json_len(list) == LEFT_ALONE_MAX || ++looked_at > LEFT_ALONE_LOOKED_AT)
+			break;
+		why = heal_leaves_alone(a->heal, a->view, p);
+		if (!why)
 			continue;
 		o = json_new_object();
 		json_set_str(o, "namespace", p->ns);
@@ -217,9 +208,9 @@ static json_object *link_json(const struct agent *a)
 
 	json_set_str(o, "state", link_state_name(a->link.state));
 	json_set_str(o, "reason", a->link.reason);
-	set_mono(a, o, "since", a->link.since);
+	surface_set_mono(a, o, "since", a->link.since);
 	json_set_str(o, "server", kube_client_server(a->kube));
-	set_mono(a, o, "usefulAt", a->link.useful_at);
+	surface_set_mono(a, o, "usefulAt", a->link.useful_at);
 	json_set(o, "ways", ways_json(a));
 	return o;
 }
@@ -233,7 +224,7 @@ static json_object *mirror_json(const struct agent *a)
 	json_set_i64(o, "replicaSets", (int64_t)map_count(a->view->workloads));
 	json_set_i64(o, "pods", (int64_t)map_count(a->view->pods));
 	json_set_bool(o, "inSync", mono_is_set(a->synced_at));
-	set_mono(a, o, "confirmed", a->mirror_confirmed);
+	surface_set_mono(a, o, "confirmed", a->mirror_confirmed);
 	for (int i = 0; i < WATCH_COUNT; i++)
 		json_set_i64(watches, kinds[i], mirror_watch_age_ms(a, (enum watch_kind)i));
 	json_set(o, "watchAgeMs", watches);
@@ -273,19 +264,20 @@ static json_object *lease_json(const struct agent *a)
 static void on_status(void *arg, const struct web_request *rq, struct web_response *rs)
 {
 	const struct agent *a = arg;
-	json_object *o = json_new_object(), *suspects = json_new_array(), *losses = json_new_array(), *gate;
+	json_object *o = json_new_object(), *gate;
+	struct shown suspects = { a, json_new_array(), 0 }, losses = { a, json_new_array(), 0 };
 
 	(void)rq;
 	json_set_str(o, "node", a->self);
 	json_set_str(o, "version", a->version);
 	json_set_str(o, "mode", agent_may_act(a) ? "heal" : "observe");
 	json_set_str(o, "role", a->is_standby ? "standby" : "primary");
-	set_time(o, "started", a->started);
+	surface_set_time(o, "started", a->started);
 	json_set(o, "standby", standby_json(a));
 	json_set(o, "link", link_json(a));
 	gate = agent_gate_json(a);
 	if (a->gate.gate && gate_is_closed(a->gate.gate))
-		set_mono(a, gate, "since", a->gate.since);
+		surface_set_mono(a, gate, "since", a->gate.since);
 	json_set(o, "gate", gate);
 	json_set(o, "mirror", mirror_json(a));
 	json_set(o, "checks", checks_json(a));
@@ -296,154 +288,15 @@ static void on_status(void *arg, const struct web_request *rq, struct web_respon
 	json_set_bool(o, "coldBoot", a->cold_boot);
 	json_set_bool(o, "kubeletRestartedOffline", a->kubelet.young);
 	json_set(o, "lease", lease_json(a));
-	json_set(o, "readiness", readiness_counts(a));
-	heal_each_suspect(a->heal, add_suspect, suspects);
-	heal_each_loss(a->heal, add_loss, &(struct loss_ctx){ a, losses });
-	json_set(o, "suspects", suspects);
-	json_set(o, "losses", losses);
+	json_set(o, "readiness", readiness_counts());
+	heal_each_suspect(a->heal, add_suspect, &suspects);
+	heal_each_loss(a->heal, add_loss, &losses);
+	json_set(o, "suspects", suspects.list);
+	json_set_i64(o, "suspectCount", suspects.all);
+	json_set(o, "losses", losses.list);
+	json_set_i64(o, "lossCount", losses.all);
 	json_set(o, "leftAlone", left_alone_json(a));
-	respond_json(rs, o);
-}
-
-static void on_members(void *arg, const struct web_request *rq, struct web_response *rs)
-{
-	static const char *const statuses[] = { "alive", "leaving", "left", "failed", "unknown" };
-	const struct agent *a = arg;
-	json_object *list = json_new_array();
-
-	(void)rq;
-	for (size_t i = 0; i < a->peers.count; i++) {
-		const struct peer *p = &a->peers.items[i];
-		json_object *o = json_new_object();
-
-		json_set_str(o, "node", p->name);
-		json_set_str(o, "address", p->addr);
-		json_set_str(o, "status", statuses[p->status]);
-		json_set_str(o, "site", p->site);
-		json_set_bool(o, "api", p->api);
-		json_set_bool(o, "canBid", p->status == PEER_ALIVE && p->has_capacity && view_node(a->view, p->name));
-		if (p->has_capacity) {
-			json_set_i64(o, "cpuMilli", p->free.cpu_milli);
-			json_set_i64(o, "memoryMiB", p->free.mem_bytes >> 20);
-			json_set_i64(o, "pods", p->free.pods);
-		}
-		set_mono(a, o, "since", p->status_since);
-		json_append(list, o);
-	}
-	respond_json(rs, list);
-}
-
-static const char *phase_name(const struct pod *p)
-{
-	static const char *const phases[] = { "Pending", "Running", "Succeeded", "Failed", "Unknown" };
-
-	return p->deleting ? "Terminating" : phases[p->phase];
-}
-
-static json_object *pod_json(const struct agent *a, const struct pod *p)
-{
-	const struct workload *w = p->owner ? view_workload(a->view, p->owner) : NULL;
-	json_object *o = json_new_object();
-
-	json_set_str(o, "namespace", p->ns);
-	json_set_str(o, "pod", p->name);
-	json_set_str(o, "uid", p->uid);
-	json_set_str(o, "node", p->node);
-	json_set_str(o, "replicaSet", w ? w->name : NULL);
-	json_set_str(o, "phase", phase_name(p));
-	json_set_bool(o, "ready", p->ready);
-	json_set_str(o, "copyOf", p->original_uid);
-	json_set_str(o, "offlineRefusal", w ? w->refusal : NULL);
-	return o;
-}
-
-static void on_pods(void *arg, const struct web_request *rq, struct web_response *rs)
-{
-	const struct agent *a = arg;
-	const char *node = web_query(rq, "node"), *ns = web_query(rq, "namespace");
-	json_object *list = json_new_array();
-
-	map_for_each(struct pod, p, a->view->pods) {
-		if ((str_is_empty(node) || str_eq(p->node, node)) && (str_is_empty(ns) || str_eq(p->ns, ns)) &&
-		    json_len(list) < LIST_MAX)
-			json_append(list, pod_json(a, p));
-	}
-	respond_json(rs, list);
-}
-
-static void add_claim(void *arg, const struct claim *c)
-{
-	struct loss_ctx *ctx = arg;
-	const struct pod *p = view_pod(ctx->a->view, c->pod_uid);
-	const struct copy *own = map_get(ctx->a->copies, c->pod_uid);
-	json_object *o = json_new_object();
-
-	json_set_str(o, "uid", c->pod_uid);
-	json_set_str(o, "namespace", own ? own->ns : p ? p->ns : NULL);
-	json_set_str(o, "pod", own ? own->name : p ? p->name : NULL);
-	json_set_str(o, "node", c->node);
-	json_set_i64(o, "epoch", c->epoch);
-	json_set_i64(o, "rank", c->rank);
-	json_set_str(o, "state", claim_state_name(c->state));
-	set_time(o, "at", c->at);
-	if (own) {
-		json_set_str(o, "copy", copy_state_name(own->state));
-		json_set_str(o, "lostNode", own->lost_node);
-		json_set_str(o, "file", own->file);
-		json_set_str(o, "copyUid", own->static_uid);
-		set_time(o, "declared", own->declared);
-		set_time(o, "written", own->written);
-		set_time(o, "running", own->running);
-	}
-	json_append(ctx->list, o);
-}
-
-static void on_claims(void *arg, const struct web_request *rq, struct web_response *rs)
-{
-	const struct agent *a = arg;
-	json_object *list = json_new_array();
-
-	(void)rq;
-	claims_each(heal_claims(a->heal), add_claim, &(struct loss_ctx){ a, list });
-	respond_json(rs, list);
-}
-
-static void add_history(void *arg, const struct history_row *h)
-{
-	json_object *o = json_new_object();
-
-	json_set_i64(o, "id", h->id);
-	set_time(o, "at", h->at);
-	json_set_str(o, "event", h->event);
-	json_set_str(o, "namespace", h->ns);
-	json_set_str(o, "pod", h->pod);
-	json_set_str(o, "node", h->node);
-	json_set_str(o, "detail", h->detail);
-	json_append(arg, o);
-}
-
-static void on_history(void *arg, const struct web_request *rq, struct web_response *rs)
-{
-	const struct agent *a = arg;
-	const char *limit = web_query(rq, "limit"), *filter = web_query(rq, "for");
-	json_object *list;
-	int64_t n = HISTORY_DEFAULT;
-
-	if (limit && num_parse_i64(limit, 1, HISTORY_LIMIT_MAX, &n) < 0) {
-		web_error(rs, 400, "limit: write a number from 1 to %d", HISTORY_LIMIT_MAX);
-		return;
-	}
-	list = json_new_array();
-	(void)store_each_history(a->store, str_is_empty(filter) ? NULL : filter, (int)n, add_history, list);
-	respond_json(rs, list);
-}
-
-static bool may_post(const struct agent *a, const struct web_request *rq)
-{
-	static const char bearer[] = "Bearer ";
-
-	return rq->loopback || (a->http_token && rq->authorization && str_has_prefix(rq->authorization, bearer) &&
-				str_eq(rq->authorization + strlen(bearer), a->http_token));
+	surface_json(rs, o);
 }
 
 /* A hint from serf's event handler: look now instead of at the next poll. */
@@ -451,31 +304,29 @@ static void on_serf_event(void *arg, const struct web_request *rq, struct web_re
 {
 	struct agent *a = arg;
 
-	if (!may_post(a, rq)) {
-		web_error(rs, 403, "from loopback, or with the bearer token of http.token_file");
-		return;
-	}
-	think_soon(a);
-	respond_json(rs, json_new_object());
+	(void)rq;
+	think_within(a, HINT_MS);
+	surface_json(rs, json_new_object());
 }
 
 static void on_index(void *arg, const struct web_request *rq, struct web_response *rs);
 
 const struct web_route agent_routes[] = {
-	{ "GET", "/", on_index, "this list" },
-	{ "GET", "/metrics", on_metrics, "Prometheus or OpenMetrics text" },
-	{ "GET", "/livez", on_live, "200 while the daemon runs" },
-	{ "GET", "/healthz", on_live, "the same" },
-	{ "GET", "/health", on_live, "the same" },
-	{ "GET", "/readyz", on_ready, "200 when it could heal; ?verbose says why not" },
-	{ "GET", "/ready", on_ready, "the same" },
-	{ "GET", "/v1/status", on_status, "link, mirror, checks, suspects, losses" },
-	{ "GET", "/v1/members", on_members, "the nodes as gossip shows them" },
-	{ "GET", "/v1/pods", on_pods, "mirrored pods; ?node= ?namespace=" },
-	{ "GET", "/v1/claims", on_claims, "who restores what; our copies" },
-	{ "GET", "/v1/readiness", readiness_show, "what could be restored here offline, or why not; ?namespace=" },
-	{ "GET", "/v1/history", on_history, "what happened; ?limit= ?for=POD|NODE" },
-	{ "POST", "/v1/serf-event", on_serf_event, "a hint: look at the members now" },
+	{ "GET", "/", on_index, "this list", WEB_OPEN },
+	{ "GET", "/metrics", on_metrics, "Prometheus or OpenMetrics text", WEB_OPEN },
+	{ "GET", "/livez", on_live, "200 while the daemon runs", WEB_URGENT },
+	{ "GET", "/healthz", on_live, "the same", WEB_URGENT },
+	{ "GET", "/health", on_live, "the same", WEB_URGENT },
+	{ "GET", "/readyz", on_ready, "200 when it could heal; ?verbose says why not", WEB_URGENT },
+	{ "GET", "/ready", on_ready, "the same", WEB_URGENT },
+	{ "GET", "/v1/status", on_status, "link, mirror, checks, suspects, losses", WEB_GUARDED },
+	{ "GET", "/v1/members", list_members, "the nodes as gossip shows them; ?limit= ?continue=", WEB_GUARDED },
+	{ "GET", "/v1/pods", list_pods, "mirrored pods; ?node= ?namespace= ?limit= ?continue=", WEB_GUARDED },
+	{ "GET", "/v1/claims", list_claims, "who restores what; our copies; ?limit= ?continue=", WEB_GUARDED },
+	{ "GET", "/v1/readiness", list_readiness,
+	  "what could be restored here offline, or why not; ?namespace= ?limit= ?continue=", WEB_GUARDED },
+	{ "GET", "/v1/history", list_history, "what happened; ?for=POD|NODE ?limit= ?continue=", WEB_GUARDED },
+	{ "POST", "/v1/serf-event", on_serf_event, "a hint: look at the members now", WEB_GUARDED },
 };
 const size_t agent_route_count = ARRAY_LEN(agent_routes);
 

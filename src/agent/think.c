@@ -268,3 +268,11 @@ void think_soon(struct agent *a)
 {
 	timer_start_ms(a->think_timer, 0);
 }
+
+void think_within(struct agent *a, int64_t ms)
+{
+	struct mono due = mono_add_ms(loop_now(a->loop), ms);
+
+	if (!timer_is_running(a->think_timer) || timer_due(a->think_timer).ns > due.ns)
+		timer_start_at(a->think_timer, due);
+}

@@ -28,6 +28,11 @@ struct wall wall_read(void)
 	return (struct wall){ clock_ns(CLOCK_REALTIME) };
 }
 
+int64_t cpu_read_ns(void)
+{
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 int64_t boottime_read_ms(void)
 {
 	return clock_ns(CLOCK_BOOTTIME) / NS_PER_MS;

@@ -24,6 +24,16 @@ bool str_has_suffix(const char *s, const char *suffix)
 	return n >= m && strcmp(s + n - m, suffix) == 0;
 }
 
+bool str_eq_secret(const char *given, const char *secret)
+{
+	size_t n = strlen(secret), m = strlen(given);
+	volatile unsigned char differs = n != m;
+
+	for (size_t i = 0; i < m; i++)	/* as long as what was given, which its sender knows */
+		differs |= (unsigned char)(given[i] ^ secret[n ? i % n : 0]);
+	return !differs;
+}
+
 bool str_is_empty(const char *s)
 {
 	return !s || !*s;

@@ -39,5 +39,5 @@ int cli_claims(int argc, char **argv)
 	struct cli_options o = {0};
 	int r = cli_parse(argc, argv, &o);
 
-	return r ? r : client_show(&o, "/v1/claims", print);
+	return r ? r : client_show(&o, "/v1/claims", CLIENT_LIST, print);
 }

@@ -5,14 +5,22 @@
 #include "base/str.h"
 #include "cli/cli.h"
 
+#define CLI_SERVER_ENV "EDGE_HEALER_URL"
+
 /* ---- client.c ---- */
 
 /* Append "?name=value", or "&name=value" to a path that has a '?' already; percent-encoded. Empty value: nothing. */
 void client_query(struct buf *path, const char *name, const char *value);
-/* GET. 0 and *out_value (owned by the caller), or CLI_FAILED and one line for people in *why. */
+/* GET, again while the daemon says that it is busy. 0 and *out_value (owned by the caller), or CLI_FAILED and one line for people in *why. */
 int client_get(const struct cli_options *o, const char *path, json_object **out_value, struct buf *why);
-/* client_get() of a list, printed as JSON, or handed to `print`. An exit code; says on stderr what failed. */
-int client_show(const struct cli_options *o, const char *path,
+/* What a path answers with. */
+enum client_answer {
+	CLIENT_OBJECT,
+	CLIENT_PAGE,			/* a list: its first page, as an array */
+	CLIENT_LIST,			/* a list: all its pages, as one array */
+};
+/* GET, printed as JSON or handed to `print`. An exit code; says on stderr what failed. */
+int client_show(const struct cli_options *o, const char *path, enum client_answer kind,
 		void (*print)(const struct cli_options *o, const json_object *v));
 
 /* ---- output.c ---- */

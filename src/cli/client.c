@@ -1,129 +1,43 @@
-/* client.c — options of the client verbs, and asking the daemon over HTTP
+/* client.c — asking the daemon over HTTP
  *
- * The daemon is the only one asked: these verbs work on a node whose API server is out of reach. A proxy of the
- * environment is not used, since the daemon is on this machine or on a neighbour.
+ * The daemon is the only one asked: these verbs work on a node whose API server is out of reach. First through its Unix
+ * socket, which is root's own and has places of its own; then at http.listen. A proxy of the environment is not used,
+ * since the daemon is on this machine or on a neighbour.
  */
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli_int.h"
 
-#define SERVER_DEFAULT "http://127.0.0.1:8000"
-#define SERVER_ENV "EDGE_HEALER_URL"
+/* The same names and defaults as the daemon's (conf/keys.c): in its container they are set alike. */
+#define SOCKET_ENV "EDGE_HEALER_HTTP_SOCKET"
+#define SOCKET_DEFAULT "/run/edge-healer.sock"
+#define LISTEN_ENV "EDGE_HEALER_HTTP_LISTEN"
+#define LISTEN_DEFAULT "0.0.0.0:8000"
+#define PORT_ENV "METRICS_PORT"
+#define TOKEN_ENV "EDGE_HEALER_HTTP_TOKEN_FILE"
+
+#define UNIX_PREFIX "unix:"
 #define CONNECT_TIMEOUT_MS 3000L
 #define TIMEOUT_MS 15000L
 #define ANSWER_MAX (64 * 1024 * 1024)
-
-/* ---- options ---- */
-
-static int usage(const struct cli_options *o, const char *what, const char *word)
-{
-	fprintf(stderr, "edge-healer %s: %s \"%s\". See edge-healer %s --help.\n", o->verb, what, word, o->verb);
-	return CLI_USAGE;
-}
-
-static int unknown_option(const struct cli_options *o, const char *word)
-{
-	const char *names[32] = {"--server", "--output", "--help"};
-	size_t n = 3;
-	cleanup(freep) char *name = str_ndup(word, strcspn(word, "="));
-	const char *near;
-
-	if (o->can_watch)
-		names[n++] = "--watch";
-	for (size_t i = 0; i < o->flag_count && n < ARRAY_LEN(names); i++)
-		names[n++] = o->flags[i].name;
-	near = strlen(name) > 2 ? str_nearest(name, names, n) : NULL;
-	fprintf(stderr, "edge-healer %s: unknown option \"%s\".%s%s%s See edge-healer %s --help.\n", o->verb, name,
-		near ? " Did you mean " : "", near ? near : "", near ? "?" : "", o->verb);
-	return CLI_USAGE;
-}
-
-/* Where the value of option `name` (n bytes) goes; NULL = no such option. */
-static const char **value_of(struct cli_options *o, const char *name, size_t n)
-{
-	const struct cli_flag common[] = {{"--server", "-s", &o->server}, {"--output", "-o", &o->output}};
-
-	for (size_t i = 0; i < ARRAY_LEN(common) + o->flag_count; i++) {
-		const struct cli_flag *f = i < ARRAY_LEN(common) ? &common[i] : &o->flags[i - ARRAY_LEN(common)];
-
-		if ((strlen(f->name) == n && strncmp(f->name, name, n) == 0) ||
-		    (f->alias && strlen(f->alias) == n && strncmp(f->alias, name, n) == 0))
-			return f->value;
-	}
-	return NULL;
-}
-
-static int set_form(struct cli_options *o)
-{
-	static const char *const forms[] = {[CLI_TABLE] = "table", [CLI_WIDE] = "wide", [CLI_JSON] = "json"};
-
-	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
-		if (str_eq(o->output, forms[i])) {
-			o->form = (enum cli_form)i;
-			return CLI_OK;
-		}
-	}
-	return usage(o, "--output: write table, wide or json instead of", o->output);
-}
-
-static int set_defaults(struct cli_options *o)
-{
-	const char *env = str_or(getenv(SERVER_ENV), "");
-
-	if (str_is_empty(o->server))
-		o->server = *env ? env : SERVER_DEFAULT;
-	if (strstr(o->server, "://") && !str_has_prefix(o->server, "http://") && !str_has_prefix(o->server, "https://"))
-		return usage(o, "--server: write http://HOST:PORT instead of", o->server);
-	return o->output ? set_form(o) : CLI_OK;
-}
-
-int cli_parse(int argc, char **argv, struct cli_options *o)
-{
-	bool words_only = false;
-
-	o->verb = argv[0];
-	o->args = argv + 1;
-	for (int i = 1; i < argc; i++) {
-		size_t n = strcspn(argv[i], "=");
-		const char **value;
-
-		if (words_only || argv[i][0] != '-') {
-			if (o->arg_count == o->args_max)
-				return usage(o, "unexpected argument", argv[i]);
-			o->args[o->arg_count++] = argv[i];
-			continue;
-		}
-		if (str_eq(argv[i], "--")) {
-			words_only = true;
-			continue;
-		}
-		if (o->can_watch && (str_eq(argv[i], "--watch") || str_eq(argv[i], "-w"))) {
-			o->watch = true;
-			continue;
-		}
-		value = value_of(o, argv[i], n);
-		if (!value)
-			return unknown_option(o, argv[i]);
-		if (argv[i][n] == '=')
-			*value = argv[i] + n + 1;
-		else if (i + 1 < argc)
-			*value = argv[++i];
-		else
-			return usage(o, "a value is missing behind", argv[i]);
-	}
-	return set_defaults(o);
-}
+#define PAGES_MAX 10000
+#define TRIES 15 /* while the daemon is busy with another large answer */
+#define RETRY_MAX_S 5
+#define TOKEN_MAX 4096
 
 /* ---- asking ---- */
 
 void client_query(struct buf *path, const char *name, const char *value)
 {
-	if (str_is_empty(value))
+	if (!value || !*value)
 		return;
 	buf_addf(path, "%c%s=", strchr(path->data, '?') ? '&' : '?', name);
 	for (const char *p = value; *p; p++) {
@@ -154,75 +68,226 @@ static char *base_url(const char *server)
 	return str_format("%s%.*s", strstr(server, "://") ? "" : "http://", (int)n, server);
 }
 
-static CURLcode fetch(const char *url, struct buf *answer, long *out_status, char error[CURL_ERROR_SIZE])
+/* Who is asked. */
+struct target {
+	char *base, *socket; /* socket NULL: over TCP */
+	char *header;        /* Authorization, or NULL */
+};
+
+static void target_fini(struct target *t)
+{
+	free(t->base);
+	free(t->socket);
+	if (t->header)
+		secret_free(t->header, strlen(t->header));
+}
+
+/* Of this machine, when http.listen is one of all addresses. */
+static char *listen_url(void)
+{
+	const char *listen = str_or(getenv(LISTEN_ENV), LISTEN_DEFAULT), *colon = strrchr(listen, ':');
+	const char *port = getenv(PORT_ENV);
+	size_t n = colon ? (size_t)(colon - listen) : 0;
+	bool any = n == 0 || strncmp(listen, "0.0.0.0:", n + 1) == 0 || strncmp(listen, "[::]:", n + 1) == 0;
+
+	port = !str_is_empty(port) ? port : colon ? colon + 1 : "8000";
+	return any ? str_format("http://127.0.0.1:%s", port) : str_format("http://%.*s:%s", (int)n, listen, port);
+}
+
+static int read_token(struct target *t, const char *path, struct buf *why)
+{
+	char token[TOKEN_MAX];
+	int r = file_read_line(path, token, sizeof(token));
+
+	if (r < 0)
+		buf_addf(why, "%s: %s", path, err_str(r));
+	else
+		t->header = str_format("Authorization: Bearer %s", token);
+	explicit_bzero(token, sizeof(token));
+	return r < 0 ? CLI_FAILED : CLI_OK;
+}
+
+/* local: through the socket of this node, if there is one. */
+static int target_init(struct target *t, const struct cli_options *o, bool local, struct buf *why)
+{
+	const char *path = getenv(SOCKET_ENV), *token = o->token_file;
+
+	if (o->server && str_has_prefix(o->server, UNIX_PREFIX)) {
+		t->socket = str_dup(o->server + strlen(UNIX_PREFIX));
+		t->base = str_dup("http://localhost");
+	} else if (o->server) {
+		t->base = base_url(o->server);
+	} else if (local) {
+		t->socket = str_dup(path ? path : SOCKET_DEFAULT);
+		t->base = str_dup("http://localhost");
+	} else {
+		t->base = listen_url();
+		token = token ? token : getenv(TOKEN_ENV); /* ours: it is told to nobody but this machine */
+	}
+	return str_is_empty(token) || t->socket ? CLI_OK : read_token(t, token, why);
+}
+
+static void slist_freep(struct curl_slist **l)
+{
+	curl_slist_free_all(*l);
+}
+
+struct answer {
+	struct buf text;
+	long status;
+	curl_off_t retry_after_s;
+	char error[CURL_ERROR_SIZE];
+};
+
+static CURLcode fetch(const struct target *t, const char *path, struct answer *answer)
 {
 	cleanup(curl_freep) CURL *c = curl_easy_init();
+	cleanup(slist_freep) struct curl_slist *headers = t->header ? curl_slist_append(NULL, t->header) : NULL;
+	cleanup(freep) char *url = str_format("%s%s", t->base, path);
 	CURLcode rc;
 
-	error[0] = '\0';
+	buf_clear(&answer->text);
+	answer->error[0] = '\0';
 	if (!c)
 		return CURLE_FAILED_INIT;
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_PROXY, "");
+	if (t->socket)
+		curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, t->socket);
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
-	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error);
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, answer->error);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_data);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, answer);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, &answer->text);
 	rc = curl_easy_perform(c);
-	(void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, out_status);
+	(void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &answer->status);
+	(void)curl_easy_getinfo(c, CURLINFO_RETRY_AFTER, &answer->retry_after_s);
 	return rc;
 }
 
-static void say_unreachable(const char *base, CURLcode rc, const char *error, struct buf *why)
+/* Again while it is busy. */
+static CURLcode fetch_patiently(const struct target *t, const char *path, struct answer *answer)
 {
-	buf_addf(why, "no answer from %s (", base);
-	add_clean(why, *error ? error : curl_easy_strerror(rc));
-	buf_adds(why, "). Is the daemon running there? Another one: --server URL, or " SERVER_ENV);
+	CURLcode rc = fetch(t, path, answer);
+
+	for (int i = 1; i < TRIES && rc == CURLE_OK && answer->status == 429; i++) {
+		unsigned s = answer->retry_after_s > 0 && answer->retry_after_s < RETRY_MAX_S
+				 ? (unsigned)answer->retry_after_s
+				 : RETRY_MAX_S;
+
+		(void)sleep(s);
+		rc = fetch(t, path, answer);
+	}
+	return rc;
 }
 
-int client_get(const struct cli_options *o, const char *path, json_object **out_value, struct buf *why)
+static int read_answer(const struct target *t, CURLcode rc, const struct answer *answer, json_object **out_value,
+		       struct buf *why)
 {
-	cleanup(freep) char *base = base_url(o->server);
-	cleanup(freep) char *url = str_format("%s%s", base, path);
-	cleanup(buf_fini) struct buf answer = BUF_INIT;
+	const char *who = t->socket ? t->socket : t->base;
 	cleanup(json_putp) json_object *v = NULL;
-	char error[CURL_ERROR_SIZE];
-	long status = 0;
-	CURLcode rc = fetch(url, &answer, &status, error);
 	bool json;
 
 	if (rc == CURLE_WRITE_ERROR) {
-		buf_addf(why, "%s: the answer is larger than %d bytes", base, ANSWER_MAX);
+		buf_addf(why, "%s: the answer is larger than %d bytes", who, ANSWER_MAX);
 		return CLI_FAILED;
 	}
 	if (rc != CURLE_OK) {
-		say_unreachable(base, rc, error, why);
+		buf_addf(why, "no answer from %s (", who);
+		add_clean(why, *answer->error ? answer->error : curl_easy_strerror(rc));
+		buf_adds(why, "). Is the daemon running there? Another one: --server URL, or " CLI_SERVER_ENV);
 		return CLI_FAILED;
 	}
-	json = json_parse(answer.data ? answer.data : "", answer.len, &v) == 0;
-	if (status != 200) {
-		buf_addf(why, "%s answered %ld: ", base, status);
+	json = json_parse(str_or(answer->text.data, ""), answer->text.len, &v) == 0;
+	if (answer->status != 200) {
+		buf_addf(why, "%s answered %ld: ", who, answer->status);
 		add_clean(why, str_or(json_get_str(v, "error"), "no reason given; is this an edge-healer?"));
 		return CLI_FAILED;
 	}
 	if (!json || !(json_is_object(v) || json_is_array(v))) {
-		buf_addf(why, "%s: the answer is not edge-healer's JSON", base);
+		buf_addf(why, "%s: the answer is not edge-healer's JSON", who);
 		return CLI_FAILED;
 	}
 	*out_value = take(v);
 	return CLI_OK;
 }
 
-int client_show(const struct cli_options *o, const char *path,
+static void answer_fini(struct answer *a)
+{
+	buf_fini(&a->text);
+}
+
+static int get_from(const struct cli_options *o, const char *path, bool local, json_object **out_value, struct buf *why)
+{
+	cleanup(target_fini) struct target t = {0};
+	cleanup(answer_fini) struct answer answer = {0};
+	CURLcode rc;
+
+	if (local && getenv(SOCKET_ENV) && str_is_empty(getenv(SOCKET_ENV)))
+		local = false;
+	if (target_init(&t, o, local, why) != CLI_OK)
+		return CLI_FAILED;
+	rc = fetch_patiently(&t, path, &answer);
+	if (local && rc == CURLE_COULDNT_CONNECT)
+		return get_from(o, path, false, out_value, why);
+	return read_answer(&t, rc, &answer, out_value, why);
+}
+
+int client_get(const struct cli_options *o, const char *path, json_object **out_value, struct buf *why)
+{
+	return get_from(o, path, !o->server, out_value, why);
+}
+
+/* ---- lists ---- */
+
+/* Move the items of a page (or of the bare list that an older daemon gives) to `all`. The token of the next page, or
+ * NULL. */
+static char *add_page(json_object *all, const json_object *page)
+{
+	const json_object *items = json_is_array(page) ? page : json_get(page, "items");
+
+	for (size_t i = 0; i < json_len(items); i++)
+		json_append(all, json_ref(json_at(items, i)));
+	return json_is_object(page) ? str_dup(json_get_str(page, "metadata.continue")) : NULL;
+}
+
+static int get_list(const struct cli_options *o, const char *path, bool all, json_object **out_array, struct buf *why)
+{
+	cleanup(json_putp) json_object *list = json_new_array();
+	cleanup(freep) char *token = NULL;
+
+	for (int i = 0; i == 0 || (token && all); i++) {
+		cleanup(json_putp) json_object *page = NULL;
+		cleanup(buf_fini) struct buf next = BUF_INIT;
+		char *before = token;
+
+		buf_adds(&next, path);
+		client_query(&next, "continue", token);
+		if (client_get(o, next.data, &page, why) != CLI_OK)
+			return CLI_FAILED;
+		token = add_page(list, page);
+		free(before);
+		if (i == PAGES_MAX) {
+			buf_addf(why, "%s has no end after %d pages", path, PAGES_MAX);
+			return CLI_FAILED;
+		}
+	}
+	*out_array = take(list);
+	return CLI_OK;
+}
+
+int client_show(const struct cli_options *o, const char *path, enum client_answer kind,
 		void (*print)(const struct cli_options *o, const json_object *v))
 {
 	cleanup(json_putp) json_object *v = NULL;
 	cleanup(buf_fini) struct buf why = BUF_INIT;
+	int r =
+	    kind == CLIENT_OBJECT ? client_get(o, path, &v, &why) : get_list(o, path, kind == CLIENT_LIST, &v, &why);
 
-	if (client_get(o, path, &v, &why) != CLI_OK) {
+	if (r != CLI_OK) {
 		fprintf(stderr, "edge-healer %s: %s\n", o->verb, why.data);
 		return CLI_FAILED;
 	}

@@ -38,5 +38,5 @@ int cli_history(int argc, char **argv)
 	buf_adds(&path, "/v1/history");
 	client_query(&path, "limit", limit);
 	client_query(&path, "for", o.arg_count ? o.args[0] : NULL);
-	return client_show(&o, path.data, print);
+	return client_show(&o, path.data, CLIENT_PAGE, print);
 }

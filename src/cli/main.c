@@ -7,7 +7,9 @@
 #include "cli/cli.h"
 
 #define CLIENT_HELP \
-	"  -s, --server URL   the daemon (default http://127.0.0.1:8000, or $EDGE_HEALER_URL)\n" \
+	"  -s, --server URL   the daemon: http://HOST:PORT or unix:PATH\n" \
+	"                     (default $EDGE_HEALER_URL, else http.socket, else http.listen)\n" \
+	"      --token-file FILE   the bearer token (http.token_file) that a daemon on another node asks for\n" \
 	"  -o, --output FORM  table (default), wide or json\n"
 
 const struct cli_verb cli_verbs[] = {

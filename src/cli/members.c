@@ -43,5 +43,5 @@ int cli_members(int argc, char **argv)
 	struct cli_options o = {0};
 	int r = cli_parse(argc, argv, &o);
 
-	return r ? r : client_show(&o, "/v1/members", print);
+	return r ? r : client_show(&o, "/v1/members", CLIENT_LIST, print);
 }

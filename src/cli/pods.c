@@ -48,5 +48,5 @@ int cli_pods(int argc, char **argv)
 	buf_adds(&path, "/v1/pods");
 	client_query(&path, "node", node);
 	client_query(&path, "namespace", ns);
-	return client_show(&o, path.data, print);
+	return client_show(&o, path.data, CLIENT_LIST, print);
 }

@@ -41,5 +41,5 @@ int cli_readiness(int argc, char **argv)
 		return r;
 	buf_adds(&path, "/v1/readiness");
 	client_query(&path, "namespace", ns);
-	return client_show(&o, path.data, print);
+	return client_show(&o, path.data, CLIENT_LIST, print);
 }

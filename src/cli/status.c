@@ -281,5 +281,5 @@ int cli_status(int argc, char **argv)
 	struct cli_options o = {.can_watch = true};
 	int r = cli_parse(argc, argv, &o);
 
-	return r ? r : o.watch ? watch(&o) : client_show(&o, "/v1/status", print);
+	return r ? r : o.watch ? watch(&o) : client_show(&o, "/v1/status", CLIENT_OBJECT, print);
 }

@@ -31,7 +31,7 @@ int cli_completion(int argc, char **argv)
 	for (size_t i = 0; i < cli_verb_count; i++)
 		if (cli_verb_is_listed(&cli_verbs[i]))
 			printf("%s%s", i ? " " : "", cli_verbs[i].name);
-	printf("\"\n\tlocal options=\"--server --output --watch --help --node --namespace --limit --config --objects "
+	printf("\"\n\tlocal options=\"--server --token-file --output --watch --help --node --namespace --limit --config --objects "
 	       "--bundle-dir --kubelet-version --standby\"\n"
 	       "\tif [ \"$COMP_CWORD\" = 1 ]; then\n\t\tmapfile -t COMPREPLY < <(compgen -W \"$verbs\" -- \"$2\")\n"
 	       "\telif [[ $2 == -* ]]; then\n\t\tmapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$2\")\n"

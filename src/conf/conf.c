@@ -14,6 +14,7 @@
 #include "conf_int.h"
 
 #define ENV_PREFIX "EDGE_HEALER_"
+#define SOCKET_PATH_MAX 107	/* unix(7): sun_path has 108 bytes */
 
 /* The plain names that manifests of such daemons use. */
 static const struct { const char *name, *path; } plain_names[] = {
@@ -163,6 +164,8 @@ static void check(const struct conf *c, struct buf *errors)
 		buf_addf(errors, "serf.rpc: \"%s\" has no port: write 127.0.0.1:7373\n", c->serf_rpc);
 	if (!strrchr(c->http_listen, ':'))
 		buf_addf(errors, "http.listen: \"%s\" has no port: write 0.0.0.0:8000\n", c->http_listen);
+	if (!str_is_empty(c->http_socket) && (c->http_socket[0] != '/' || strlen(c->http_socket) > SOCKET_PATH_MAX))
+		buf_addf(errors, "http.socket: \"%s\": write a whole path of at most %d bytes\n", c->http_socket, SOCKET_PATH_MAX);
 	if (c->serf_peer_ttl_ms <= c->serf_poll_ms)
 		buf_adds(errors, "serf.peer_ttl: must be longer than serf.poll, or no answer is ever fresh\n");
 	if (str_is_empty(c->store_path))

@@ -11,6 +11,7 @@
 static const char *const bool_names[] = { "false", "true", NULL };
 static const char *const mode_names[] = { "observe", "heal", NULL };
 static const char *const format_names[] = { "text", "json", NULL };
+static const char *const loopback_names[] = { "open", "token", NULL };
 static const char *const policy_names[] = { "at-least-once", "at-most-once", "never", NULL };
 static const char *const gate_names[] = { "auto", "on", "off", NULL };
 static const char *const pulled_names[] = { "verified", "trusted", NULL };
@@ -53,9 +54,14 @@ const struct conf_key conf_keys[] = {
 	TEXT("store.path", store_path, "/data/desired.db", "the SQLite file (CACHE_PATH)"),
 	TEXT("store.key_file", store_key_file, "", "keys that encrypt Secrets at rest, made if missing; empty = <store.path>.key"),
 	TEXT("http.listen", http_listen, "0.0.0.0:8000", "address of /metrics, /healthz and /v1 (METRICS_PORT sets the port)"),
+	TEXT("http.socket", http_socket, "/run/edge-healer.sock",
+	     "Unix socket of root's own (mode 0600), which the client verbs use first; empty = none"),
+	ENUM("http.loopback", http_loopback, "open", loopback_names, false,
+	     "/v1 for processes of this machine: open, or with the token of http.token_file"),
+	TEXT("http.token_file", http_token_file, "",
+	     "bearer token for /v1 from elsewhere; empty = /v1 is for this machine only"),
 	ENUM("metrics.offline_ready", metrics_offline_ready, "false", bool_names, false,
 	     "a series edge_healer_offline_ready for each workload, at most 500"),
-	TEXT("http.token_file", http_token_file, "", "bearer token for POST requests that do not come from loopback"),
 
 	TEXT("kubelet.static_pod_path", kubelet_static_pod_path, "/etc/kubernetes/manifests", "kubelet's static-pod folder"),
 	TEXT("kubelet.cgroup_root", kubelet_cgroup_root, "/sys/fs/cgroup",

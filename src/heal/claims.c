@@ -124,6 +124,13 @@ const struct claim *claims_live(const struct claims *c, const char *pod_uid)
 	return e && e->best.state == CLAIM_LIVE ? &e->best : NULL;
 }
 
+const struct claim *claims_best(const struct claims *c, const char *pod_uid)
+{
+	const struct entry *e = map_get(c->by_pod, pod_uid);
+
+	return e ? &e->best : NULL;
+}
+
 uint32_t claims_epoch(const struct claims *c, const char *pod_uid)
 {
 	const struct entry *e = map_get(c->by_pod, pod_uid);

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/metric.h"
 #include "loop/op.h"
 
 enum { LOOP_MAGIC = 0x100b0001, TIMER_MAGIC = 0x100b0002, IO_MAGIC = 0x100b0003, SIGNALS_MAX = 8 };
@@ -144,6 +145,19 @@ static void garbage_collect(struct loop *l)
 	}
 }
 
+/* A callback that began at `cpu_ns` is over: nothing else happened meanwhile. CPU time, so that a busy machine does not count. */
+static void note_pause(const struct loop *l, int64_t cpu_ns)
+{
+	double seconds;
+
+	if (!l->base)
+		return;
+	seconds = (double)(cpu_read_ns() - cpu_ns) / 1e9;
+	metric_observe(METRIC_LOOP_PAUSE, 0, seconds);
+	if (seconds > metric_get(METRIC_LOOP_PAUSE_MAX, 0))
+		metric_set(METRIC_LOOP_PAUSE_MAX, 0, seconds);
+}
+
 static void tick_arm(struct loop *l)
 {
 	int64_t ns;
@@ -168,11 +182,13 @@ static void timers_fire(struct loop *l)
 
 	while (l->heap_len && mono_reached(l->now, l->heap[0]->due) && l->heap[0]->seq <= pass) {
 		struct timer *t = l->heap[0];
+		int64_t began = l->base ? cpu_read_ns() : 0;
 
 		assert(t->magic == TIMER_MAGIC);
 		heap_remove(l, t);
 		t->fn(t->arg);
 		garbage_collect(l);
+		note_pause(l, began);
 	}
 	tick_arm(l);
 }
@@ -191,22 +207,27 @@ static void on_io(evutil_socket_t fd, short events, void *arg)
 {
 	struct io *io = arg;
 	struct loop *l = io->loop;
+	int64_t began = cpu_read_ns();
 
 	(void)fd;
 	assert(io->magic == IO_MAGIC);
 	l->now = mono_read();
 	io->fn(io->arg, (events & EV_READ ? IO_READ : 0) | (events & EV_WRITE ? IO_WRITE : 0));
 	garbage_collect(l);
+	note_pause(l, began);
 }
 
 static void on_signal(evutil_socket_t signo, short events, void *arg)
 {
 	struct handler *h = arg;
+	struct loop *l = h->loop;
+	int64_t began = cpu_read_ns();
 
 	(void)events;
-	h->loop->now = mono_read();
+	l->now = mono_read();
 	h->fn(h->arg, (int)signo);
-	garbage_collect(h->loop);
+	garbage_collect(l);
+	note_pause(l, began);
 }
 
 /* ---- the loop ---- */

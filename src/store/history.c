@@ -82,12 +82,12 @@ static void on_row(void *arg, sqlite3_stmt *row)
 	ctx->fn(ctx->arg, &h);
 }
 
-int store_each_history(struct store *s, const char *filter, int limit,
+int store_each_history(struct store *s, const char *filter, int64_t before, int limit,
 		       void (*fn)(void *arg, const struct history_row *row), void *arg)
 {
 	struct history_ctx ctx = { fn, arg };
 
-	return store_query(s, STMT_ALL_HISTORY, on_row, &ctx, "ti", filter, (int64_t)limit);
+	return store_query(s, STMT_ALL_HISTORY, on_row, &ctx, "tii", filter, (int64_t)limit, before);
 }
 
 /* ---- Kubernetes Events ---- */

@@ -68,7 +68,7 @@
 	X(ALL_EVENTS, "SELECT key,at,ns,pod,workload,uid,node,reason,message,warning FROM events ORDER BY id LIMIT ?1") \
 	X(ADD_HISTORY, "INSERT INTO history(at,event,ns,pod,node,detail) VALUES(?1,?2,?3,?4,?5,?6)") \
 	X(ALL_HISTORY, "SELECT id,at,event,ns,pod,node,detail FROM history " \
-		       "WHERE ?1 IS NULL OR pod=?1 OR node=?1 ORDER BY id DESC LIMIT ?2") \
+		       "WHERE (?1 IS NULL OR pod=?1 OR node=?1) AND (?3=0 OR id<?3) ORDER BY id DESC LIMIT ?2") \
 	X(TRIM_HISTORY, "DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?1")
 
 enum store_stmt {

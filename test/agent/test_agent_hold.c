@@ -198,7 +198,7 @@ static const char *told(struct rig *g)
 	struct buf text = BUF_INIT;
 
 	store_batch_flush(&g->a);
-	assert_int_equal(store_each_history(g->a.store, NULL, 100, add_event, &text), 0);
+	assert_int_equal(store_each_history(g->a.store, NULL, 0, 100, add_event, &text), 0);
 	free(g->told);
 	g->told = buf_take(&text);
 	return g->told;

@@ -163,12 +163,25 @@ static void test_intern(void **state)
 	intern_fini(); /* nothing left: nothing happens */
 }
 
+static void test_secrets_are_equal_or_not(void **state)
+{
+	static const struct { const char *given, *secret; bool equal; } rows[] = {
+	    {"abc", "abc", true},   {"", "", true},	  {"", "abc", false},	  {"abc", "", false},
+	    {"abcabc", "abc", false}, {"ab", "abc", false}, {"abd", "abc", false}, {"xbc", "abc", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		if (str_eq_secret(rows[i].given, rows[i].secret) != rows[i].equal)
+			fail_msg("%s %s", rows[i].given, rows[i].secret);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_glob),    cmocka_unit_test(test_glob_hostile),   cmocka_unit_test(test_nearest),
 	    cmocka_unit_test(test_numbers), cmocka_unit_test(test_hash_is_stable), cmocka_unit_test(test_small),
-	    cmocka_unit_test(test_intern),
+	    cmocka_unit_test(test_intern),  cmocka_unit_test(test_secrets_are_equal_or_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,7 @@ TEST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOP = os.path.dirname(TEST)
 sys.path.insert(0, os.path.join(TEST, 'rig'))
 import failover  # noqa: E402
+import strangers  # noqa: E402
 import netns  # noqa: E402
 from cluster import Cluster, wait_for  # noqa: E402
 
@@ -38,6 +39,10 @@ KEYS = {
     'failover_online_p50_s': ('the same while the API server answers', 10),
     'failover_online_max_s': ('the worst run', 10),
     'reconcile_s': ('API server back to 100 copies handed over and gone', 60),
+    'strangers_restore_s': ('30 clients ask in a loop for 20,000 pods, a node with 30 pods dies, offline, to all running elsewhere', 10),
+    'strangers_pause_ms': ('the longest callback of the loop meanwhile (CPU time)', 50),
+    'strangers_rss_mib': ('the peak memory of the healer that is asked', 96),
+    'strangers_livez_ms': ('the slowest /livez while 10,000 idle and 64 slow connections are there', 100),
     'sim_seeds_per_s': ('clusters in virtual time, some minutes each, all invariants after every step', None),
     'partition_false_restores': ('ten times an hour of flapping links and gossip in sites of 3 to 9 nodes each (virtual time)', 0),
     'heap_growth_kib': ('private memory after ten minutes of churn less that after the first (--soak)', None),
@@ -217,13 +222,21 @@ def node_loss(o):
     return failover.measure(o.binary, o.runs or (2 if o.quick else 10))
 
 
+def flooded(o):
+    why = netns.not_permitted()
+    if why:
+        print('SKIP: network namespaces are not permitted: ' + why)
+        return {}
+    return strangers.measure(o.binary)
+
+
 def steady(o):
     return {'heap_growth_kib': soak(o.binary, o.soak)} if o.soak else {}
 
 
 # what can be asked for by --only, in the order of measuring
 GROUPS = {'programs': lambda o: c_programs(), 'simulator': simulator, 'restore_online': restore_online, 'restore_offline': restore_offline,
-          'resources': resources, 'failover': node_loss, 'soak': steady}
+          'resources': resources, 'failover': node_loss, 'strangers': flooded, 'soak': steady}
 
 
 def show(r):

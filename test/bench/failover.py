@@ -33,7 +33,7 @@ def fill(c, victim, pods):
 
 
 def _knows(n, uids, victim):
-    have = {p['uid'] for p in n.http('/v1/pods') or [] if p.get('node') == victim.name and p['phase'] == 'Running'}
+    have = {p['uid'] for p in n.http('/v1/pods?node=' + victim.name) or [] if p['phase'] == 'Running'}
     return uids <= have
 
 
@@ -41,7 +41,7 @@ def wait_offline(c):
     wait_for(lambda: all((n.http('/v1/status') or {}).get('link', {}).get('state') == 'offline' for n in c.living()), 30, 'offline')
 
 
-def _replaced(c, victim, pods, since):
+def replaced(c, victim, pods, since):
     """When the last of so many pods began to run elsewhere; None if that was not within LIMIT."""
     end = time.monotonic() + LIMIT
     while time.monotonic() < end:
@@ -63,7 +63,7 @@ def failover(binary, pods, offline):
             wait_offline(c)
         killed = time.time()
         victim.power_off()
-        done = _replaced(c, victim, pods, killed)
+        done = replaced(c, victim, pods, killed)
         return done and done - killed
 
 

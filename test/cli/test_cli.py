@@ -4,6 +4,7 @@ import datetime
 import http.server
 import json
 import os
+import socketserver
 import subprocess
 import sys
 import tempfile
@@ -55,13 +56,18 @@ HISTORY = [{"id": 2, "at": ago(1230), "event": "restored", "namespace": "default
 
 class Daemon(http.server.BaseHTTPRequestHandler):
     seen = []
-    answers = {}
+    tokens = []
+    answers = {}                     # path: (code, body), or a function of the whole path that returns it
 
     def do_GET(self):
         Daemon.seen.append(self.path)
-        code, body = Daemon.answers.get(self.path.split("?")[0], (404, {"error": "no such path; GET / lists them"}))
+        Daemon.tokens.append(self.headers.get("Authorization"))
+        answer = Daemon.answers.get(self.path.split("?")[0], (404, {"error": "no such path; GET / lists them"}))
+        code, body = answer(self.path) if callable(answer) else answer
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(code)
+        if code == 429:
+            self.send_header("Retry-After", "1")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -73,6 +79,13 @@ class Daemon(http.server.BaseHTTPRequestHandler):
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Daemon)
 URL = "http://127.0.0.1:%d" % server.server_port
 ENV = {"PATH": "/usr/bin:/bin", "EDGE_HEALER_URL": URL, "http_proxy": "http://127.0.0.1:1"}   # a proxy must not matter
+
+
+class UnixServer(socketserver.ThreadingUnixStreamServer):
+    """The same daemon behind a Unix socket."""
+
+    def finish_request(self, request, address):
+        Daemon(request, ("unix", 0), self)
 
 
 def run(*args, stdin="", env=None):
@@ -194,6 +207,74 @@ def test_http_errors():
     for body in (b"", b"{", b"5", b"<html>"):
         Daemon.answers["/v1/history"] = (200, body)
         expect(run("history"), 1, [], ["the answer is not edge-healer's JSON"])
+
+
+def pages_of(items, size):
+    """As the daemon gives them: the token is the number of what has been told."""
+    def answer(path):
+        at = int(path.split("continue=")[1].split("&")[0]) if "continue=" in path else 0
+        rest = len(items) - at - size
+        return 200, {"items": items[at:at + size],
+                     "metadata": {"continue": str(at + size), "remainingItemCount": rest} if rest > 0 else {}}
+    return answer
+
+
+def test_pages_are_followed():
+    pods = [{"namespace": "shop", "pod": "web-%03d" % i, "phase": "Running", "ready": True, "replicaSet": "web"} for i in range(10)]
+    for size in (3, 5, 10, 20):
+        Daemon.answers["/v1/pods"] = pages_of(pods, size)
+        before = len(Daemon.seen)
+        code, out, _ = run("pods", "-n", "shop", "-o", "json")
+        assert code == 0 and json.loads(out) == pods, out
+        assert len(Daemon.seen) - before == -(-10 // size), Daemon.seen[before:]
+        assert all("namespace=shop" in path for path in Daemon.seen[before:])
+    assert len(run("pods")[1].splitlines()) == 11
+    Daemon.answers["/v1/history"] = pages_of(HISTORY, 1)               # as many as were asked for: one page
+    assert json.loads(run("history", "--limit", "1", "-o", "json")[1]) == HISTORY[:1]
+    Daemon.answers["/v1/pods"] = lambda path: (200, {"items": [], "metadata": {"continue": "x"}}) if "continue" not in path else (400, {"error": "no"})
+    expect(run("pods"), 1, [], ["answered 400: no"])
+
+
+def test_busy():
+    answers = [(429, {"error": "another large answer is on its way"}), (200, {"items": PODS, "metadata": {}})]
+    Daemon.answers["/v1/pods"] = lambda path: answers.pop(0)
+    began = time.monotonic()
+    code, out, _ = run("pods", "-o", "json")
+    assert code == 0 and json.loads(out) == PODS and not answers
+    assert time.monotonic() - began >= 1, "as long as the daemon said"
+
+
+def test_the_socket_first():
+    with tempfile.TemporaryDirectory() as d:
+        path, port = os.path.join(d, "s"), str(server.server_port)
+        env = {"EDGE_HEALER_URL": "", "EDGE_HEALER_HTTP_SOCKET": path}
+        nobody = "127.0.0.1:1"
+        expect(run("status", env={**env, "EDGE_HEALER_HTTP_LISTEN": "0.0.0.0:" + port}), 0)      # no socket: the address
+        expect(run("status", env={**env, "EDGE_HEALER_HTTP_LISTEN": nobody, "METRICS_PORT": port}), 0)
+        expect(run("status", env={**env, "EDGE_HEALER_HTTP_LISTEN": nobody}), 1, [], ["no answer from http://127.0.0.1:1 ("])
+        expect(run("status", env={**env, "EDGE_HEALER_HTTP_SOCKET": "", "EDGE_HEALER_HTTP_LISTEN": "[::]:" + port}), 0)
+        with UnixServer(path, Daemon) as u:
+            threading.Thread(target=u.serve_forever, daemon=True).start()
+            expect(run("status", env={**env, "EDGE_HEALER_HTTP_LISTEN": nobody}), 0)
+            expect(run("status", "-s", "unix:" + path, env={"EDGE_HEALER_URL": nobody}), 0)
+            u.shutdown()
+        expect(run("status", "-s", "unix:" + path), 1, [], ["no answer from " + path])
+
+
+def test_token():
+    with tempfile.NamedTemporaryFile("w") as f:
+        f.write("s3cret\n")
+        f.flush()
+        expect(run("status"), 0)
+        assert Daemon.tokens[-1] is None
+        expect(run("status", "--token-file", f.name), 0)
+        assert Daemon.tokens[-1] == "Bearer s3cret"
+        own = {"EDGE_HEALER_HTTP_TOKEN_FILE": f.name}
+        expect(run("status", env=own), 0)                                  # the daemon's own, for nobody else
+        assert Daemon.tokens[-1] is None
+        expect(run("status", env={**own, "EDGE_HEALER_URL": "", "EDGE_HEALER_HTTP_SOCKET": "", "METRICS_PORT": str(server.server_port)}), 0)
+        assert Daemon.tokens[-1] == "Bearer s3cret"
+    expect(run("status", "--token-file", "/no/such"), 1, [], ["/no/such: No such file"])
 
 
 def test_usage():

@@ -59,6 +59,8 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->serf_poll_ms, 250);
 	assert_int_equal(conf->kube_offline_after_ms, 3000);
 	assert_string_equal(conf->http_listen, "0.0.0.0:8000");
+	assert_string_equal(conf->http_socket, "/run/edge-healer.sock");
+	assert_int_equal(conf->http_loopback, CONF_LOOPBACK_OPEN);
 	assert_int_equal(conf->heal_namespaces.count, 2);
 	assert_string_equal(conf->heal_namespaces.items[1], "!kube-system");
 	assert_int_equal(conf->heal_policy, POLICY_AT_LEAST_ONCE);
@@ -124,6 +126,8 @@ static void test_bad_values(void **state)
 	    {"log:\n  level: loud\n", "log.level: \"loud\""},
 	    {"serf:\n  rpc: localhost\n", "serf.rpc: \"localhost\" has no port"},
 	    {"http:\n  listen: localhost\n", "http.listen"},
+	    {"http:\n  socket: run/x.sock\n", "http.socket: \"run/x.sock\": write a whole path of at most 107 bytes"},
+	    {"http:\n  loopback: closed\n", "http.loopback"},
 	    {"serf:\n  poll: 2s\n  peer_ttl: 2s\n", "serf.peer_ttl: must be longer"},
 	    {"store:\n  path: ''\n", "store.path: required"},
 	    {"[a, b]\n", "must be a mapping"},

@@ -70,6 +70,7 @@ def test_two_healers_of_one_node_race_and_conflicts_are_no_errors(c):
         config = json.load(f)
     config['store']['path'] = n.path('data', 'second.db')
     config['http']['listen'] = '%s:%d' % (n.ip, HTTP_PORT + 1)
+    config['http']['socket'] = n.path('second.sock')
     with open(n.path('second.yaml'), 'w') as f:
         json.dump(config, f)
     n.parts['second'] = Process('second healer', [c.binary, 'agent', '--config', n.path('second.yaml')], n.path('second.log'))

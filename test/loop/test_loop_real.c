@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "base/metric.h"
 #include "loop/loop.h"
 #include "loop/op.h"
 
@@ -168,6 +169,43 @@ static void test_op_cancel(void **state)
 	op_cancelp(&none);
 }
 
+static void burn(void *arg)
+{
+	struct rig *r = arg;
+	int64_t end = cpu_read_ns() + 60 * NS_PER_MS;
+
+	while (cpu_read_ns() < end)
+		;
+	r->done = true;
+}
+
+static void idle(void *arg)
+{
+	struct rig *r = arg;
+
+	(void)usleep(60000); /* the machine is busy with others: no pause of ours */
+	r->done = true;
+}
+
+/* How long a callback held the loop is known, in CPU time. */
+static void test_pauses(void **state)
+{
+	struct rig *r = *state;
+	struct timer *idler = timer_new(r->loop, "idle", idle, r), *burner = timer_new(r->loop, "burn", burn, r);
+	double before = metric_get(METRIC_LOOP_PAUSE, 0);
+
+	timer_start_ms(idler, 0);
+	assert_true(loop_run_until(r->loop, &r->done, 5000));
+	assert_true(metric_get(METRIC_LOOP_PAUSE, 0) > before);
+	assert_true(metric_get(METRIC_LOOP_PAUSE_MAX, 0) < 0.05);
+	r->done = false;
+	timer_start_ms(burner, 0);
+	assert_true(loop_run_until(r->loop, &r->done, 5000));
+	assert_true(metric_get(METRIC_LOOP_PAUSE_MAX, 0) >= 0.06);
+	timer_free(idler);
+	timer_free(burner);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +214,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_signal, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_signal_limit, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_timer_never_early, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_pauses, setup, teardown),
 	    cmocka_unit_test(test_op_cancel),
 	};
 

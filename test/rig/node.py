@@ -137,7 +137,7 @@ class Node:
             'serf': {'rpc': self.rpc},
             'kube': {'kubeconfig': self.healer_kubeconfig or self.path('kubeconfig')},
             'store': {'path': self.path('data', 'desired.db')},
-            'http': {'listen': self.listen},
+            'http': {'listen': self.listen, 'socket': self.path('healer.sock')},
             'kubelet': {'static_pod_path': self.path('manifests'), 'cgroup_root': self.path('cgroup'),
                         'pod_logs': self.path('logs'), 'port': KUBELET_PORT, 'boot_id_file': self.path('boot_id'),
                         'bundle_dir': self.path('bundles'), 'gate': self.gate, 'kubeconfig': self.path('kubeconfig'), 'healthz': 'http://%s/healthz' % self.healthz},
@@ -164,19 +164,48 @@ class Node:
     def url(self, path=''):
         return 'http://%s:%d%s' % (self.host, HTTP_PORT, path)
 
-    def http(self, path):
-        """The healer's answer: JSON for /v1, else text. None while it does not answer."""
+    def ask(self, path):
+        """(status, text) of the healer's answer; (None, '') while it does not answer."""
         try:
             c = self.connection()
             with contextlib.closing(c):
                 c.request('GET', path or '/')
                 r = c.getresponse()
-                text = r.read().decode()
+                return r.status, r.read().decode()
         except (OSError, http.client.HTTPException):
-            return None
-        if r.status >= 400:
-            return None
-        return json.loads(text) if path.startswith('/v1') else text
+            return None, ''
+
+    def http(self, path):
+        """The healer's answer: JSON for /v1, all pages of a list as one; else text. None while it does not answer, or with an error."""
+        items, token = [], ''
+        while True:
+            status, text = self.ask(path + (('&' if '?' in path else '?') + 'continue=' + token if token else ''))
+            if status == 429:                # somebody else has a large answer now
+                time.sleep(0.2)
+                continue
+            if status is None or status >= 400:
+                return None
+            if not path.startswith('/v1'):
+                return text
+            answer = json.loads(text)
+            if 'items' not in answer:
+                return answer
+            items += answer['items']
+            token = answer['metadata'].get('continue')
+            if not token:
+                return items
+
+    def flood(self, kind, count, *args, to=None):
+        """A process of rig/flood.py that runs until its end(); on this node, against its healer on loopback unless told."""
+        name = 'flood-%s-%d' % (kind, len(self.parts))
+        p = self._start(name, [PYTHON, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'flood.py'), kind, str(count), '--to',
+                               to or self.loopback()] + list(args), stdin=subprocess.PIPE)
+        p.line('ready', 60)
+        return p
+
+    def loopback(self):
+        """Where this node's own processes reach its healer."""
+        return '%s:%d' % (self.ip, HTTP_PORT)
 
     def view(self):
         """(is its healer online and in sync, the nodes that it sees able to bid)"""

@@ -56,5 +56,10 @@ class Process:
             self.p.send_signal(signo)
             self.p.wait()
 
+    def end(self, seconds=10):
+        """Its stdin ends; what it does then is its own affair."""
+        self.p.stdin.close()
+        self.p.wait(seconds)
+
     def alive(self):
         return self.p.poll() is None

@@ -354,7 +354,7 @@ static void see_row(void *arg, const struct history_row *row)
 static const char *history(const char *filter, int limit)
 {
 	buf_clear(&seen);
-	assert_int_equal(store_each_history(s, filter, limit, see_row, NULL), 0);
+	assert_int_equal(store_each_history(s, filter, 0, limit, see_row, NULL), 0);
 	return seen.len ? seen.data : "";
 }
 
@@ -397,7 +397,7 @@ static void test_history_trim(void **state)
 		assert_int_equal(store_add_history(s, &(struct history_row){.event = "x"}), 0);
 	assert_int_equal(store_commit(s), 0);
 	store_idle(s);
-	assert_int_equal(store_each_history(s, NULL, 2 * STORE_HISTORY_MAX, count_row, n), 0);
+	assert_int_equal(store_each_history(s, NULL, 0, 2 * STORE_HISTORY_MAX, count_row, n), 0);
 	assert_int_equal(n[0], STORE_HISTORY_MAX);
 	assert_int_equal(n[1], 51);
 }

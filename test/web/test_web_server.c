@@ -1,18 +1,9 @@
 /* test_web_server.c — the HTTP server against well-behaved and hostile clients, all in one loop */
 #include "../support.h"
+#include "web_rig.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-
-#include "loop/loop.h"
-#include "web/server.h"
-
-static struct loop *loop;
-static struct web *web;
 static int calls;
-static bool last_loopback;
+static enum web_origin last_origin;
 
 static void on_hello(void *arg, const struct web_request *rq, struct web_response *rs)
 {
@@ -20,7 +11,7 @@ static void on_hello(void *arg, const struct web_request *rq, struct web_respons
 
 	assert_ptr_equal(arg, &calls);
 	calls++;
-	last_loopback = rq->loopback;
+	last_origin = rq->origin;
 	rs->content_type = "text/plain";
 	buf_addf(&rs->body, "hello %s%s", str_or(name, "nobody"), flag ? " flag" : "");
 }
@@ -51,16 +42,23 @@ static void on_big(void *arg, const struct web_request *rq, struct web_response 
 }
 
 static const struct web_route routes[] = {
-    {"GET", "/hello", on_hello, ""}, {"POST", "/echo", on_echo, ""}, {"GET", "/files/*", on_echo, ""},
-    {"GET", "/fail", on_fail, ""},   {"GET", "/big", on_big, ""},
+    {"GET", "/hello", on_hello, "", WEB_OPEN}, {"POST", "/echo", on_echo, "", WEB_OPEN},
+    {"GET", "/files/*", on_echo, "", WEB_OPEN}, {"GET", "/fail", on_fail, "", WEB_OPEN},
+    {"GET", "/big", on_big, "", WEB_OPEN},
 };
+
+static int open_at(const char *address, struct web **out_web)
+{
+	return web_new(&(struct web_params){.loop = loop, .listen = address, .routes = routes, .route_count = ARRAY_LEN(routes),
+					    .arg = &calls}, out_web);
+}
 
 static int setup(void **state)
 {
 	(void)state;
 	calls = 0;
 	loop = loop_new();
-	assert_int_equal(web_new(loop, "127.0.0.1:0", routes, ARRAY_LEN(routes), &calls, &web), 0);
+	assert_int_equal(open_at("127.0.0.1:0", &web), 0);
 	assert_int_not_equal(web_port(web), 0);
 	return 0;
 }
@@ -72,105 +70,6 @@ static int teardown(void **state)
 	web = NULL;
 	loop_free(loop);
 	return 0;
-}
-
-/* ---- a client that sends what it has as fast as it is taken, and reads to the end ---- */
-
-struct client {
-	int fd;
-	struct io *io;
-	struct buf out, in;
-	size_t sent, step; /* step: at most this many bytes at a time, 0 = all */
-	bool half_close, closed;
-};
-
-static void client_stop(struct client *c)
-{
-	io_free(c->io);
-	c->io = NULL;
-	c->closed = true;
-}
-
-static void client_write(struct client *c)
-{
-	size_t left = c->out.len - c->sent, n = c->step && c->step < left ? c->step : left;
-	ssize_t k = send(c->fd, c->out.data + c->sent, n, MSG_NOSIGNAL);
-
-	if (k > 0)
-		c->sent += (size_t)k;
-	if ((k < 0 && errno != EAGAIN) || c->sent == c->out.len) {
-		if (c->half_close)
-			(void)shutdown(c->fd, SHUT_WR);
-		io_watch(c->io, IO_READ);
-	}
-}
-
-static void client_read(struct client *c)
-{
-	char chunk[65536];
-	ssize_t n = recv(c->fd, chunk, sizeof(chunk), 0);
-
-	if (n > 0)
-		buf_add(&c->in, chunk, (size_t)n);
-	else if (n == 0 || errno != EAGAIN)
-		client_stop(c);
-}
-
-static void on_client(void *arg, int events)
-{
-	struct client *c = arg;
-
-	if (events & IO_WRITE)
-		client_write(c);
-	if ((events & IO_READ) && c->io)
-		client_read(c);
-}
-
-static void client_start(struct client *c, const char *text)
-{
-	struct sockaddr_in sa = {
-	    .sin_family = AF_INET, .sin_port = htons(web_port(web)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-
-	if (text)
-		buf_adds(&c->out, text);
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert_true(c->fd >= 0);
-	assert_true(connect(c->fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 || errno == EINPROGRESS);
-	c->io = io_new(loop, c->fd, on_client, c);
-	io_watch(c->io, c->out.len ? IO_READ | IO_WRITE : IO_READ);
-}
-
-static void client_fini(struct client *c)
-{
-	if (c->io)
-		io_free(c->io);
-	if (c->fd > 0)
-		(void)close(c->fd);
-	buf_fini(&c->out);
-	buf_fini(&c->in);
-}
-
-static int status_of(const struct client *c)
-{
-	int status = 0;
-
-	return c->in.data && sscanf(c->in.data, "HTTP/1.%*d %d", &status) == 1 ? status : 0;
-}
-
-static const char *body_of(const struct client *c)
-{
-	const char *end = c->in.data ? strstr(c->in.data, "\r\n\r\n") : NULL;
-
-	return end ? end + 4 : "";
-}
-
-#define CLOSE " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-
-static int exchange(struct client *c, const char *text)
-{
-	client_start(c, text);
-	assert_true(loop_run_until(loop, &c->closed, 20000));
-	return status_of(c);
 }
 
 /* The server still answers. */
@@ -199,7 +98,7 @@ static void test_routes(void **state)
 	    {"POST /hello" CLOSE, 405, "POST is not allowed here"},
 	    {"DELETE /files/a" CLOSE, 405, "DELETE is not allowed here"},
 	    {"GET /echo" CLOSE, 405, "not allowed"},
-	    {"GET /fail" CLOSE, 400, "{\"error\":\"bad \\\"thing\\\" \\\\\"}\n"},
+	    {"GET /fail" CLOSE, 400, "{\"error\":\"bad \\\"thing\\\"\\u000a\\\\\"}\n"},
 	    {"POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nabcde", 200,
 	     "POST /echo 5 abcde"},
 	    {"POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: "
@@ -225,7 +124,7 @@ static void test_head_and_headers(void **state)
 	assert_int_equal(exchange(&head, "HEAD /hello" CLOSE), 200);
 	assert_string_equal(body_of(&head), "");
 	assert_non_null(strstr(head.in.data, "Content-Length: 12\r\n"));
-	assert_true(last_loopback);
+	assert_int_equal(last_origin, WEB_LOOPBACK);
 	assert_int_equal(exchange(&get, "GET /hello" CLOSE), 200);
 	assert_non_null(strstr(get.in.data, "Content-Type: text/plain\r\n"));
 	assert_non_null(strstr(get.in.data, "Cache-Control: no-store\r\n"));
@@ -306,7 +205,7 @@ static void test_slow_client(void **state)
 /* Connections that never say anything do not keep others out until they are timed out. */
 static void test_silent_clients(void **state)
 {
-	struct client silent[WEB_CONNECTIONS_PER_IP_MAX / 2] = {0};
+	struct client silent[2 * WEB_PLACES_PER_ADDRESS] = {0};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(silent); i++)
@@ -411,11 +310,11 @@ static void test_listen(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		if (web_new(loop, bad[i], routes, 1, NULL, &other) >= 0)
+		if (open_at(bad[i], &other) >= 0)
 			fail_msg("%s was taken", bad[i]);
-	assert_int_equal(web_new(loop, taken, routes, 1, NULL, &other), -EADDRINUSE);
+	assert_int_equal(open_at(taken, &other), -EADDRINUSE);
 	assert_null(other);
-	assert_int_equal(web_new(loop, ":0", routes, 1, NULL, &other), 0);
+	assert_int_equal(open_at(":0", &other), 0);
 	web_free(other);
 	web_free(NULL);
 }
