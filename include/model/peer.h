@@ -11,8 +11,16 @@
 
 enum peer_status { PEER_ALIVE, PEER_LEAVING, PEER_LEFT, PEER_FAILED, PEER_UNKNOWN };
 
+/* Who belongs to the site is said by the API server, not by gossip: anybody may join that. */
+enum peer_standing {
+	PEER_MEMBER,			/* a Node of that name is mirrored, or it is us */
+	PEER_NEWCOMER,			/* a healer that came after the last confirmed list of Nodes: it may be one by now */
+	PEER_STRANGER,			/* shown, and counts for nothing */
+};
+
 struct peer {
 	const char *name;		/* interned node name */
+	enum peer_standing standing;
 	char addr[PEER_ADDR_SIZE];
 	uint16_t port;
 	enum peer_status status;
@@ -21,6 +29,7 @@ struct peer {
 	struct resources free;		/* tags cpu, mem, pods */
 	bool has_capacity;		/* the tags were there and valid: without them it cannot bid */
 	bool api;			/* its own link is online, says its tag */
+	bool left;			/* gossip says that it left: that proves nothing, it counts as failed */
 	bool silent;			/* its healer is dead, whatever gossip says: it does not know the API server */
 	int protocol;			/* tag v; 0 = none */
 };

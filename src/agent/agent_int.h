@@ -61,6 +61,11 @@
 #define EVENT_RETRY_MS 10000		/* one that was not taken is sent again after this … */
 #define EVENT_RETRY_MAX_MS 60000	/* … or as the API server says, but after this at the latest */
 #define CLAIMS_MAX 50000			/* more than this are not believed */
+#define EPOCH_JUMP_MAX 1000		/* nor one whose epoch is further than this from what is known of its pod */
+#define QUESTIONS_MAX 64		/* of witnesses, under way at once */
+#define TAG_MEM_MAX (INT64_C(1) << 30)	/* MiB, either way; what is beyond is no tag */
+#define TAG_CPU_MAX INT64_C(1000000000)	/* milli-CPU */
+#define TAG_PODS_MAX 1000000
 #define CPU_TAG_STEP 50			/* milli-CPU: smaller changes of the tag are not told */
 #define MEM_TAG_STEP 64			/* MiB */
 #define LOAD_STEPS 4			/* load is told in quarters of the machine … */
@@ -268,6 +273,9 @@ void standby_free(struct agent *a);
 int gossip_new(struct agent *a);
 void gossip_free(struct agent *a);
 void gossip_tags_soon(struct agent *a);
+bool gossip_is_member(const struct agent *a, const char *node);	/* of this cluster, whatever its site */
+/* A node's name as Kubernetes has it; borrowed from the mirror, or `serf_name` itself. */
+const char *gossip_node_name(const struct agent *a, const char *serf_name);
 void gossip_tell_link(struct agent *a);		/* it changed: tell it by a message too, a few times; tags can be late */
 void gossip_tell_claims(struct agent *a, struct claim *claims, size_t n);	/* sorts them */
 void gossip_new_claims(struct agent *a, struct claim *claims, size_t n);	/* the same, and again soon */
@@ -279,6 +287,9 @@ int roster_load(struct agent *a);
 void roster_apply(struct agent *a);		/* after a change of the members: note them, and show those that Serf forgot as failed */
 void roster_join(struct agent *a);		/* those that are not there, and serf.join */
 bool roster_misses_somebody(const struct agent *a);
+void roster_stand(struct agent *a);		/* the Nodes changed: who of the peers is a member now? */
+/* How many alive members of the gossip count for nothing, and the first of them (borrowed; untouched when there is none). */
+size_t roster_strangers(const struct agent *a, const char **out_first);
 const char *roster_site(const struct agent *a, const char *node);	/* as it was last told; NULL = not known */
 void roster_free(struct agent *a);
 

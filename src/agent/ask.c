@@ -14,6 +14,8 @@
 #include "base/mem.h"
 #include "base/metric.h"
 
+#define STOP_AFTER_MAX_MS 600000		/* of heal.stop_after, src/conf/keys.c */
+
 struct ask {
 	struct list link;
 	struct agent *a;
@@ -121,7 +123,8 @@ static void on_response(void *arg, const char *from, const void *payload, size_t
 {
 	struct ask *q = arg;
 
-	if (!q->kind->on_answer(q, from, payload, n))
+	from = gossip_node_name(q->a, from);
+	if (!gossip_is_member(q->a, from) || !q->kind->on_answer(q, from, payload, n))
 		metric_inc(METRIC_GOSSIP_DROPPED);
 	else
 		think_soon(q->a);
@@ -208,7 +211,7 @@ static bool is_neighbour(const struct agent *a, const char *node)
 {
 	const struct peer *p = peers_find(&a->peers, node), *self = peers_find(&a->peers, a->self);
 
-	return p && self && p->site == self->site && !str_eq(node, a->self);
+	return p && self && p->standing == PEER_MEMBER && p->site == self->site && !str_eq(node, a->self);
 }
 
 static bool answer_mine(struct agent *a, const void *payload, size_t n, struct buf *out)
@@ -234,6 +237,8 @@ static bool answer_grant(struct agent *a, const void *payload, size_t n, struct 
 		return false;
 	if (!is_neighbour(a, node))
 		return true;
+	if (q.stop_after_ms > STOP_AFTER_MAX_MS)
+		q.stop_after_ms = STOP_AFTER_MAX_MS;	/* what a configuration may say at most */
 	fenced = heal_asked_grant(a->heal, &q, uids, loop_now(a->loop));
 	if (fences_save(a) == 0)	/* who asked us is stored first, and for how long */
 		wire_put_uids(out, a->mirror_version, uids, fenced);

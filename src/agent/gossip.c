@@ -20,21 +20,39 @@
 
 #define AUTH_KEY_MAX 4096
 #define TAG_TEXT_SIZE 32
+#define MIB (INT64_C(1) << 20)
 
 /* ---- members ---- */
 
 /* An agent that has just started has no tags for a moment: its site is what it was. */
 static const char *site_of(const struct agent *a, const struct serf_member *m)
 {
-	const char *tag = serf_member_tag(m, "site"), *before = tag ? NULL : roster_site(a, m->name);
-	const struct node *n = tag || before ? NULL : view_node(a->view, m->name);
+	const char *name = gossip_node_name(a, m->name);
+	const char *tag = serf_member_tag(m, "site"), *before = tag ? NULL : roster_site(a, name);
+	const struct node *n = tag || before ? NULL : view_node(a->view, name);
 
 	return intern(tag ? tag : before ? before : n ? str_or(node_label(n, LABEL_ZONE), "") : "");
 }
 
-static bool tag_number(const struct serf_member *m, const char *key, int64_t *out)
+/* What is out of range is no tag. */
+static bool tag_number(const struct serf_member *m, const char *key, int64_t most, int64_t *out)
 {
-	return num_parse_i64(serf_member_tag(m, key), -INT32_MAX, INT64_MAX >> 20, out) == 0;
+	return num_parse_i64(serf_member_tag(m, key), -most, most, out) == 0;
+}
+
+/* Kubelet writes its node's name in small letters, serf does not. The exact spelling wins where both are Nodes. */
+const char *gossip_node_name(const struct agent *a, const char *serf_name)
+{
+	char small[NODE_NAME_SIZE];
+
+	if (view_node(a->view, serf_name) || str_eq(serf_name, a->self) || !str_copy(small, sizeof(small), serf_name))
+		return serf_name;
+	for (char *p = small; *p; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p - 'A' + 'a');
+	if (str_eq(small, a->self))
+		return a->self;
+	return view_node(a->view, small) ? view_node(a->view, small)->name : serf_name;
 }
 
 static void peer_fill(const struct agent *a, const struct serf_member *m, struct peer *p)
@@ -45,13 +63,15 @@ static void peer_fill(const struct agent *a, const struct serf_member *m, struct
 	};
 	int64_t cpu = 0, mem = 0, pods = 0, protocol = 0;
 
-	*p = (struct peer){ .name = intern(m->name), .port = m->port, .status = statuses[m->status],
+	*p = (struct peer){ .name = intern(gossip_node_name(a, m->name)), .port = m->port, .status = statuses[m->status],
 			    .status_since = m->status_since, .site = site_of(a, m) };
 	(void)str_copy(p->addr, sizeof(p->addr), m->addr);
-	p->has_capacity = tag_number(m, "cpu", &cpu) && tag_number(m, "mem", &mem) && tag_number(m, "pods", &pods);
-	p->free = (struct resources){ .cpu_milli = cpu, .mem_bytes = mem << 20, .pods = pods };
+	p->left = p->status == PEER_LEFT || p->status == PEER_LEAVING;
+	p->has_capacity = tag_number(m, "cpu", TAG_CPU_MAX, &cpu) && tag_number(m, "mem", TAG_MEM_MAX, &mem) &&
+			  tag_number(m, "pods", TAG_PODS_MAX, &pods);
+	p->free = (struct resources){ .cpu_milli = cpu, .mem_bytes = mem * MIB, .pods = pods };
 	p->api = str_eq(serf_member_tag(m, "api"), "1");
-	p->protocol = tag_number(m, "v", &protocol) ? (int)protocol : 0;
+	p->protocol = tag_number(m, "v", UINT8_MAX, &protocol) && protocol > 0 ? (int)protocol : 0;
 }
 
 static void count_members(const struct agent *a)
@@ -172,6 +192,13 @@ static void tags_update(struct agent *a)
 	set_number_tag(a, "pods", left.pods);
 }
 
+bool gossip_is_member(const struct agent *a, const char *node)
+{
+	const struct peer *p = peers_find(&a->peers, node);
+
+	return p && p->standing == PEER_MEMBER;
+}
+
 static void send_link(struct agent *a)
 {
 	cleanup(buf_fini) struct buf b = BUF_INIT;
@@ -195,7 +222,7 @@ static void on_link_told(struct agent *a, const void *payload, size_t n)
 
 	if (wire_get_link(payload, n, node, &api) < 0) {
 		metric_inc(METRIC_GOSSIP_DROPPED);
-	} else if (!str_eq(node, a->self)) {
+	} else if (!str_eq(node, a->self) && gossip_is_member(a, node)) {
 		heal_on_link(a->heal, node, api, loop_now(a->loop));
 		think_soon(a);
 	}
@@ -312,11 +339,20 @@ static void on_claims_due(void *arg)
 	free(own.items);
 }
 
+/* A claim is one of a member's, and follows what is known of its pod: a forged epoch at the end of the range would decide
+ * for ever. */
+static bool is_believable(const struct agent *a, const struct claim *c)
+{
+	uint32_t known = claims_epoch(heal_claims(a->heal), c->pod_uid);
+
+	return gossip_is_member(a, c->node) && (c->epoch <= known || c->epoch - known <= EPOCH_JUMP_MAX);
+}
+
 static void on_claim(struct agent *a, const struct claim *c)
 {
 	enum claim_news news;
 
-	if (claims_count(heal_claims(a->heal)) >= CLAIMS_MAX) {
+	if (claims_count(heal_claims(a->heal)) >= CLAIMS_MAX || !is_believable(a, c)) {
 		metric_inc(METRIC_GOSSIP_DROPPED);
 		return;
 	}
@@ -453,7 +489,7 @@ static void on_up(void *arg)
 	const char *name = serf_client_self(a->serf);
 
 	metric_set(METRIC_SERF_UP, 0, 1);
-	if (!str_eq(name, a->self))
+	if (!str_eq(gossip_node_name(a, name), a->self))
 		log_error(LOG_SERF, "wrong agent", "serf calls itself %s, we are %s: start it with -node=%s", name, a->self,
 			  a->self);
 	log_info(LOG_SERF, "connected", "agent=%s", name);

@@ -152,6 +152,7 @@ static void members_offer(const struct agent *a, const struct filter *f, struct 
 static json_object *member_show(const struct agent *a, const char *name)
 {
 	static const char *const statuses[] = {"alive", "leaving", "left", "failed", "unknown"};
+	static const char *const standings[] = {"member", "newcomer", "stranger"};
 	const struct peer *p = peers_find(&a->peers, name);
 	json_object *o;
 
@@ -161,6 +162,8 @@ static json_object *member_show(const struct agent *a, const char *name)
 	json_set_str(o, "node", p->name);
 	json_set_str(o, "address", p->addr);
 	json_set_str(o, "status", statuses[p->status]);
+	json_set_bool(o, "left", p->left);
+	json_set_str(o, "standing", standings[p->standing]);
 	json_set_str(o, "site", p->site);
 	json_set_bool(o, "api", p->api);
 	json_set_bool(o, "canBid", p->status == PEER_ALIVE && p->has_capacity && view_node(a->view, p->name));

@@ -135,7 +135,7 @@ static size_t site_members(const struct agent *a, size_t *out_alive)
 	for (size_t i = 0; self && i < a->peers.count; i++) {
 		const struct peer *p = &a->peers.items[i];
 
-		if (p->site != self->site || p->status == PEER_LEFT || p->status == PEER_LEAVING)
+		if (p->standing != PEER_MEMBER || p->site != self->site)
 			continue;
 		n++;
 		*out_alive += p->status == PEER_ALIVE;
@@ -233,7 +233,8 @@ static void look_at_healers(struct agent *a)
 		const struct peer *p = &a->peers.items[i];
 		struct silence *s = silence_find(a, p->name);
 
-		if (p == self || p->site != self->site || p->status != PEER_ALIVE || p->protocol < 1 || (s && s->op))
+		if (p == self || p->standing != PEER_MEMBER || p->site != self->site || p->status != PEER_ALIVE ||
+		    p->protocol < 1 || (s && s->op))
 			continue;
 		if (!s) {
 			s = mem_new(struct silence);

@@ -142,6 +142,8 @@ static void put_node(struct agent *a, const json_object *o, uint32_t generation,
 	other_kubelet = own && (known ? known->kubelet : 0) != n->kubelet;
 	moved = own && (!known || !str_eq(node_label(known, LABEL_ZONE), node_label(n, LABEL_ZONE)));
 	view_put_node(a->view, take(n));
+	if (!known)
+		roster_stand(a);	/* who had no Node before is a member now */
 	if (other_kubelet)
 		objects_judge_again(a);
 	if (moved && a->heal) {		/* the site that our Node names is ours from now on */
@@ -225,6 +227,7 @@ static void remove_node(struct agent *a, const char *name)
 	if (store_batch_begin(a) == 0)
 		wrote(a, store_delete_doc(a->store, STORE_NODE, name));
 	view_remove_node(a->view, name);
+	roster_stand(a);
 }
 
 static void remove_object(struct agent *a, enum watch_kind kind, const json_object *o)
@@ -408,6 +411,8 @@ static void on_synced(void *arg, const char *version)
 	sweep(a, m->kind, m->generation);
 	m->synced = true;
 	note_confirmed(a);
+	if (m->kind == WATCH_NODES && a->roster)
+		roster_stand(a);
 	if (m->kind + 1 < WATCH_COUNT && !kube_watch_is_open(a->watches[m->kind + 1].watch))
 		kube_watch_start(a->watches[m->kind + 1].watch);
 	for (size_t i = 0; i < WATCH_COUNT; i++)

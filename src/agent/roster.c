@@ -16,6 +16,8 @@ struct known {
 	char *name, *addr, *site;
 	uint16_t port;
 	struct mono missing_since;	/* Serf does not list it; 0 = it does */
+	struct mono first_seen;		/* by this process */
+	bool stored;
 };
 
 static void known_free(struct known *k)
@@ -26,18 +28,20 @@ static void known_free(struct known *k)
 	free(k);
 }
 
-static void known_put(struct agent *a, const struct store_peer *p)
+static struct known *known_put(struct agent *a, const struct store_peer *p)
 {
 	struct known *k = map_get(a->roster, p->name);
 
 	if (!k) {
 		k = mem_new(struct known);
 		k->name = str_dup(p->name);
+		k->first_seen = loop_now(a->loop);
 		(void)map_put(a->roster, k->name, k);
 	}
 	str_set(&k->addr, p->addr);
 	str_set(&k->site, p->site);
 	k->port = p->port;
+	return k;
 }
 
 static void known_remove(struct agent *a, const char *name, const char *why)
@@ -47,7 +51,7 @@ static void known_remove(struct agent *a, const char *name, const char *why)
 	if (!k)
 		return;
 	log_info(LOG_SERF, "member forgotten", "node=%s reason=\"%s\"", name, why);
-	if (store_batch_begin(a) == 0 && store_delete_peer(a->store, name) < 0)
+	if (k->stored && store_batch_begin(a) == 0 && store_delete_peer(a->store, name) < 0)
 		a->store_failed = true;
 	(void)map_remove(a->roster, name);
 	known_free(k);
@@ -55,7 +59,7 @@ static void known_remove(struct agent *a, const char *name, const char *why)
 
 static void on_stored(void *arg, const struct store_peer *p)
 {
-	known_put(arg, p);
+	known_put(arg, p)->stored = true;
 }
 
 int roster_load(struct agent *a)
@@ -71,17 +75,20 @@ void roster_free(struct agent *a)
 	map_free(a->roster);
 }
 
+/* A stranger is remembered for as long as this process: only whether it was there before the Nodes were listed. */
 static void note_alive(struct agent *a, const struct peer *p)
 {
-	const struct known *k = map_get(a->roster, p->name);
+	struct known *k = map_get(a->roster, p->name);
 	struct store_peer row = { p->name, p->addr, p->site, p->port };
+	bool store = p->standing == PEER_MEMBER;
 
-	if (k && str_eq(k->addr, p->addr) && str_eq(k->site, p->site) && k->port == p->port)
+	if (k && k->stored == store && str_eq(k->addr, p->addr) && str_eq(k->site, p->site) && k->port == p->port)
 		return;
-	if (map_count(a->roster) >= ROSTER_MAX && !k)
+	if ((map_count(a->roster) >= ROSTER_MAX && !k) || (!store && p->protocol < 1))
 		return;
-	known_put(a, &row);
-	if (store_batch_begin(a) == 0 && store_put_peer(a->store, &row, loop_wall(a->loop)) < 0)
+	k = known_put(a, &row);
+	k->stored = k->stored || store;
+	if (store && store_batch_begin(a) == 0 && store_put_peer(a->store, &row, loop_wall(a->loop)) < 0)
 		a->store_failed = true;
 }
 
@@ -105,6 +112,48 @@ static void forget_deleted(struct agent *a)
 	}
 }
 
+/* ---- who belongs to us ---- */
+
+/* The mirror is what the API server said last: no Node, no member. A healer that came after the last confirmed list of Nodes
+ * may have got one since; one that was there before has none. */
+static enum peer_standing standing_of(const struct agent *a, const struct peer *p)
+{
+	const struct known *k = map_get(a->roster, p->name);
+
+	if (p->name == a->self || view_node(a->view, p->name))
+		return PEER_MEMBER;
+	if (p->protocol < 1)
+		return PEER_STRANGER;
+	if (!k || !mono_is_set(a->mirror_confirmed) || k->first_seen.ns > a->mirror_confirmed.ns)
+		return PEER_NEWCOMER;
+	return PEER_STRANGER;
+}
+
+/* A leave is no proof of anything: anybody can say it of a failed node (force-leave), and a machine that shuts down says it
+ * too. A member that left is one that failed, until its Node is deleted. */
+static void stand(const struct agent *a, struct peer *p)
+{
+	p->standing = standing_of(a, p);
+	if (p->left)
+		p->status = p->standing == PEER_MEMBER ? PEER_FAILED : PEER_LEFT;
+}
+
+void roster_stand(struct agent *a)
+{
+	for (size_t i = 0; i < a->peers.count; i++)
+		stand(a, &a->peers.items[i]);
+}
+
+size_t roster_strangers(const struct agent *a, const char **out_first)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->peers.count; i++)
+		if (a->peers.items[i].standing != PEER_MEMBER && a->peers.items[i].status == PEER_ALIVE && n++ == 0)
+			*out_first = a->peers.items[i].name;
+	return n;
+}
+
 static void append_missing(struct agent *a, struct known *k)
 {
 	struct peer *p;
@@ -116,12 +165,7 @@ static void append_missing(struct agent *a, struct known *k)
 	*p = (struct peer){ .name = intern(k->name), .port = k->port, .status = PEER_FAILED, .status_since = k->missing_since,
 			    .site = intern(k->site) };
 	(void)str_copy(p->addr, sizeof(p->addr), k->addr);
-}
-
-/* The mirror is what the API server said last: no Node, no member. */
-static bool is_deleted(const struct agent *a, const char *node)
-{
-	return map_count(a->view->nodes) > 0 && !view_node(a->view, node);
+	stand(a, p);
 }
 
 void roster_apply(struct agent *a)
@@ -131,14 +175,17 @@ void roster_apply(struct agent *a)
 	for (size_t i = 0; i < listed; i++) {
 		struct peer *p = &a->peers.items[i];
 
-		if (p->status == PEER_FAILED && is_deleted(a, p->name))
-			p->status = PEER_LEFT;	/* serf lists it for a day */
-		if (p->status == PEER_LEFT)
-			known_remove(a, p->name, "it left");
+		stand(a, p);
+		if (p->standing == PEER_STRANGER && p->status != PEER_ALIVE)
+			known_remove(a, p->name, "it is gone, and no Node");
 		else if (p->status == PEER_ALIVE && p->name != a->self && p->addr[0])
 			note_alive(a, p);
 	}
 	forget_deleted(a);
+	map_for_each(struct known, k, a->roster) {
+		if (!k->stored && !peers_find(&a->peers, k->name))
+			known_remove(a, k->name, "it is gone, and no Node");
+	}
 	map_for_each(struct known, k, a->roster) {
 		if (peers_find(&a->peers, k->name))
 			k->missing_since = (struct mono){ 0 };

@@ -26,7 +26,7 @@ struct check {
 	char note[200];
 };
 
-enum { CHECKS = 9 };
+enum { CHECKS = 10 };
 
 static void check_set(struct check *c, const char *name, bool ok, const char *note)
 {
@@ -46,6 +46,19 @@ static const char *mirror_note(const struct agent *a, bool *out_ok)
 	if (mono_is_set(a->synced_at))
 		return "in sync";
 	return online ? str_or(mirror_trouble(a), "syncing") : "from the last contact";
+}
+
+/* Who is in the gossip and no Node: a test machine, a node of another cluster, or somebody who should not have the key. */
+static void check_members(const struct agent *a, struct check *c)
+{
+	const char *first = NULL;
+	size_t n = roster_strangers(a, &first);
+	char note[sizeof(c->note)];
+
+	(void)snprintf(note, sizeof(note), "%zu in the gossip %s for nothing: no Node of this cluster; the first is %.63s", n,
+		       n == 1 ? "counts" : "count", str_or(first, ""));
+	check_set(c, "members", true, n ? note : "all are Nodes");
+	c->degraded = n > 0;
 }
 
 static size_t checks_collect(const struct agent *a, struct check out[CHECKS])
@@ -75,6 +88,7 @@ static size_t checks_collect(const struct agent *a, struct check out[CHECKS])
 	degraded = !kubelet_removes(a, &note);
 	check_set(&out[8], "kubelet", true, note);
 	out[8].degraded = degraded;
+	check_members(a, &out[9]);
 	return CHECKS;
 }
 

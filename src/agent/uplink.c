@@ -109,7 +109,7 @@ static bool peer_has_answers(const struct agent *a)
 	for (size_t i = 0; self && i < a->peers.count; i++) {
 		const struct peer *p = &a->peers.items[i];
 
-		if (p != self && p->status == PEER_ALIVE && p->api && p->site == self->site)
+		if (p != self && p->standing == PEER_MEMBER && p->status == PEER_ALIVE && p->api && p->site == self->site)
 			return true;
 	}
 	return false;

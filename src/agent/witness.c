@@ -112,6 +112,15 @@ static struct op *dial_node(struct agent *a, const char *node, void (*done)(void
 		 : NULL;
 }
 
+static size_t count_questions(const struct agent *a)
+{
+	size_t n = 0;
+
+	list_for_each(q, &a->questions, struct question, link)
+		n++;
+	return n;
+}
+
 void witness_on_query(void *arg, uint64_t id, const char *name, const void *payload, size_t n)
 {
 	struct agent *a = arg;
@@ -122,12 +131,16 @@ void witness_on_query(void *arg, uint64_t id, const char *name, const void *payl
 		ask_on_query(a, id, name, payload, n);
 		return;
 	}
-	if (n == 0 || n >= sizeof(node)) {
+	if (n == 0 || n >= sizeof(node) || memchr(payload, 0, n)) {
 		metric_inc(METRIC_GOSSIP_DROPPED);
 		return;
 	}
 	memcpy(node, payload, n);
 	node[n] = '\0';
+	if (!gossip_is_member(a, node) || count_questions(a) >= QUESTIONS_MAX) {
+		metric_inc(METRIC_GOSSIP_DROPPED);	/* nobody's business here, or more than a site asks */
+		return;
+	}
 	q = mem_new(struct question);
 	*q = (struct question){ .a = a, .id = id, .node = intern(node) };
 	q->deadline = timer_new(a->loop, "question", on_question_late, q);
@@ -179,7 +192,9 @@ static void on_response(void *arg, const char *from, const void *payload, size_t
 		return;
 	}
 	log_debug(LOG_HEAL, "witness", "node=%s from=%s sees=%d api=%d", w->node, from, answer.sees, answer.api);
-	heal_on_witness(w->a->heal, w->node, from, answer, loop_now(w->a->loop));
+	from = gossip_node_name(w->a, from);
+	if (gossip_is_member(w->a, from))
+		heal_on_witness(w->a->heal, w->node, from, answer, loop_now(w->a->loop));
 	think_soon(w->a);
 }
 

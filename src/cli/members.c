@@ -5,6 +5,18 @@
 static const char *const heads[] = {"NODE", "STATUS", "SITE", "API",   "BIDS",
 				    "CPU",  "MEMORY", "PODS", "SINCE", "+ADDRESS"};
 
+/* As kubectl has it: Ready,SchedulingDisabled. */
+static void add_status(struct table *t, const json_object *m)
+{
+	const char *status = json_get_str(m, "status"), *standing = json_get_str(m, "standing");
+	const char *more = standing && !str_eq(standing, "member") ? standing : json_get_bool(m, "left", false) ? "left" : NULL;
+
+	if (more && !str_eq(more, status))
+		table_addf(t, "%s,%s", status, more);
+	else
+		table_add(t, status);
+}
+
 static void add_member(struct table *t, const json_object *m, struct wall now)
 {
 	bool capacity = json_get(m, "cpuMilli") != NULL;
@@ -12,7 +24,7 @@ static void add_member(struct table *t, const json_object *m, struct wall now)
 
 	age_of(m, "since", now, since);
 	table_add(t, json_get_str(m, "node"));
-	table_add(t, json_get_str(m, "status"));
+	add_status(t, m);
 	table_add(t, json_get_str(m, "site"));
 	table_add(t, yes_no(m, "api"));
 	table_add(t, yes_no(m, "canBid"));

@@ -142,7 +142,9 @@ uint32_t claims_next_epoch(const struct claims *c, const char *pod_uid)
 {
 	const struct entry *e = map_get(c->by_pod, pod_uid);
 
-	return !e ? 1 : e->best.state == CLAIM_WITHDRAWN ? e->best.epoch : e->best.epoch + 1;
+	if (!e)
+		return 1;
+	return e->best.state == CLAIM_WITHDRAWN || e->best.epoch == UINT32_MAX ? e->best.epoch : e->best.epoch + 1;
 }
 
 void claims_withdrawn(const struct claims *c, const char *pod_uid, uint32_t epoch, const char *exclude[RANK_GONE])

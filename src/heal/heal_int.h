@@ -72,7 +72,10 @@ struct home;				/* of home.c */
 struct standin { const char *workload, *uid; };		/* interned */
 struct standins { struct standin *items; size_t count, cap; };
 
-struct site_count { size_t known, alive, old; };	/* old: too old for leases */
+struct site_count {
+	size_t known, alive, old;	/* old: too old for leases */
+	size_t newcomers;		/* who may be members by now: they count where a majority must be certain */
+};
 
 struct heal {
 	struct heal_conf conf;

@@ -108,7 +108,7 @@ static void loss_no_bidder(struct heal *h, struct loss *l, const struct rank_pod
 	if (!mono_is_set(l->gave_up)) {
 		l->gave_up = t->now;
 	} else if (mono_since_ms(t->now, l->gave_up) >= gave_up_retry_ms(l)) {
-		l->min_epoch = l->epoch + 1;
+		l->min_epoch = l->epoch == UINT32_MAX ? l->epoch : l->epoch + 1;
 		l->rounds++;
 	}
 	loss_tell(l, plan, "every node that could take it gave up");

@@ -200,7 +200,7 @@ static bool is_majority(const struct heal *h, const struct peers *peers, const c
 
 		voices += p && in_my_site(h, p) && p->status != PEER_LEFT && p->status != PEER_LEAVING;
 	}
-	return 2 * voices > site.known;
+	return 2 * voices > site.known + site.newcomers;
 }
 
 static bool has_copies(const struct heal *h, const struct heal_facts *f)
@@ -273,18 +273,20 @@ static bool claimed_elsewhere(const struct heal *h, const char *uid)
 	return c && !str_eq(c->node, h->conf.self);
 }
 
+/* A claim stops nothing that runs: whoever wants to start the pod needs permits of a majority, and these end our lease or are told
+ * with it. It does keep asleep what is stopped. */
 struct enforcing { const struct heal_facts *f; struct plan *plan; bool holds, tilted, may_resume; };
 
 static void stop_or_resume(struct heal *h, const struct enforcing *e, const char *uid)
 {
 	bool stopped = e->f->stopped && map_get(e->f->stopped, uid);
-	bool elsewhere = map_get(h->once->fenced, uid) || claimed_elsewhere(h, uid);
+	bool fenced = map_get(h->once->fenced, uid) != NULL;
 
 	if (!stopped && !e->holds)
 		act_on(e->plan, ACTION_STOP, uid, "at-most-once: no lease from a majority of the site any more");
-	else if (!stopped && elsewhere)
+	else if (!stopped && fenced)
 		act_on(e->plan, ACTION_STOP, uid, "at-most-once: another node may run it");
-	else if (stopped && e->holds && !elsewhere && e->may_resume)
+	else if (stopped && e->holds && !fenced && !claimed_elsewhere(h, uid) && e->may_resume)
 		act_on(e->plan, ACTION_RESUME, uid, "at-most-once: the lease is held and nobody else may run it");
 }
 

@@ -9,12 +9,18 @@
 #include "base/str.h"
 #include "heal_int.h"
 
-bool in_my_site(const struct heal *h, const struct peer *p)
+static bool is_of_site(const struct heal *h, const struct peer *p)
 {
 	return str_eq(str_or(p->site, ""), h->conf.site);
 }
 
-/* Last known members of the site: who left on purpose is none. */
+/* A member: whoever is only in the gossip is no witness, no voice, no bidder. */
+bool in_my_site(const struct heal *h, const struct peer *p)
+{
+	return p->standing == PEER_MEMBER && is_of_site(h, p);
+}
+
+/* Last known members of the site. */
 struct site_count site_count(const struct heal *h, const struct peers *peers)
 {
 	struct site_count n = { 0 };
@@ -22,6 +28,7 @@ struct site_count site_count(const struct heal *h, const struct peers *peers)
 	for (size_t i = 0; i < peers->count; i++) {
 		const struct peer *p = &peers->items[i];
 
+		n.newcomers += p->standing == PEER_NEWCOMER && is_of_site(h, p) && p->status == PEER_ALIVE;
 		if (!in_my_site(h, p) || p->status == PEER_LEFT || p->status == PEER_LEAVING)
 			continue;
 		n.known++;
@@ -33,7 +40,9 @@ struct site_count site_count(const struct heal *h, const struct peers *peers)
 
 bool site_can_lease(struct site_count n)
 {
-	return n.known >= HEAL_ONCE_MEMBERS && 2 * (n.known - n.old) > n.known;
+	size_t all = n.known + n.newcomers;
+
+	return all >= HEAL_ONCE_MEMBERS && 2 * (n.known - n.old) > all;
 }
 
 bool heal_has_majority(const struct heal *h, const struct peers *peers)

@@ -219,6 +219,47 @@ static bool ask_fence(struct rig *g, const char *node, const char *asker)
 	return heal_asked_fence(g->heal, g->view, &g->peers, &q, g->now);
 }
 
+/* Anybody who is in the gossip can say a claim. Who starts the pod elsewhere has fences, and these end the lease of the others. */
+static void a_claim_alone_stops_nothing_that_runs(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	once_rs(&g, 1);
+	rig_pod(&g, "one-1", "one", "n1");
+	tick(&g);
+	grants(&g, 3);
+	(void)rig_claim(&g, "uid-one-1", "n3", 7, CLAIM_LIVE);
+	for (int i = 0; i < 20; i++) {
+		grants(&g, 3);
+		after(&g, 100);
+		assert_int_equal(rig_count(&g, ACTION_STOP), 0);
+	}
+	rig_fini(&g);
+}
+
+/* Healers that came after the last list of Nodes may be members of the site by now: a majority must be one with them, too. */
+static void newcomers_count_against_a_majority(void **state)
+{
+	for (int strangers = 0; strangers < 2; strangers++) {
+		struct rig g;
+
+		(void)state;
+		rig_init(&g, 5);
+		once_rs(&g, 1);
+		rig_pod(&g, "one-1", "one", "n1");
+		rig_peer(&g, "n4")->standing = rig_peer(&g, "n5")->standing = strangers ? PEER_STRANGER : PEER_NEWCOMER;
+		tick(&g);
+		grants(&g, 1);			/* two of three members, of five machines */
+		assert_int_equal(mono_is_set(heal_lease_until(g.heal)), strangers);
+		heal_on_grant(g.heal, "n4", &(struct grant){ .asked = asked });
+		grants(&g, 1);			/* what they grant is nobody's voice */
+		assert_int_equal(mono_is_set(heal_lease_until(g.heal)), strangers);
+		rig_fini(&g);
+	}
+}
+
 static void a_fence_is_permitted_only_after_the_start_delay(void **state)
 {
 	const char *fenced[HEAL_MINE_MAX];
@@ -604,6 +645,8 @@ int main(void)
 		cmocka_unit_test(stale_membership_does_not_keep_it_running),
 		cmocka_unit_test(others_and_small_sites_are_not_stopped),
 		cmocka_unit_test(a_stopped_pod_goes_on_only_when_nobody_else_may_run_it),
+		cmocka_unit_test(a_claim_alone_stops_nothing_that_runs),
+		cmocka_unit_test(newcomers_count_against_a_majority),
 		cmocka_unit_test(a_fence_is_permitted_only_after_the_start_delay),
 		cmocka_unit_test(every_node_that_lost_the_pod_is_told),
 		cmocka_unit_test(a_fence_that_is_not_used_is_its_former_holders_again),
