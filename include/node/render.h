@@ -27,7 +27,7 @@ struct render_params {
 	const char *workload_uid;	/* of its ReplicaSet; NULL = none */
 	uint32_t epoch;
 	const struct resources *capacity;	/* NULL = do not compare requests with it */
-	const char *const *images;	/* present on the node; NULL = not known, not checked */
+	const char *const *images;	/* present on the node, under any of their names; NULL = not known, not checked */
 	size_t image_count;
 
 	const char *ns;			/* where a template without metadata.namespace lives; NULL = "default" */

@@ -12,7 +12,9 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "model/image.h"
 #include "model/pod.h"
+#include "model/request.h"
 #include "node_int.h"
 
 #define TOKEN_VOLUME_PREFIX "kube-api-access-"
@@ -43,9 +45,15 @@ static bool image_is_impossible(const char *image)
 
 static bool image_is_listed(const struct render_params *p, const char *image)
 {
-	for (size_t i = 0; i < p->image_count; i++)
-		if (str_eq(p->images[i], image))
+	cleanup(buf_fini) struct buf wanted = BUF_INIT, listed = BUF_INIT;
+
+	image_name(image, &wanted);
+	for (size_t i = 0; i < p->image_count; i++) {
+		buf_clear(&listed);
+		image_name(p->images[i], &listed);
+		if (str_eq(listed.data, wanted.data))
 			return true;
+	}
 	return !p->images;
 }
 
@@ -139,6 +147,23 @@ static int check_volume(const json_object *v, size_t at, char reason[REASON_SIZE
 	return 0;			/* no type given: an emptyDir by Kubernetes' defaults */
 }
 
+/* `have` NULL: only whether its requests can be read. */
+static int check_capacity(const json_object *spec, const struct resources *have, char reason[REASON_SIZE])
+{
+	char fault[REQUEST_FAULT_SIZE];
+	struct resources want;
+
+	if (pod_request(spec, NULL, &want, fault) < 0)
+		return refuse(reason, "%s", fault);
+	if (have && want.cpu_milli > have->cpu_milli)
+		return refuse(reason, "requests %lldm CPU, this node has %lldm", (long long)want.cpu_milli,
+			      (long long)have->cpu_milli);
+	if (have && want.mem_bytes > have->mem_bytes)
+		return refuse(reason, "requests %lld bytes of memory, this node has %lld", (long long)want.mem_bytes,
+			      (long long)have->mem_bytes);
+	return 0;
+}
+
 static int check_spec(const json_object *meta, const json_object *spec, const struct render_params *p,
 		      char reason[REASON_SIZE])
 {
@@ -156,10 +181,10 @@ static int check_spec(const json_object *meta, const json_object *spec, const st
 	r = r ? r : check_containers(spec, "containers", p, reason);
 	for (size_t i = 0; !r && i < json_len(volumes); i++)
 		r = check_volume(json_at(volumes, i), i, reason);
-	return r;
+	return r ? r : check_capacity(spec, p->capacity, reason);
 }
 
-/* ---- names and capacity ---- */
+/* ---- names ---- */
 
 static bool is_dns_subdomain(const char *s)
 {
@@ -183,40 +208,6 @@ static int check_name(const char *name, const struct render_params *p, char reas
 		return refuse(reason, "metadata.name: %.60s is not a lowercase RFC 1123 subdomain", name);
 	if (strlen(name) + 1 + strlen(str_or(p->node, "")) > POD_NAME_MAX)
 		return refuse(reason, "metadata.name: with -%.60s behind it longer than %d", str_or(p->node, ""), POD_NAME_MAX);
-	return 0;
-}
-
-/* A quantity as text, also where somebody wrote a bare number. */
-static const char *quantity_text(const json_object *c, const char *path, const char *fallback)
-{
-	const json_object *v = json_get(c, path);
-
-	v = v ? v : json_get(c, fallback);
-	return !v ? NULL : json_is_str(v) ? json_str(v) : json_text(v);
-}
-
-static void add_request(const json_object *c, struct resources *sum)
-{
-	int64_t cpu = 0, mem = 0;
-
-	(void)quantity_parse_milli(quantity_text(c, "resources.requests.cpu", "resources.limits.cpu"), &cpu);
-	(void)quantity_parse(quantity_text(c, "resources.requests.memory", "resources.limits.memory"), &mem);
-	resources_add(sum, &(struct resources){ cpu, mem, 0 });
-}
-
-static int check_capacity(const json_object *spec, const struct resources *have, char reason[REASON_SIZE])
-{
-	const json_object *list = json_get(spec, "containers");
-	struct resources want = { 0 };
-
-	for (size_t i = 0; i < json_len(list); i++)
-		add_request(json_at(list, i), &want);
-	if (want.cpu_milli > have->cpu_milli)
-		return refuse(reason, "requests %lldm CPU, this node has %lldm", (long long)want.cpu_milli,
-			      (long long)have->cpu_milli);
-	if (want.mem_bytes > have->mem_bytes)
-		return refuse(reason, "requests %lld bytes of memory, this node has %lld", (long long)want.mem_bytes,
-			      (long long)have->mem_bytes);
 	return 0;
 }
 
@@ -369,7 +360,6 @@ int render_static_pod(const json_object *pod, const struct render_params *p, jso
 		return refuse(reason, "metadata and spec: required");
 	r = check_name(json_get_str(meta, "name"), p, reason);
 	r = r ? r : check_spec(meta, spec, p, reason);
-	r = r || !p->capacity ? r : check_capacity(spec, p->capacity, reason);
 	if (r)
 		return r;
 	out = json_new_object();

@@ -260,6 +260,73 @@ static void test_further_refusals(void **state)
 	}
 }
 
+/* As kube-scheduler counts: also what only runs first, what runs beside, what the pod as a whole asks for, and its overhead. */
+static void test_capacity(void **state)
+{
+#define HAS(cpu, memory) "\"resources\":{\"requests\":{\"cpu\":\"" cpu "\",\"memory\":\"" memory "\"}}"
+#define INIT(more) ",\"initContainers\":[{\"name\":\"i\",\"image\":\"localhost/busybox:1\"," more "}]"
+	static const struct {
+		const char *spec, *refusal;
+	} rows[] = {
+	    {INIT(HAS("4", "8Gi")), NULL},
+	    {INIT(HAS("5", "1Gi")), "requests 5000m CPU, this node has 4000m"},
+	    {INIT("\"restartPolicy\":\"Always\"," HAS("1", "9Gi")), "requests 9663676416 bytes of memory, this node has 8589934592"},
+	    {"," HAS("4001m", "1"), "requests 4001m CPU"},
+	    {",\"overhead\":{\"cpu\":\"4100m\"}", "requests 4100m CPU"},
+	    {INIT("\"resources\":{\"limits\":{\"cpu\":\"5\"}}"), "requests 5000m CPU"},
+	    {INIT(HAS("9e18", "9e18")) "," HAS("1e99", "1"), "requests 9223372036854775807m CPU"},
+	    {INIT(HAS("two", "1")), "spec.initContainers[0].resources.requests.cpu: invalid quantity \"two\""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cleanup(freep) char *text = str_format("%.*s%s}}", (int)(strlen(POD("", "")) - 2), POD("", ""), rows[i].spec);
+		cleanup(json_putp) json_object *pod = parse(text), *out = NULL;
+		char reason[REASON_SIZE] = "";
+
+		(void)render_static_pod(pod, &params, &out, reason);
+		if (rows[i].refusal ? !str_has_prefix(reason, rows[i].refusal) : reason[0] != '\0')
+			fail_msg("%s: \"%s\"", rows[i].spec, reason);
+	}
+}
+
+/* One image has many names. */
+static void test_image_names(void **state)
+{
+	static const char *const there[] = {"nginx:1.25", "registry.example:5000/a/b@sha256:0123", "localhost/x"};
+	static const struct {
+		const char *name;
+		bool there;
+	} rows[] = {
+	    {"nginx:1.25", true},
+	    {"docker.io/library/nginx:1.25", true},
+	    {"index.docker.io/library/nginx:1.25", true},
+	    {"docker.io/nginx:1.25", true},
+	    {"library/nginx:1.25", true},
+	    {"nginx", false},
+	    {"nginx:latest", false},
+	    {"quay.io/library/nginx:1.25", false},
+	    {"localhost/x:latest", true},
+	    {"docker.io/localhost/x", false},
+	    {"registry.example:5000/a/b:tag@sha256:0123", true},
+	    {"registry.example:5000/a/b:tag", false},
+	    {"registry.example:5000/a/b@sha256:9999", false},
+	};
+	struct render_params p = params;
+
+	(void)state;
+	p.images = there;
+	p.image_count = ARRAY_LEN(there);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cleanup(json_putp) json_object *pod = parse(POD("", "")), *out = NULL;
+		char reason[REASON_SIZE] = "";
+
+		json_set_str(json_at(json_get(pod, "spec.containers"), 0), "image", rows[i].name);
+		if ((render_static_pod(pod, &p, &out, reason) == 0) != rows[i].there)
+			fail_msg("%s: \"%s\"", rows[i].name, reason);
+	}
+}
+
 static void test_names(void **state)
 {
 	static const struct {
@@ -339,6 +406,8 @@ int main(void)
 	    cmocka_unit_test(test_real_pod),
 	    cmocka_unit_test(test_uid),
 	    cmocka_unit_test(test_further_refusals),
+	    cmocka_unit_test(test_capacity),
+	    cmocka_unit_test(test_image_names),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_pull_policy),
 	    cmocka_unit_test(test_template),
