@@ -337,12 +337,15 @@ static int resolve_containers(const struct resolver *rs, json_object *spec, cons
 }
 
 /* What the spec takes from ConfigMaps and Secrets becomes part of it, or of the bundle. */
-static int resolve_spec(const struct resolver *rs, json_object *spec, const char *uid)
+static int resolve_spec(const struct render_params *p, const char *ns, json_object *spec, const char *uid, char reason[REASON_SIZE])
 {
-	int r = resolve_containers(rs, spec, "initContainers");
+	cleanup(bundle_fini) struct bundle judged = { 0 };
+	const struct resolver rs = { .params = p, .ns = ns, .reason = reason, .bundle = p->bundle ? p->bundle : &judged,
+				     .keeps_data = p->bundle != NULL };
+	int r = resolve_containers(&rs, spec, "initContainers");
 
-	r = r ? r : resolve_containers(rs, spec, "containers");
-	return r ? r : volumes_render(rs, spec, uid);
+	r = r ? r : resolve_containers(&rs, spec, "containers");
+	return r ? r : volumes_render(&rs, spec, uid);
 }
 
 int render_static_pod(const json_object *pod, const struct render_params *p, json_object **out_pod,
@@ -369,7 +372,7 @@ int render_static_pod(const json_object *pod, const struct render_params *p, jso
 	json_set_str(out, "kind", "Pod");
 	json_set(out, "metadata", prepare_meta(meta, p));
 	json_set(out, "spec", fresh);
-	r = resolve_spec(&(struct resolver){ p, json_get_str(out, "metadata.namespace"), reason }, fresh, bundle_uid(out, p, uid));
+	r = resolve_spec(p, json_get_str(out, "metadata.namespace"), fresh, bundle_uid(out, p, uid), reason);
 	if (r) {
 		json_wipe_putp(&out);
 		return r;
@@ -394,7 +397,7 @@ int render_check_template(const json_object *tmpl, const struct render_params *p
 		return r;
 	spec = json_copy(json_get(tmpl, "spec"));
 	prepare_spec(spec);
-	return resolve_spec(&(struct resolver){ &p, str_or(p.ns, "default"), reason }, spec, NULL);
+	return resolve_spec(&p, str_or(p.ns, "default"), spec, NULL, reason);
 }
 
 json_object *render_pod_of_template(const json_object *tmpl, const char *ns, const char *name, const char *uid)
