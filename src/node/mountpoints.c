@@ -244,8 +244,8 @@ static int add_point(const struct resolver *rs, const struct mount *m, char *pat
 	if (r == BUNDLE_E_FULL)
 		return refuse(rs->reason, "%s: more than %d files", m->where, BUNDLE_FILES_MAX);
 	if (r == BUNDLE_E_CONFLICT || (there != BUNDLE_NOTHING && kind != BUNDLE_NOTHING && there != kind))
-		return refuse(rs->reason, "%s: a %s is to be mounted at %.80s, but the volume that holds it has a %s there", m->where,
-			      file ? "file" : "folder", m->path, r || there == BUNDLE_FILE ? "file" : "folder");
+		return refuse(rs->reason, "%s: needs a %s at %.60s, where the volume has a %s", m->where, file ? "file" : "folder", m->path,
+			      r || there == BUNDLE_FILE ? "file" : "folder");
 	return 0;
 }
 
@@ -262,7 +262,7 @@ static int check_mount(const struct resolver *rs, const struct mounts *all, cons
 	root = root_of(holder);
 	rest = path_below(m->path + strlen(holder->path) + (holder->path[1] ? 1 : 0));
 	if (!rest)
-		return refuse(rs->reason, "%s.mountPath: %.80s cannot be a path inside a volume", m->where, m->path);
+		return refuse(rs->reason, "%s.mountPath: %.80s cannot be in a volume", m->where, m->path);
 	return add_point(rs, m, str_format("%s/%s", root, rest), kind);
 }
 

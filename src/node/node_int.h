@@ -5,8 +5,20 @@
 
 /* Fill `reason`; returns RENDER_E_REFUSED. */
 int refuse(char reason[REASON_SIZE], const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* The token volume that admission added (kube-api-access-*). */
+
+/* ---- token.c ---- */
+/* Exactly the volume that admission adds for the service account's token. */
 bool volume_is_token(const json_object *v);
+/* Remove it from a spec, with its mounts. */
+void token_drop(json_object *spec);
+/* The annotation needs-token of a pod or template: 0, or RENDER_E_REFUSED (it needs one, or the value is unknown). */
+int token_check(const json_object *meta, char reason[REASON_SIZE]);
+
+/* ---- hostname.c ---- */
+/* `name` is the lost pod's; NULL = not known yet. 0 or RENDER_E_REFUSED. */
+int hostname_check(const json_object *spec, const char *name, const char *ns, const struct render_params *p, char reason[REASON_SIZE]);
+/* Write down the hostname that a pod of this name has, where that can be written down. */
+void hostname_keep(json_object *spec, const char *name);
 
 /* ---- resolve.c ---- */
 

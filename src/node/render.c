@@ -2,9 +2,7 @@
  *
  * Three passes: first everything that would need the API server is looked for and refused with its field, then what a
  * static pod may not carry or does not need is dropped from a copy, then what it takes from ConfigMaps and Secrets
- * becomes literals (env.c) and files (volumes.c). A projected token that only admission added (volume
- * kube-api-access-*) is dropped with its mounts, unless the annotation edge-healer.io/needs-token says that the
- * container really uses it.
+ * becomes literals (env.c) and files (volumes.c, mountpoints.c). The token is in token.c, the hostname in hostname.c.
  */
 #include "node/render.h"
 
@@ -17,8 +15,8 @@
 #include "model/request.h"
 #include "node_int.h"
 
-#define TOKEN_VOLUME_PREFIX "kube-api-access-"
 #define POD_NAME_MAX 253		/* RFC 1123 subdomain */
+#define OS "linux"
 #define ANNOTATION_LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
 
 int refuse(char reason[REASON_SIZE], const char *fmt, ...)
@@ -119,13 +117,6 @@ static int check_projected(const json_object *v, size_t at, char reason[REASON_S
 	return 0;
 }
 
-bool volume_is_token(const json_object *v)
-{
-	const char *name = json_get_str(v, "name");
-
-	return name && str_has_prefix(name, TOKEN_VOLUME_PREFIX) && json_get(v, "projected");
-}
-
 static int check_volume(const json_object *v, size_t at, char reason[REASON_SIZE])
 {
 	if (volume_is_token(v) || volume_is_local(v))
@@ -164,20 +155,29 @@ static int check_capacity(const json_object *spec, const struct resources *have,
 	return 0;
 }
 
+static int check_os(const json_object *spec, char reason[REASON_SIZE])
+{
+	const char *os = json_get_str(spec, "os.name");
+
+	if (!json_get_key(spec, "os") || str_eq(os, OS))
+		return 0;
+	return os ? refuse(reason, "spec.os.name: %.40s, but this node runs " OS, os) : refuse(reason, "spec.os.name: required");
+}
+
 static int check_spec(const json_object *meta, const json_object *spec, const struct render_params *p,
 		      char reason[REASON_SIZE])
 {
 	const json_object *volumes = json_get(spec, "volumes");
-	const char *needs = json_str(json_get_key(json_get(meta, "annotations"), ANNOTATION_NEEDS_TOKEN));
 	int r;
 
 	if (json_len(json_get(spec, "containers")) == 0)
 		return refuse(reason, "spec.containers: required");
 	if (json_len(json_get(spec, "resourceClaims")))
 		return refuse(reason, "spec.resourceClaims: resource claims need the API server");
-	if (str_eq(needs, "true"))
-		return refuse(reason, "annotation %s: a service account token needs the API server", ANNOTATION_NEEDS_TOKEN);
-	r = check_containers(spec, "initContainers", p, reason);
+	r = token_check(meta, reason);
+	r = r ? r : check_os(spec, reason);
+	r = r ? r : hostname_check(spec, json_get_str(meta, "name"), str_or(json_get_str(meta, "namespace"), str_or(p->ns, "default")), p, reason);
+	r = r ? r : check_containers(spec, "initContainers", p, reason);
 	r = r ? r : check_containers(spec, "containers", p, reason);
 	for (size_t i = 0; !r && i < json_len(volumes); i++)
 		r = check_volume(json_at(volumes, i), i, reason);
@@ -220,18 +220,6 @@ static const char *const dropped_spec[] = {
 };
 static const char *const kept_meta[] = { "name", "namespace", "labels", "annotations" };
 
-static void drop_token_mounts(json_object *container)
-{
-	json_object *mounts = json_get(container, "volumeMounts");
-
-	for (size_t i = json_len(mounts); i-- > 0;) {
-		const char *name = json_get_str(json_at(mounts, i), "name");
-
-		if (name && str_has_prefix(name, TOKEN_VOLUME_PREFIX))
-			json_remove_at(mounts, i);
-	}
-}
-
 static void prepare_containers(json_object *spec, const char *key)
 {
 	json_object *list = json_get_key(spec, key);
@@ -239,7 +227,6 @@ static void prepare_containers(json_object *spec, const char *key)
 	for (size_t i = 0; i < json_len(list); i++) {
 		json_object *c = json_at(list, i);
 
-		drop_token_mounts(c);
 		if (!str_eq(json_get_str(c, "imagePullPolicy"), "Never"))
 			json_set_str(c, "imagePullPolicy", "IfNotPresent");
 	}
@@ -247,13 +234,9 @@ static void prepare_containers(json_object *spec, const char *key)
 
 static void prepare_spec(json_object *spec)
 {
-	json_object *volumes = json_get(spec, "volumes");
-
 	for (size_t i = 0; i < ARRAY_LEN(dropped_spec); i++)
 		json_remove(spec, dropped_spec[i]);
-	for (size_t i = json_len(volumes); i-- > 0;)
-		if (volume_is_token(json_at(volumes, i)))
-			json_remove_at(volumes, i);
+	token_drop(spec);
 	prepare_containers(spec, "initContainers");
 	prepare_containers(spec, "containers");
 	json_set_bool(spec, "automountServiceAccountToken", false);
@@ -368,6 +351,7 @@ int render_static_pod(const json_object *pod, const struct render_params *p, jso
 	out = json_new_object();
 	fresh = json_copy(spec);
 	prepare_spec(fresh);
+	hostname_keep(fresh, json_get_str(meta, "name"));
 	json_set_str(out, "apiVersion", "v1");
 	json_set_str(out, "kind", "Pod");
 	json_set(out, "metadata", prepare_meta(meta, p));
@@ -386,7 +370,7 @@ int render_check_template(const json_object *tmpl, const struct render_params *p
 	static const struct render_params none = { 0 };
 	const struct render_params *of = params ? params : &none;
 	struct render_params p = { .ns = of->ns, .lookup = of->lookup, .lookup_arg = of->lookup_arg,
-				   .no_secret_env = of->no_secret_env, .relaxed_env = of->relaxed_env };
+				   .cluster_domain = of->cluster_domain, .no_secret_env = of->no_secret_env, .relaxed_env = of->relaxed_env };
 	cleanup(json_wipe_putp) json_object *spec = NULL;
 	int r;
 
@@ -398,6 +382,13 @@ int render_check_template(const json_object *tmpl, const struct render_params *p
 	spec = json_copy(json_get(tmpl, "spec"));
 	prepare_spec(spec);
 	return resolve_spec(&p, str_or(p.ns, "default"), spec, NULL, reason);
+}
+
+const char *render_runtime_class(const json_object *spec)
+{
+	const char *name = json_get_str(spec, "runtimeClassName");
+
+	return str_is_empty(name) ? NULL : name;
 }
 
 json_object *render_pod_of_template(const json_object *tmpl, const char *ns, const char *name, const char *uid)

@@ -333,15 +333,17 @@ static void test_refs(void **state)
 	    "'name':'f','optional':true}},{}],'env':[{'valueFrom':{'secretKeyRef':{'name':'e','key':'k'}}},{'value':'x'},5]}],"
 	    "'volumes':[{'name':'a','configMap':{'name':'v'}},{'name':'b','secret':{'secretName':'w','optional':true}},"
 	    "{'name':'c','projected':{'sources':[{'configMap':{'name':'p'}},{'secret':{'name':'p'}},{'downwardAPI':{}}]}},"
-	    "{'name':'kube-api-access-x','projected':{'sources':[{'configMap':{'name':'kube-root-ca.crt'}}]}},{'name':'d','secret':{}}],"
+	    "{'name':'kube-api-access-x','projected':{'sources':[{'serviceAccountToken':{'path':'token'}},{'configMap':{'name':"
+	    "'kube-root-ca.crt','items':[{'key':'ca.crt','path':'ca.crt'}]}},{'downwardAPI':{'items':[{'path':'namespace','fieldRef':{'fieldPath':'metadata.namespace'}}]}}]}},"
+	    "{'name':'kube-api-access-y','projected':{'sources':[{'configMap':{'name':'mine'}}]}},{'name':'d','secret':{}}],"
 	    "'imagePullSecrets':[{'name':'pull'},{}]}}");
 	cleanup(json_putp) json_object *odd = parse("{'spec':{'containers':{},'volumes':'x','imagePullSecrets':[[]]}}");
 	cleanup(buf_fini) struct buf seen = BUF_INIT;
 
 	(void)state;
-	assert_int_equal(refs_each(tmpl, "n", see_ref, &seen), 8);
+	assert_int_equal(refs_each(tmpl, "n", see_ref, &seen), 9);
 	assert_string_equal(seen.data, "Secret/n/i ConfigMap/n/f? Secret/n/e ConfigMap/n/v Secret/n/w? ConfigMap/n/p Secret/n/p "
-				       "Secret/n/pull? ");
+				       "ConfigMap/n/mine Secret/n/pull? ");
 	assert_int_equal(refs_each(odd, "n", see_ref, &seen), 0);
 	assert_int_equal(refs_each(NULL, "n", see_ref, &seen), 0);
 }

@@ -111,7 +111,7 @@ static const struct {
     {POD(SUB("v", "/v", "../w") "," MOUNT("e", "/v/e")),
      "spec.containers[0].volumeMounts[1]: mounted inside spec.containers[0].volumeMounts[0], whose subPath only kubelet knows"},
     {POD(SUB("v", "/v", "a") "," MOUNT("e", "/v/e")),
-     "spec.containers[0].volumeMounts[1]: a folder is to be mounted at /v/e, but the volume that holds it has a file there"},
+     "spec.containers[0].volumeMounts[1]: needs a folder at /v/e, where the volume has a file"},
     {"'containers':[{'name':'c','image':'i','env':[{'name':'A','value':'x'},{'name':'N','valueFrom':{'fieldRef':{}}}],'volumeMounts':["
      "{'name':'v','mountPath':'/v','subPathExpr':'s-$(A)/$$(A)'}," MOUNT("e", "/v/e") "]}],'volumes':[" VOLUMES "]",
      "v/s-x/$(A)/e/"},
@@ -126,20 +126,20 @@ static const struct {
     {POD(MOUNT("v", "//etc/./v/") "," MOUNT("e", "/etc/v//e/./f/") "," MOUNT("e", "/etc/x/../v/g")), "v/e/f/ v/g/"},
     {POD(MOUNT("v", "etc/v") "," MOUNT("e", "/../../etc/v/e")), "v/e/"},
     {POD(MOUNT("v", "/v") "," MOUNT("e", "/v/../e") "," MOUNT("e", "/v/x/../../w")), ""},
-    {POD(MOUNT("v", "/v") "," MOUNT("e", "/v/..data")), "spec.containers[0].volumeMounts[1].mountPath: /v/..data cannot be a path inside a volume"},
+    {POD(MOUNT("v", "/v") "," MOUNT("e", "/v/..data")), "spec.containers[0].volumeMounts[1].mountPath: /v/..data cannot be in a volume"},
     {POD(MOUNT("v", "/v") "," MOUNT("e", "/v/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3")),
      "spec.containers[0].volumeMounts[1].mountPath: /v/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3 cannot be"},
     /* what is there already stays where the kinds agree */
     {POD(MOUNT("v", "/v") "," SUB("w", "/v/a", "b")), ""},
     {POD(MOUNT("v", "/v") "," MOUNT("h", "/v/a") "," SUB("e", "/v/b", "x")), ""},
     {POD(MOUNT("v", "/v") "," MOUNT("e", "/v/a")),
-     "spec.containers[0].volumeMounts[1]: a folder is to be mounted at /v/a, but the volume that holds it has a file there"},
+     "spec.containers[0].volumeMounts[1]: needs a folder at /v/a, where the volume has a file"},
     {POD(MOUNT("v", "/v") "," MOUNT("e", "/v/a/x")),
-     "spec.containers[0].volumeMounts[1]: a folder is to be mounted at /v/a/x, but the volume that holds it has a file there"},
+     "spec.containers[0].volumeMounts[1]: needs a folder at /v/a/x, where the volume has a file"},
     {POD(MOUNT("v", "/v") "," MOUNT("hf", "/v/x") "," MOUNT("e", "/v/x/y/z") "," MOUNT("v", "/u") "," MOUNT("e", "/u/x")),
-     "spec.containers[0].volumeMounts[4]: a folder is to be mounted at /u/x, but the volume that holds it has a file there"},
+     "spec.containers[0].volumeMounts[4]: needs a folder at /u/x, where the volume has a file"},
     {"'containers':[" C(MOUNT("v", "/v") "," MOUNT("e", "/v/x/y")) "," C(MOUNT("v", "/v") "," MOUNT("hs", "/v/x")) "],'volumes':[" VOLUMES "]",
-     "spec.containers[1].volumeMounts[1]: a file is to be mounted at /v/x, but the volume that holds it has a folder there"},
+     "spec.containers[1].volumeMounts[1]: needs a file at /v/x, where the volume has a folder"},
     {"'containers':[" C(MOUNT("v", "/v") "," MOUNT("h", "/v/x")) "," C(MOUNT("v", "/v") "," MOUNT("hs", "/v/x")) "],'volumes':[" VOLUMES "]",
      "v/x"},
     /* what the runtime mounts by itself, unless a volume is mounted there */
@@ -148,7 +148,7 @@ static const struct {
     {"'containers':[{'name':'c','image':'i','terminationMessagePath':'/w/log/end','volumeMounts':[" MOUNT("w", "/w") "]}],'volumes':[" VOLUMES "]",
      "w/log/end"},
     {"'containers':[{'name':'c','image':'i','terminationMessagePath':'/w/a/end','volumeMounts':[" MOUNT("w", "/w") "]}],'volumes':[" VOLUMES "]",
-     "spec.containers[0].terminationMessagePath: a file is to be mounted at /w/a/end, but the volume that holds it has a file there"},
+     "spec.containers[0].terminationMessagePath: needs a file at /w/a/end, where the volume has a file"},
 };
 
 /* What is in the bundle besides the volumes and their own files; each path once, below its volume. */
