@@ -21,6 +21,8 @@ char *str_format(const char *fmt, ...) PRINTF_LIKE(1, 2);	/* caller frees */
 bool str_copy(char *dst, size_t size, const char *src);
 /* Shell-style match of `*` only. */
 bool str_glob(const char *pattern, const char *s);
+/* How many bytes of `data` are well-formed UTF-8: n, or where the first one that is not begins. NUL is a character. */
+size_t utf8_length(const void *data, size_t n);
 /* The nearest of `names` within edit distance 3, or NULL; borrowed from `names`. */
 const char *str_nearest(const char *word, const char *const *names, size_t n);
 /* A stable 64-bit FNV-1a hash; the same on every node. Chain by passing the previous value, start with STR_HASH_INIT. */

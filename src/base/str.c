@@ -24,6 +24,41 @@ bool str_has_suffix(const char *s, const char *suffix)
 	return n >= m && strcmp(s + n - m, suffix) == 0;
 }
 
+/* Continuation bytes behind the first one; -1: no character begins like this. */
+static int utf8_tail(unsigned char first)
+{
+	if (first < 0x80)
+		return 0;
+	if (first < 0xc2 || first > 0xf4)
+		return -1;
+	return first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+}
+
+static bool utf8_is_character(const unsigned char *p, int tail)
+{
+	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+		return false;		/* overlong, a surrogate, or beyond U+10FFFF */
+	for (int i = 1; i <= tail; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return false;
+	return true;
+}
+
+size_t utf8_length(const void *data, size_t n)
+{
+	const unsigned char *p = data;
+	size_t at = 0;
+
+	while (at < n) {
+		int tail = utf8_tail(p[at]);
+
+		if (tail < 0 || (size_t)tail > n - at - 1 || !utf8_is_character(p + at, tail))
+			break;
+		at += (size_t)tail + 1;
+	}
+	return at;
+}
+
 bool str_is_empty(const char *s)
 {
 	return !s || !*s;
