@@ -13,10 +13,12 @@
 #include "model/image.h"
 #include "model/pod.h"
 #include "model/request.h"
+#include "node/manifest.h"
 #include "node_int.h"
 
 #define POD_NAME_MAX 253		/* RFC 1123 subdomain */
 #define OS "linux"
+#define META_MAX 2048			/* what a copy has besides its template: names, uids, our annotations */
 #define ANNOTATION_LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
 
 int refuse(char reason[REASON_SIZE], const char *fmt, ...)
@@ -331,6 +333,16 @@ static int resolve_spec(const struct render_params *p, const char *ns, json_obje
 	return r ? r : volumes_render(&rs, spec, uid);
 }
 
+/* `more` bytes are added to it later. */
+static int check_size(const json_object *o, size_t more, char reason[REASON_SIZE])
+{
+	const char *text = json_text(o);
+	size_t n = strlen(text) + more;
+
+	json_wipe_text(text);		/* there may be values of Secrets in it */
+	return n <= MANIFEST_MAX ? 0 : refuse(reason, "the manifest has %zu bytes, kubelet reads at most %d", n, MANIFEST_MAX);
+}
+
 int render_static_pod(const json_object *pod, const struct render_params *p, json_object **out_pod,
 		      char reason[REASON_SIZE])
 {
@@ -357,6 +369,7 @@ int render_static_pod(const json_object *pod, const struct render_params *p, jso
 	json_set(out, "metadata", prepare_meta(meta, p));
 	json_set(out, "spec", fresh);
 	r = resolve_spec(p, json_get_str(out, "metadata.namespace"), fresh, bundle_uid(out, p, uid), reason);
+	r = r ? r : check_size(out, 0, reason);
 	if (r) {
 		json_wipe_putp(&out);
 		return r;
@@ -381,7 +394,8 @@ int render_check_template(const json_object *tmpl, const struct render_params *p
 		return r;
 	spec = json_copy(json_get(tmpl, "spec"));
 	prepare_spec(spec);
-	return resolve_spec(&p, str_or(p.ns, "default"), spec, NULL, reason);
+	r = resolve_spec(&p, str_or(p.ns, "default"), spec, NULL, reason);
+	return r ? r : check_size(spec, META_MAX + strlen(json_text(json_get(tmpl, "metadata"))), reason);
 }
 
 const char *render_runtime_class(const json_object *spec)

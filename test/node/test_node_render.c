@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "model/pod.h"
+#include "node/manifest.h"
 #include "node/render.h"
 
 #define DATA "test/data/"
@@ -482,6 +483,35 @@ static void test_token_volume(void **state)
 			    "[{\"name\":\"kube-api-access-mine\",\"mountPath\":\"/m\"}]");
 }
 
+/* What kubelet would not read is refused, not written; a template that becomes it is not ready. */
+static void test_size(void **state)
+{
+	cleanup(json_putp) json_object *pod = parse(POD("", "")), *small = NULL;
+	json_object *c = json_at(json_get(pod, "spec.containers"), 0);
+	cleanup(freep) char *filler = mem_calloc(MANIFEST_MAX + 1, 1);
+	char reason[REASON_SIZE] = "";
+	size_t room;
+
+	(void)state;
+	memset(filler, 'x', MANIFEST_MAX);
+	json_set_str(c, "workingDir", "");
+	assert_int_equal(render_static_pod(pod, &params, &small, reason), 0);
+	room = MANIFEST_MAX - strlen(json_text(small));
+	for (size_t more = 0; more < 2; more++) {
+		cleanup(json_putp) json_object *out = NULL;
+
+		filler[room + more] = '\0';
+		json_set_str(c, "workingDir", filler);
+		filler[room + more] = 'x';
+		assert_int_equal(render_static_pod(pod, &params, &out, reason), more ? RENDER_E_REFUSED : 0);
+		if (!more)
+			assert_int_equal(strlen(json_text(out)), MANIFEST_MAX);
+	}
+	assert_string_equal(reason, "the manifest has 10485760 bytes, kubelet reads at most 10485759");
+	assert_int_equal(render_check_template(pod, NULL, reason), RENDER_E_REFUSED);
+	assert_true(str_has_suffix(reason, "kubelet reads at most 10485759"));
+}
+
 static void test_runtime_class(void **state)
 {
 	cleanup(json_putp) json_object *with = parse("{\"runtimeClassName\":\"gvisor\"}"), *empty = parse("{\"runtimeClassName\":\"\"}"),
@@ -581,6 +611,7 @@ int main(void)
 	    cmocka_unit_test(test_os),
 	    cmocka_unit_test(test_needs_token),
 	    cmocka_unit_test(test_token_volume),
+	    cmocka_unit_test(test_size),
 	    cmocka_unit_test(test_runtime_class),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_pull_policy),
