@@ -10,7 +10,7 @@ struct resources {
 };
 
 /* A Kubernetes quantity ("250m", "1.5", "64Mi", "1e3") in thousandths (`milli`) or units, rounded up as the scheduler does.
- * What 64 bits do not hold is INT64_MAX, negative -INT64_MAX. 0 or -EINVAL (not a quantity); *out untouched on failure. */
+ * What 64 bits do not hold is INT64_MAX, or -INT64_MAX. 0 or -EINVAL (not a quantity); *out untouched on failure. */
 int quantity_parse_milli(const char *text, int64_t *out_milli);
 int quantity_parse(const char *text, int64_t *out_units);
 

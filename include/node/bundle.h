@@ -20,7 +20,7 @@
 #define BUNDLE_DEPTH_MAX 32			/* names in a path below its volume */
 
 struct bundle_item {
-	char *path;			/* "<volume>/<file>"; of a volume "<volume>"; of a mount point "<volume>/<folder>" */
+	char *path;			/* "<volume>", "<volume>/<file>", "<volume>/<mount point>" */
 	mode_t mode;
 	bool is_dir;
 	void *data;

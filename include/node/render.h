@@ -27,7 +27,7 @@ struct render_params {
 	const char *workload_uid;	/* of its ReplicaSet; NULL = none */
 	uint32_t epoch;
 	const struct resources *capacity;	/* NULL = do not compare requests with it */
-	const char *const *images;	/* present on the node, under any of their names; NULL = not known, not checked */
+	const char *const *images;	/* on the node, under any of their names; NULL = not known */
 	size_t image_count;
 
 	const char *cluster_domain;	/* kubelet's clusterDomain; NULL = "cluster.local" */
@@ -50,8 +50,8 @@ int render_static_pod(const json_object *pod, const struct render_params *params
  * params only ns, lookup and what is allowed are used; NULL = none. */
 int render_check_template(const json_object *tmpl, const struct render_params *params, char reason[REASON_SIZE]);
 
-/* The RuntimeClass that a pod's spec names, borrowed from it; NULL = none. kubelet learns what it means from the API server alone: one
- * that was started without it cannot start such a pod, copy or not. Rendering does not refuse it. */
+/* The RuntimeClass that a pod's spec names, borrowed from it; NULL = none. kubelet learns what it means from the API
+ * server alone: one that was started without it cannot start such a pod, copy or not. Rendering does not refuse it. */
 const char *render_runtime_class(const json_object *spec);
 
 /* The Pod that a ReplicaSet's template describes, named `name`; owned by the caller. */

@@ -11,7 +11,8 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-enum { NUMBER_MAX = 400 };	/* characters: the longest double written out (5e-324) has 324 digits behind the point, and more say nothing */
+/* Characters: the smallest double written out has 324 digits behind the point, and more say nothing. */
+enum { NUMBER_MAX = 400 };
 
 struct scan {
 	const char *start, *p, *end;
@@ -58,7 +59,8 @@ static bool starts(const struct scan *s, const char *text)
 
 static bool unexpected(const struct scan *s)
 {
-	static const char *const no_numbers[] = { "NaN", "nan", "Infinity", "-Infinity", "+Infinity", "Inf", "-Inf", "+Inf" };
+	static const char *const no_numbers[] = { "NaN",       "nan", "Infinity", "-Infinity",
+						  "+Infinity", "Inf", "-Inf",     "+Inf" };
 	int n;
 
 	if (s->p == s->end)
@@ -73,8 +75,8 @@ static bool unexpected(const struct scan *s)
 	n = word(s);
 	if (n)
 		return wrong(s, "unexpected %.*s", n, s->p);
-	return isprint((unsigned char)*s->p) ? wrong(s, "unexpected character %c", *s->p) :
-					       wrong(s, "unexpected byte 0x%02x", (unsigned)(unsigned char)*s->p);
+	return isprint((unsigned char)*s->p) ? wrong(s, "unexpected character %c", *s->p)
+					     : wrong(s, "unexpected byte 0x%02x", (unsigned)(unsigned char)*s->p);
 }
 
 /* ---- parts ---- */
@@ -117,7 +119,8 @@ static bool text(struct scan *s)
 		if (*s->p == '\n')
 			return wrong(s, "a text does not end on its line");
 		if ((unsigned char)*s->p < ' ')
-			return wrong(s, "control character 0x%02x in a text: write \\u%04x", (unsigned)*s->p, (unsigned)*s->p);
+			return wrong(s, "control character 0x%02x in a text: write \\u%04x", (unsigned)*s->p,
+				     (unsigned)*s->p);
 		if (*s->p != '\\')
 			s->p++;
 		else if (!escape(s))
@@ -143,7 +146,7 @@ static bool number_fits(struct scan *s, const char *from, bool integer)
 	char copy[NUMBER_MAX + 1];
 	size_t n = (size_t)(s->p - from);
 
-	s->p = from;			/* where it is told */
+	s->p = from; /* where it is told */
 	if (n > NUMBER_MAX)
 		return wrong(s, "a number of %zu characters", n);
 	memcpy(copy, from, n);
@@ -177,7 +180,8 @@ static bool number(struct scan *s)
 	}
 	if (!good || word(s)) {
 		s->p = from;
-		return starts(s, "-I") || s->p + 1 == s->end ? unexpected(s) : wrong(s, "%.*s is no number in JSON", word(s), s->p);
+		return starts(s, "-I") || s->p + 1 == s->end ? unexpected(s)
+							     : wrong(s, "%.*s is no number in JSON", word(s), s->p);
 	}
 	return number_fits(s, from, integer);
 }
@@ -315,6 +319,7 @@ int json_check(const char *bytes, size_t n, struct buf *why)
 	good = good && value(&s);
 	skip_space(&s);
 	if (good && s.p < s.end)
-		good = strchr("{[\"-", *s.p) && *s.p ? wrong(&s, "a second document begins here: give one alone") : unexpected(&s);
+		good = strchr("{[\"-", *s.p) && *s.p ? wrong(&s, "a second document begins here: give one alone")
+						     : unexpected(&s);
 	return good ? 0 : -EINVAL;
 }

@@ -36,7 +36,8 @@ static int utf8_tail(unsigned char first)
 
 static bool utf8_is_character(const unsigned char *p, int tail)
 {
-	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+	if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
+	    (*p == 0xf4 && p[1] > 0x8f))
 		return false;		/* overlong, a surrogate, or beyond U+10FFFF */
 	for (int i = 1; i <= tail; i++)
 		if ((p[i] & 0xc0) != 0x80)

@@ -26,8 +26,8 @@ const struct cli_verb cli_verbs[] = {
 	  CLIENT_HELP "      --limit N      at most N rows (default 100)\n" },
 	{ "render", "--node NAME [--objects FILE] [--image NAME]... [FILE]",
 	  "a Pod as a self-contained static pod, or exit 3 and why not", cli_render,
-	  "FILE is one Pod as JSON, as `kubectl get pod NAME -o json` prints it; none or -: stdin. It is rendered as it is given: a\n"
-	  "Pod that was never in the cluster may be admitted with other fields.\n\n"
+	  "FILE is one Pod as JSON, as `kubectl get pod NAME -o json` prints it; none or -: stdin.\n"
+	  "It is rendered as it is given: a Pod that was never in the cluster may be admitted with other fields.\n\n"
 	  "      --node NAME    where it will run\n"
 	  "      --objects FILE ConfigMaps and Secrets (YAML or JSON) to take values from; what is not in it is missing\n"
 	  "      --bundle-dir DIR   where the files of a copy would be (default /var/lib/edge-healer/bundles)\n"

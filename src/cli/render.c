@@ -1,7 +1,7 @@
 /* render.c — edge-healer render: a Pod from a file or stdin, a static pod on stdout
  *
- * The input is checked strictly: what would be read otherwise than it looks is refused with its line. Exit code 1: it cannot be
- * read; 3: it can, but is no Pod, or one that cannot be rendered.
+ * The input is checked strictly: what would be read otherwise than it looks is refused with its line. Exit code 1: it
+ * cannot be read; 3: it can, but is no Pod, or one that cannot be rendered.
  *
  * With --objects the ConfigMaps and Secrets of a file are what the API server has: the pod's values come from there, what is not
  * in it is missing. The files that a copy would get are listed on stderr, without their contents.
@@ -48,7 +48,8 @@ static int set_quantity(const char *name, const char *value, int (*parse)(const 
 	int64_t v;
 
 	if (parse(value, &v) < 0 || v < 0) {
-		fprintf(stderr, "edge-healer render: %s: invalid quantity \"%.40s\". See edge-healer render --help.\n", name, value);
+		fprintf(stderr, "edge-healer render: %s: invalid quantity \"%.40s\". See edge-healer render --help.\n",
+			name, value);
 		return CLI_USAGE;
 	}
 	*out = v;
@@ -120,7 +121,7 @@ static int read_stdin(struct buf *out)
 	return n < 0 ? -errno : 0;
 }
 
-/* Does it look like YAML? Behind comments, which JSON with comments may begin with, a mark of YAML or a key without quotes. */
+/* Does it look like YAML? Behind comments, with which JSON may begin, too: a mark of YAML, or a key without quotes. */
 static bool is_yaml(const char *text)
 {
 	const char *p = text;
@@ -164,7 +165,8 @@ static int check_kind(const json_object *pod)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(makers); i++) {
 		if (str_eq(kind, makers[i])) {
-			fprintf(stderr, "kind: %s is not a Pod: give one of its pods (kubectl get pod NAME -o json)\n", kind);
+			fprintf(stderr, "kind: %s is not a Pod: give one of its pods (kubectl get pod NAME -o json)\n",
+				kind);
 			return CLI_REFUSED;
 		}
 	}
@@ -178,7 +180,8 @@ static int read_input(const char *file, json_object **out_pod)
 
 	file = file ? file : "stdin";
 	if (r == -E2BIG)
-		fprintf(stderr, "edge-healer render: %s: has more than %d bytes, which kubelet does not read\n", file, MANIFEST_MAX);
+		fprintf(stderr, "edge-healer render: %s: has more than %d bytes, which kubelet does not read\n", file,
+			MANIFEST_MAX);
 	else if (r < 0)
 		fprintf(stderr, "edge-healer render: %s: %s\n", file, strerror(-r));
 	if (r < 0)
@@ -245,8 +248,8 @@ static void list_files(const struct bundle *b)
 static void note_admission(const json_object *pod)
 {
 	if (!json_get(pod, "metadata.resourceVersion"))
-		fprintf(stderr, "edge-healer render: this is rendered as it is given; the cluster may admit something else "
-			"(defaults, webhooks, limits, sidecars)\n");
+		fprintf(stderr, "edge-healer render: this is rendered as it is given; the cluster may admit something "
+			"else (defaults, webhooks, limits, sidecars)\n");
 }
 
 /* For people with spaces, unless kubelet could not read that. */
@@ -264,7 +267,8 @@ static int render(const struct options *o, const json_object *pod)
 	struct render_params params = { .node = o->node, .epoch = (uint32_t)o->epoch, .capacity = &o->capacity,
 					.images = o->image_count ? o->images : NULL, .image_count = o->image_count,
 					.bundle_dir = str_or(o->bundle_dir, BUNDLE_DIR_DEFAULT), .bundle = &bundle,
-					.cluster_domain = o->cluster_domain, .relaxed_env = o->kubelet >= KUBELET_VERSION(1, 34) };
+					.cluster_domain = o->cluster_domain,
+					.relaxed_env = o->kubelet >= KUBELET_VERSION(1, 34) };
 	char reason[REASON_SIZE];
 	int r = o->objects ? read_objects(o->objects, &docs) : CLI_OK;
 

@@ -9,14 +9,15 @@
 
 /* Where we are, and the first fault on the way. A part without a name (of the status) has no faults to tell. */
 struct walk {
-	char *fault;			/* REQUEST_FAULT_SIZE, or NULL */
+	char *fault; /* REQUEST_FAULT_SIZE, or NULL */
 	int r;
 };
 
 static void note_fault(struct walk *w, const char *where, const char *list, const char *name, const char *text)
 {
 	if (w->r == 0 && w->fault)
-		(void)snprintf(w->fault, REQUEST_FAULT_SIZE, "%s.%s.%s: invalid quantity \"%.40s\"", where, list, name, text);
+		(void)snprintf(w->fault, REQUEST_FAULT_SIZE, "%s.%s.%s: invalid quantity \"%.40s\"", where, list, name,
+			       text);
 	w->r = -EINVAL;
 }
 
@@ -35,7 +36,8 @@ static int read_quantity(const json_object *v, int (*parse)(const char *, int64_
 /* Overwrite what the list `name` of `o` holds; what it does not name, or what cannot be read, stays. */
 static void take_list(struct walk *w, const json_object *o, const char *where, const char *name, struct resources *r)
 {
-	const json_object *list = json_get_key(o, name), *cpu = json_get_key(list, "cpu"), *mem = json_get_key(list, "memory");
+	const json_object *list = json_get_key(o, name), *cpu = json_get_key(list, "cpu"),
+			  *mem = json_get_key(list, "memory");
 
 	if (cpu && read_quantity(cpu, quantity_parse_milli, &r->cpu_milli) < 0)
 		note_fault(w, where, name, "cpu", json_is_str(cpu) ? json_str(cpu) : json_text(cpu));
@@ -45,7 +47,8 @@ static void take_list(struct walk *w, const json_object *o, const char *where, c
 
 struct resources resources_of(const json_object *list)
 {
-	const json_object *cpu = json_get_key(list, "cpu"), *mem = json_get_key(list, "memory"), *pods = json_get_key(list, "pods");
+	const json_object *cpu = json_get_key(list, "cpu"), *mem = json_get_key(list, "memory"),
+			  *pods = json_get_key(list, "pods");
 	struct resources r = { 0 };
 
 	if (cpu)
@@ -66,13 +69,14 @@ static json_object *status_of(const json_object *statuses, const char *container
 }
 
 /* `statuses` is NULL unless a resize is under way: then the larger of wanted, allocated and actual counts. */
-static struct resources container_request(struct walk *w, const json_object *container, const char *where, const json_object *statuses)
+static struct resources container_request(struct walk *w, const json_object *container, const char *where,
+					  const json_object *statuses)
 {
 	const json_object *wanted = json_get_key(container, "resources");
 	json_object *status = statuses ? status_of(statuses, json_str(json_get_key(container, "name"))) : NULL;
 	struct resources r = { 0 }, other;
 
-	take_list(w, wanted, where, "limits", &r);	/* the default of what is not requested */
+	take_list(w, wanted, where, "limits", &r); /* the default of what is not requested */
 	take_list(w, wanted, where, "requests", &r);
 	if (!status)
 		return r;
@@ -121,7 +125,7 @@ static struct resources containers_request(struct walk *w, const json_object *sp
 	for (size_t i = 0; i < json_len(inits); i++) {
 		(void)snprintf(where, sizeof(where), "spec.initContainers[%zu].resources", i);
 		r = container_request(w, json_at(inits, i), where, init_statuses);
-		resources_add(&r, &sidecars);	/* it runs beside the sidecars started before it */
+		resources_add(&r, &sidecars); /* it runs beside the sidecars started before it */
 		if (is_sidecar(json_at(inits, i)))
 			sidecars = r;
 		resources_max(&peak, &r);
@@ -131,7 +135,8 @@ static struct resources containers_request(struct walk *w, const json_object *sp
 	return sum;
 }
 
-int pod_request(const json_object *spec, const json_object *status, struct resources *out_request, char fault[REQUEST_FAULT_SIZE])
+int pod_request(const json_object *spec, const json_object *status, struct resources *out_request,
+		char fault[REQUEST_FAULT_SIZE])
 {
 	struct walk w = { .fault = fault };
 	const json_object *own = json_get_key(spec, "resources");

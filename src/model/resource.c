@@ -1,9 +1,9 @@
 /* resource.c — Kubernetes quantities
  *
  * Grammar: k8s.io/apimachinery/pkg/api/resource/quantity.go. A number with an optional fraction, then a binary suffix
- * (Ki … Ei), a decimal suffix (n u m k M G T P E) or an exponent (e3, E-2). Rounded up, as Quantity.MilliValue() does. What
- * is larger than 64 bits hold is as much as they hold, there ("capped") and here; so are sums and differences: two huge
- * requests fit nowhere, and never look small.
+ * (Ki … Ei), a decimal suffix (n u m k M G T P E) or an exponent (e3, E-2). Rounded up, as Quantity.MilliValue() does.
+ * What is larger than 64 bits hold is as much as they hold, there ("capped") and here; so are sums and differences: two
+ * huge requests fit nowhere, and never look small.
  */
 #include "model/resource.h"
 
@@ -16,7 +16,7 @@
 
 #include "base/mem.h"
 
-enum { EXPONENT_MAX = 1000 };	/* beyond it every number that is not 0 is too large, or rounds up to the smallest */
+enum { EXPONENT_MAX = 1000 };	/* beyond it whatever is not 0 is too large, or rounds up to the smallest */
 
 static const struct { const char *suffix; int bin, dec; } suffixes[] = {
 	{ "Ki", 10, 0 }, { "Mi", 20, 0 }, { "Gi", 30, 0 }, { "Ti", 40, 0 }, { "Pi", 50, 0 }, { "Ei", 60, 0 },
@@ -47,7 +47,7 @@ static int parse_suffix(const char *p, int *out_bin, int *out_dec)
 	return -EINVAL;
 }
 
-/* The number in front: value × 10^dec. Digits beyond what 64 bits hold count as a power of ten, or as a `rest` that rounds up. */
+/* The number in front: value × 10^dec. Digits beyond what 64 bits hold are a power of ten, or a `rest` that rounds up. */
 struct number { __int128 value; int64_t dec; bool negative, rest; };
 
 static int parse_number(const char **text, struct number *out)

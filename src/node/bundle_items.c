@@ -1,7 +1,7 @@
 /* bundle_items.c — a bundle in memory: its paths, and what may stand beside what
  *
- * Every path is clean (no empty name, no ".", no ".."), stands once, and goes through folders only: so that what was rendered can
- * be written.
+ * Every path is clean (no empty name, no ".", no ".."), stands once, and goes through folders only: so that what was
+ * rendered can be written.
  */
 #include <limits.h>
 
@@ -51,7 +51,8 @@ static int find_place(const struct bundle *b, const struct bundle_item *it, stru
 
 		if (str_eq(other->path, it->path))
 			known = other;
-		if ((known == other && known->is_dir != it->is_dir) || (!other->is_dir && is_below(it->path, other->path)) ||
+		if ((known == other && known->is_dir != it->is_dir) ||
+		    (!other->is_dir && is_below(it->path, other->path)) ||
 		    (!it->is_dir && is_below(other->path, it->path)))
 			return BUNDLE_E_CONFLICT;
 	}
@@ -117,7 +118,8 @@ char *path_below(const char *path)
 	}
 	for (size_t i = 0; i < out.len; i++)
 		names += out.data[i] == '/';
-	if (!out.len || str_has_prefix(out.data, "..") || out.len > BUNDLE_PATH_MAX - VOLUME_NAME_MAX - 2 || names > BUNDLE_DEPTH_MAX)
+	if (!out.len || str_has_prefix(out.data, "..") || out.len > BUNDLE_PATH_MAX - VOLUME_NAME_MAX - 2 ||
+	    names > BUNDLE_DEPTH_MAX)
 		return NULL;
 	return buf_take(&out);
 }

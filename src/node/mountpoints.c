@@ -1,13 +1,14 @@
 /* mountpoints.c — what is mounted inside a volume that became a bundle
  *
- * A container runtime makes a mount point that is not there; inside a bundle, which is mounted read-only, it cannot. kubelet
- * makes those of a ConfigMap volume itself (pkg/volume/util/nested_volumes.go), of a hostPath volume it does not: so they must
- * be in the bundle beforehand. For each mount of each container:
+ * A container runtime makes a mount point that is not there; inside a bundle, which is mounted read-only, it cannot.
+ * kubelet makes those of a ConfigMap volume itself (pkg/volume/util/nested_volumes.go), of a hostPath volume it does
+ * not: so they must be in the bundle beforehand. For each mount of each container:
  *   1. the mount that holds it is the one with the longest path that its own goes through
  *   2. if that is a mount of a bundle, the rest of the path, below the subPath that is mounted there, is a mount point
- *   3. it is a folder, or an empty file where a file is mounted: a subPath that names a file, or a hostPath of such a type
- * What is there already stays, if it is of the right kind; where only the node knows the kind, anything will do. Also counted are
- * the files that every runtime mounts by itself, and the termination log.
+ *   3. it is a folder, or an empty file where a file is mounted: a subPath that names one, or a hostPath of such a type
+ *
+ * What is there already stays, if it is of the right kind; where only the node knows the kind, anything will do. Also
+ * counted are the files that every runtime mounts by itself, and the termination log.
  */
 #include <stdio.h>
 
@@ -17,14 +18,14 @@
 
 #define MODE_POINT_FILE 0644
 #define MODE_POINT_FOLDER 0755
-#define TERMINATION_LOG_DEFAULT "/dev/termination-log"	/* k8s.io/api/core/v1: TerminationMessagePathDefault */
+#define TERMINATION_LOG_DEFAULT "/dev/termination-log" /* k8s.io/api/core/v1: TerminationMessagePathDefault */
 
 struct mount {
-	char *path;			/* in the container: absolute and clean */
-	char where[128];		/* the field, for a refusal */
-	const json_object *volume;	/* NULL = of the runtime, or of no volume of the pod */
-	char *sub;			/* clean subPath; NULL = the whole volume */
-	bool sub_is_known;		/* false: a subPathExpr that only kubelet can expand, or no path */
+	char *path;                /* in the container: absolute and clean */
+	char where[128];           /* the field, for a refusal */
+	const json_object *volume; /* NULL = of the runtime, or of no volume of the pod */
+	char *sub;                 /* clean subPath; NULL = the whole volume */
+	bool sub_is_known;         /* false: a subPathExpr that only kubelet can expand, or no path */
 	bool is_file_of_runtime;
 };
 
@@ -32,7 +33,7 @@ struct mount {
 struct mounts {
 	struct mount *items;
 	size_t count;
-	struct map *at;			/* path → struct mount */
+	struct map *at; /* path → struct mount */
 };
 
 static void mounts_fini(struct mounts *m)
@@ -114,13 +115,14 @@ static void read_sub(struct mount *m, const json_object *mount, const json_objec
 {
 	const char *plain = json_get_str(mount, "subPath"), *expression = json_get_str(mount, "subPathExpr");
 	cleanup(freep) char *expanded = str_is_empty(expression) ? NULL : expand(expression, env);
-	const char *sub = str_is_empty(expression) ? plain : expanded;
+	const char *sub = str_is_empty(expression) ? str_or(plain, "") : expanded;
 
-	m->sub_is_known = str_is_empty(expression) || expanded;
-	if (str_is_empty(sub))
+	m->sub_is_known = sub != NULL;
+	if (!sub || !*sub)
 		return;
 	m->sub = path_below(sub);
-	m->sub_is_known = m->sub || (*sub == '.' && strspn(sub, "./") == strlen(sub) && !strstr(sub, ".."));	/* "./": the whole */
+	if (!m->sub) /* "." and "./" are the whole volume */
+		m->sub_is_known = *sub == '.' && strspn(sub, "./") == strlen(sub) && !strstr(sub, "..");
 }
 
 static void add_mount(struct mounts *all, const char *path, struct mount m)
@@ -141,7 +143,7 @@ static void read_mounts(struct mounts *all, const struct map *volumes, const jso
 
 	all->items = mem_new_n(struct mount, json_len(list) + ARRAY_LEN(of_runtime) + 1);
 	all->at = map_new();
-	for (size_t i = 0; i < ARRAY_LEN(of_runtime); i++) {	/* first: a volume that is mounted there replaces it */
+	for (size_t i = 0; i < ARRAY_LEN(of_runtime); i++) { /* first: a volume that is mounted there replaces it */
 		(void)snprintf(own.where, sizeof(own.where), "%s (%s, mounted by the runtime)", where, of_runtime[i]);
 		add_mount(all, of_runtime[i], own);
 	}
@@ -244,8 +246,8 @@ static int add_point(const struct resolver *rs, const struct mount *m, char *pat
 	if (r == BUNDLE_E_FULL)
 		return refuse(rs->reason, "%s: more than %d files", m->where, BUNDLE_FILES_MAX);
 	if (r == BUNDLE_E_CONFLICT || (there != BUNDLE_NOTHING && kind != BUNDLE_NOTHING && there != kind))
-		return refuse(rs->reason, "%s: needs a %s at %.60s, where the volume has a %s", m->where, file ? "file" : "folder", m->path,
-			      r || there == BUNDLE_FILE ? "file" : "folder");
+		return refuse(rs->reason, "%s: needs a %s at %.60s, where the volume has a %s", m->where,
+			      file ? "file" : "folder", m->path, r || there == BUNDLE_FILE ? "file" : "folder");
 	return 0;
 }
 
@@ -258,7 +260,8 @@ static int check_mount(const struct resolver *rs, const struct mounts *all, cons
 	if (!holder || !volume_needs_bundle(holder->volume) || (kind != BUNDLE_NOTHING) != sure)
 		return 0;
 	if (!holder->sub_is_known)
-		return refuse(rs->reason, "%s: mounted inside %s, whose subPath only kubelet knows", m->where, holder->where);
+		return refuse(rs->reason, "%s: mounted inside %s, whose subPath only kubelet knows", m->where,
+			      holder->where);
 	root = root_of(holder);
 	rest = path_below(m->path + strlen(holder->path) + (holder->path[1] ? 1 : 0));
 	if (!rest)
@@ -266,7 +269,8 @@ static int check_mount(const struct resolver *rs, const struct mounts *all, cons
 	return add_point(rs, m, str_format("%s/%s", root, rest), kind);
 }
 
-static int add_points(const struct resolver *rs, const json_object *list, const char *key, const struct map *volumes, bool sure)
+static int add_points(const struct resolver *rs, const json_object *list, const char *key, const struct map *volumes,
+		      bool sure)
 {
 	int r = 0;
 

@@ -16,7 +16,8 @@ int token_check(const json_object *meta, char reason[REASON_SIZE]);
 
 /* ---- hostname.c ---- */
 /* `name` is the lost pod's; NULL = not known yet. 0 or RENDER_E_REFUSED. */
-int hostname_check(const json_object *spec, const char *name, const char *ns, const struct render_params *p, char reason[REASON_SIZE]);
+int hostname_check(const json_object *spec, const char *name, const char *ns, const struct render_params *p,
+		   char reason[REASON_SIZE]);
 /* Write down the hostname that a pod of this name has, where that can be written down. */
 void hostname_keep(json_object *spec, const char *name);
 
@@ -51,15 +52,16 @@ int env_render(const struct resolver *rs, json_object *container, const char *wh
 #define VOLUME_NAME_MAX 63		/* RFC 1123 label */
 
 enum bundle_kind { BUNDLE_NOTHING, BUNDLE_FILE, BUNDLE_FOLDER };
-enum { BUNDLE_E_FULL = 1, BUNDLE_E_CONFLICT = 2 };	/* beyond a limit; a file where a folder is needed, or the other way round */
+/* Beyond a limit; a file where a folder is needed, or the other way round. */
+enum { BUNDLE_E_FULL = 1, BUNDLE_E_CONFLICT = 2 };
 
 /* What is at a clean path: an item, or a folder that one goes through. */
 enum bundle_kind bundle_kind(const struct bundle *b, const char *path);
 /* Add *it, whose texts are the bundle's from now on (freed on failure); one of the same path and kind is replaced. 0 or
  * BUNDLE_E_*. */
 int bundle_add(struct bundle *b, struct bundle_item *it);
-/* A relative path as path.Clean makes it ("./a//b/" → "a/b"), owned by the caller; NULL: it is empty, leaves its folder, begins
- * with ".." (reserved for kubelet), or is longer or deeper than a bundle allows. */
+/* A relative path as path.Clean makes it ("./a//b/" becomes "a/b"), owned by the caller; NULL: it is empty, leaves its
+ * folder, begins with ".." (reserved for kubelet), or is longer or deeper than a bundle allows. */
 char *path_below(const char *path);
 
 /* ---- mountpoints.c ---- */

@@ -163,13 +163,16 @@ static int check_os(const json_object *spec, char reason[REASON_SIZE])
 
 	if (!json_get_key(spec, "os") || str_eq(os, OS))
 		return 0;
-	return os ? refuse(reason, "spec.os.name: %.40s, but this node runs " OS, os) : refuse(reason, "spec.os.name: required");
+	if (!os)
+		return refuse(reason, "spec.os.name: required");
+	return refuse(reason, "spec.os.name: %.40s, but this node runs " OS, os);
 }
 
 static int check_spec(const json_object *meta, const json_object *spec, const struct render_params *p,
 		      char reason[REASON_SIZE])
 {
 	const json_object *volumes = json_get(spec, "volumes");
+	const char *ns = str_or(json_get_str(meta, "namespace"), str_or(p->ns, "default"));
 	int r;
 
 	if (json_len(json_get(spec, "containers")) == 0)
@@ -178,7 +181,7 @@ static int check_spec(const json_object *meta, const json_object *spec, const st
 		return refuse(reason, "spec.resourceClaims: resource claims need the API server");
 	r = token_check(meta, reason);
 	r = r ? r : check_os(spec, reason);
-	r = r ? r : hostname_check(spec, json_get_str(meta, "name"), str_or(json_get_str(meta, "namespace"), str_or(p->ns, "default")), p, reason);
+	r = r ? r : hostname_check(spec, json_get_str(meta, "name"), ns, p, reason);
 	r = r ? r : check_containers(spec, "initContainers", p, reason);
 	r = r ? r : check_containers(spec, "containers", p, reason);
 	for (size_t i = 0; !r && i < json_len(volumes); i++)
@@ -322,7 +325,8 @@ static int resolve_containers(const struct resolver *rs, json_object *spec, cons
 }
 
 /* What the spec takes from ConfigMaps and Secrets becomes part of it, or of the bundle. */
-static int resolve_spec(const struct render_params *p, const char *ns, json_object *spec, const char *uid, char reason[REASON_SIZE])
+static int resolve_spec(const struct render_params *p, const char *ns, json_object *spec, const char *uid,
+			char reason[REASON_SIZE])
 {
 	cleanup(bundle_fini) struct bundle judged = { 0 };
 	const struct resolver rs = { .params = p, .ns = ns, .reason = reason, .bundle = p->bundle ? p->bundle : &judged,
@@ -340,7 +344,9 @@ static int check_size(const json_object *o, size_t more, char reason[REASON_SIZE
 	size_t n = strlen(text) + more;
 
 	json_wipe_text(text);		/* there may be values of Secrets in it */
-	return n <= MANIFEST_MAX ? 0 : refuse(reason, "the manifest has %zu bytes, kubelet reads at most %d", n, MANIFEST_MAX);
+	if (n <= MANIFEST_MAX)
+		return 0;
+	return refuse(reason, "the manifest has %zu bytes, kubelet reads at most %d", n, MANIFEST_MAX);
 }
 
 int render_static_pod(const json_object *pod, const struct render_params *p, json_object **out_pod,
@@ -383,7 +389,8 @@ int render_check_template(const json_object *tmpl, const struct render_params *p
 	static const struct render_params none = { 0 };
 	const struct render_params *of = params ? params : &none;
 	struct render_params p = { .ns = of->ns, .lookup = of->lookup, .lookup_arg = of->lookup_arg,
-				   .cluster_domain = of->cluster_domain, .no_secret_env = of->no_secret_env, .relaxed_env = of->relaxed_env };
+				   .cluster_domain = of->cluster_domain, .no_secret_env = of->no_secret_env,
+				   .relaxed_env = of->relaxed_env };
 	cleanup(json_wipe_putp) json_object *spec = NULL;
 	int r;
 

@@ -1,16 +1,16 @@
 /* token.c — the service account's token, which no static pod can have
  *
- * Admission mounts one into every pod that does not refuse it, whether it is used or not: a volume kube-api-access-XXXXX of
- * exactly the shape below (k8s.io/kubernetes/plugin/pkg/admission/serviceaccount, TokenVolumeSource). That one is dropped, with
- * the mounts that name it. Any other volume is the user's, whatever its name is. The annotation edge-healer.io/needs-token
- * says that the containers really use the token.
+ * Admission mounts one into every pod that does not refuse it, whether it is used or not: a volume
+ * kube-api-access-XXXXX of exactly the shape below (k8s.io/kubernetes/plugin/pkg/admission/serviceaccount,
+ * TokenVolumeSource). That one is dropped, with the mounts that name it. Any other volume is the user's, whatever its
+ * name is. The annotation edge-healer.io/needs-token says that the containers really use the token.
  */
 #include "base/str.h"
 #include "model/pod.h"
 #include "node_int.h"
 
 #define TOKEN_VOLUME_PREFIX "kube-api-access-"
-#define TOKEN_MODE 0644			/* ProjectedVolumeSourceDefaultMode */
+#define TOKEN_MODE 0644 /* ProjectedVolumeSourceDefaultMode */
 
 /* The one field of an object that has one, of that name. */
 static const json_object *only(const json_object *o, const char *key)
@@ -25,7 +25,8 @@ static bool shows_key(const json_object *source, const char *name, const char *k
 	const json_object *from = only(source, "configMap"), *items = json_get_key(from, "items");
 
 	return str_eq(json_get_str(from, "name"), name) && json_len(items) == 1 &&
-	       str_eq(json_get_str(json_at(items, 0), "key"), key) && str_eq(json_get_str(json_at(items, 0), "path"), key);
+	       str_eq(json_get_str(json_at(items, 0), "key"), key) &&
+	       str_eq(json_get_str(json_at(items, 0), "path"), key);
 }
 
 static bool shows_token(const json_object *source)
@@ -49,12 +50,14 @@ bool volume_is_token(const json_object *v)
 	const json_object *sources = json_get(v, "projected.sources");
 	size_t n = json_len(sources);
 
-	if (!name || !str_has_prefix(name, TOKEN_VOLUME_PREFIX) || json_get_i64(v, "projected.defaultMode", TOKEN_MODE) != TOKEN_MODE)
+	if (!name || !str_has_prefix(name, TOKEN_VOLUME_PREFIX) ||
+	    json_get_i64(v, "projected.defaultMode", TOKEN_MODE) != TOKEN_MODE)
 		return false;
 	if (!shows_token(json_at(sources, 0)) || !shows_key(json_at(sources, 1), "kube-root-ca.crt", "ca.crt") ||
 	    !shows_namespace(json_at(sources, 2)))
 		return false;
-	return n == 3 || (n == 4 && shows_key(json_at(sources, 3), "openshift-service-ca.crt", "service-ca.crt"));	/* OpenShift's */
+	return n == 3 || (n == 4 && shows_key(json_at(sources, 3), "openshift-service-ca.crt",
+					      "service-ca.crt")); /* OpenShift's */
 }
 
 static void drop_mounts(json_object *spec, const char *containers, const char *volume)
@@ -91,7 +94,8 @@ int token_check(const json_object *meta, char reason[REASON_SIZE])
 	if (!needs || str_eq(text, "false"))
 		return 0;
 	if (str_eq(text, "true"))
-		return refuse(reason, "annotation %s: a service account token needs the API server", ANNOTATION_NEEDS_TOKEN);
-	return refuse(reason, "annotation %s: invalid value %s%.40s%s, allowed are \"true\" and \"false\"", ANNOTATION_NEEDS_TOKEN, mark,
-		      text ? text : json_text(needs), mark);
+		return refuse(reason, "annotation %s: a service account token needs the API server",
+			      ANNOTATION_NEEDS_TOKEN);
+	return refuse(reason, "annotation %s: invalid value %s%.40s%s, allowed are \"true\" and \"false\"",
+		      ANNOTATION_NEEDS_TOKEN, mark, text ? text : json_text(needs), mark);
 }

@@ -4,8 +4,8 @@
  * of its name, with them only those, at their paths; a key that is not there is an error unless the source is
  * optional; a missing optional object is an empty folder; items[].mode before defaultMode before 0644; in a projected
  * volume a later source replaces an earlier one's file. Such volumes are mounted read-only, whatever the mount says.
- * With an fsGroup the files are given to that group and it may read them. What is mounted inside such a volume needs its mount
- * point in the bundle (mountpoints.c).
+ * With an fsGroup the files are given to that group and it may read them. What is mounted inside such a volume needs
+ * its mount point in the bundle (mountpoints.c).
  *
  * A projected volume of nothing but downwardAPI stays as it is: kubelet fills it without the API server. Mixed with
  * other sources it is refused: we cannot write what only kubelet knows.
@@ -34,8 +34,8 @@ static bool volume_name_is_safe(const char *name)
 	return !str_is_empty(name) && strlen(name) <= VOLUME_NAME_MAX && *name != '.' && !strchr(name, '/');
 }
 
-static int add_file(const struct resolver *rs, const struct source *s, const json_object *o, const char *key, const char *name,
-		    int64_t mode)
+static int add_file(const struct resolver *rs, const struct source *s, const json_object *o, const char *key,
+		    const char *name, int64_t mode)
 {
 	cleanup(value_fini) struct value v = { 0 };
 	cleanup(freep) char *path = path_below(name);

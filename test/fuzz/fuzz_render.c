@@ -1,8 +1,9 @@
 /* fuzz_render.c — a pod with ConfigMaps and Secrets to paths, files and a manifest
  *
- * Input that begins with `{` is a document {"pod": …, "objects": […]}. Anything else is read as choices from small alphabets, out of which a
- * pod is built whose volumes and mounts get into each other's way. In both cases: what is rendered stays in its bundle, can be
- * written there, refers to nothing in the API, and is JSON; and the question gets the same answer as the deed.
+ * Input that begins with `{` is a document {"pod": …, "objects": […]}. Anything else is read as choices from small
+ * alphabets, out of which a pod is built whose volumes and mounts get into each other's way. In both cases: what is
+ * rendered stays in its bundle, can be written there, refers to nothing in the API, and is JSON; and what is rendered is
+ * judged ready.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -36,9 +37,10 @@ static unsigned choose(struct choices *c, unsigned n)
 #define PICK(c, list) (list)[choose(c, ARRAY_LEN(list))]
 
 static const char *const names[] = { "v", "w", "e", "h", "d", "kube-api-access-1", "..", "" };
-static const char *const paths[] = { "a", "b", "./a", "a//b", "a/b", "..", "a/../..", "/a", "", "..data", "a/b/c/d/e", "hosts" };
-static const char *const folders[] = { "/v", "/v/a", "/v/a/b", "/v/../w", "/", "/etc", "//v//", "v/e", "/v/hosts", "/v/..x", "/etc/hosts",
-				       "/v/a/b/c/d/e/f", "/w", "" };
+static const char *const paths[] = { "a", "b", "./a", "a//b", "a/b", "..", "a/../..", "/a", "", "..data",
+				     "a/b/c/d/e", "hosts" };
+static const char *const folders[] = { "/v", "/v/a", "/v/a/b", "/v/../w", "/", "/etc", "//v//", "v/e", "/v/hosts",
+				       "/v/..x", "/etc/hosts", "/v/a/b/c/d/e/f", "/w", "" };
 static const char *const types[] = { "", "File", "Directory", "Socket", "FileOrCreate" };
 static const char *const keys[] = { "a", "b", "c.d", "..", "hosts", "a/b" };
 
@@ -135,7 +137,8 @@ static void add_container(struct choices *c, json_object *list)
 		if (choose(c, 2))
 			json_set_str(one, "value", PICK(c, paths));
 		else
-			json_set_str(object_in(object_in(one, "valueFrom"), choose(c, 2) ? "secretKeyRef" : "configMapKeyRef"), "name", "v");
+			json_set_str(object_in(object_in(one, "valueFrom"), choose(c, 2) ? "secretKeyRef" : "configMapKeyRef"),
+				     "name", "v");
 	}
 	if (choose(c, 2))
 		json_set_str(o, "terminationMessagePath", PICK(c, folders));
@@ -143,7 +146,8 @@ static void add_container(struct choices *c, json_object *list)
 
 static json_object *build(struct choices *c)
 {
-	json_object *doc = json_new_object(), *pod = object_in(doc, "pod"), *spec = object_in(pod, "spec"), *list, *data;
+	json_object *doc = json_new_object(), *pod = object_in(doc, "pod"), *spec = object_in(pod, "spec");
+	json_object *list, *data;
 
 	json_set_str(object_in(pod, "metadata"), "name", "web");
 	list = list_in(spec, "volumes");
@@ -258,13 +262,15 @@ static void check_containers(const json_object *list)
 
 		must(!json_len(json_get(json_at(list, i), "envFrom")));
 		for (size_t k = 0; k < json_len(env); k++)
-			must(!json_get(json_at(env, k), "valueFrom.secretKeyRef") && !json_get(json_at(env, k), "valueFrom.configMapKeyRef"));
+			must(!json_get(json_at(env, k), "valueFrom.secretKeyRef") &&
+			     !json_get(json_at(env, k), "valueFrom.configMapKeyRef"));
 	}
 }
 
 static void check_pod(const json_object *out, const struct bundle *b)
 {
-	static const char *const gone[] = { "serviceAccountName", "imagePullSecrets", "nodeName", "affinity", "resourceClaims" };
+	static const char *const gone[] = { "serviceAccountName", "imagePullSecrets", "nodeName",
+					    "affinity", "resourceClaims" };
 	cleanup(freep) char *text = str_dup(json_text(out));
 	cleanup(json_putp) json_object *again = NULL;
 
@@ -281,7 +287,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cleanup(json_wipe_putp) json_object *doc = NULL, *out = NULL;
 	cleanup(bundle_fini) struct bundle bundle = { 0 };
 	cleanup(buf_fini) struct buf why = BUF_INIT;
-	struct render_params p = { .node = "node1", .epoch = 1, .original_uid = UID, .lookup = lookup, .bundle_dir = DIR, .bundle = &bundle };
+	struct render_params p = { .node = "node1", .epoch = 1, .original_uid = UID, .lookup = lookup,
+				   .bundle_dir = DIR, .bundle = &bundle };
 	char reason[REASON_SIZE] = "", judged[REASON_SIZE] = "";
 	const json_object *pod;
 	int r;

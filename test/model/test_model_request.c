@@ -22,7 +22,7 @@ static json_object *parse(const char *text)
 static const struct {
 	const char *spec;
 	int64_t cpu, mem;
-	const char *fault;		/* NULL: all can be read */
+	const char *fault; /* NULL: all can be read */
 } rows[] = {
     {"{}", 0, 0, NULL},
     {"{'containers':[" C(R("requests", "1", "10")) "," C(R("requests", "500m", "1")) "]}", 1500, 11, NULL},
@@ -33,10 +33,12 @@ static const struct {
     {"{'initContainers':[" C(R("limits", "2", "7")) "],'containers':[" C(R("limits", "1", "9")) "]}", 2000, 9, NULL},
     /* of the whole pod: a limit only where the containers request nothing */
     {"{'resources':{" R("limits", "4", "8") "},'containers':[" C("'requests':{'cpu':'1'}") "]}", 1000, 8, NULL},
-    {"{'resources':{" R("requests", "4", "8") "},'containers':[" C(R("requests", "9", "9")) "],'overhead':{'cpu':'100m'}}", 4100, 8,
-     NULL},
+    {"{'resources':{" R("requests", "4",
+			"8") "},'containers':[" C(R("requests", "9", "9")) "],'overhead':{'cpu':'100m'}}",
+     4100, 8, NULL},
     /* two huge requests, and one that 64 bits do not hold, are never little */
-    {"{'containers':[" C(R("requests", "5e15", "5Ei")) "," C(R("requests", "5e15", "5Ei")) "]}", INT64_MAX, INT64_MAX, NULL},
+    {"{'containers':[" C(R("requests", "5e15", "5Ei")) "," C(R("requests", "5e15", "5Ei")) "]}", INT64_MAX, INT64_MAX,
+     NULL},
     {"{'containers':[" C(R("requests", "1e30", "99Ei")) "]}", INT64_MAX, INT64_MAX, NULL},
     /* what cannot be read is named */
     {"{'containers':[{},{'resources':{'requests':{'cpu':'1 core','memory':'5'}}}]}", 0, 5,
@@ -46,7 +48,8 @@ static const struct {
     {"{'initContainers':[{'resources':{'requests':{'cpu':'-1'}}}]}", 0, 0,
      "spec.initContainers[0].resources.requests.cpu: invalid quantity \"-1\""},
     {"{'resources':{'requests':{'cpu':true}}}", 0, 0, "spec.resources.requests.cpu: invalid quantity \"true\""},
-    {"{'overhead':{'memory':'x'},'resources':{'requests':{'cpu':'y'}}}", 0, 0, "spec.resources.requests.cpu: invalid quantity \"y\""},
+    {"{'overhead':{'memory':'x'},'resources':{'requests':{'cpu':'y'}}}", 0, 0,
+     "spec.resources.requests.cpu: invalid quantity \"y\""},
     {"{'overhead':{'memory':{}}}", 0, 0, "spec.overhead.memory: invalid quantity \"{}\""},
 };
 
@@ -60,7 +63,8 @@ static void test_rows(void **state)
 		int r = pod_request(spec, NULL, &got, fault);
 
 		if (got.cpu_milli != rows[i].cpu || got.mem_bytes != rows[i].mem || got.pods != 1)
-			fail_msg("%s: %lld m, %lld bytes", rows[i].spec, (long long)got.cpu_milli, (long long)got.mem_bytes);
+			fail_msg("%s: %lld m, %lld bytes", rows[i].spec, (long long)got.cpu_milli,
+				 (long long)got.mem_bytes);
 		if (r != (rows[i].fault ? -EINVAL : 0) || !str_eq(fault, str_or(rows[i].fault, "")))
 			fail_msg("%s: %d \"%s\"", rows[i].spec, r, fault);
 		assert_int_equal(pod_request(spec, NULL, &got, NULL), r); /* nobody need ask which */
@@ -69,7 +73,8 @@ static void test_rows(void **state)
 
 static void test_list(void **state)
 {
-	cleanup(json_putp) json_object *list = parse("{'cpu':'3','memory':1000,'pods':'110'}"), *bad = parse("{'cpu':'-3','pods':'x'}");
+	cleanup(json_putp) json_object *list = parse("{'cpu':'3','memory':1000,'pods':'110'}"),
+				       *bad = parse("{'cpu':'-3','pods':'x'}");
 	struct resources r = resources_of(list);
 
 	(void)state;

@@ -334,7 +334,8 @@ static void test_refs(void **state)
 	    "'volumes':[{'name':'a','configMap':{'name':'v'}},{'name':'b','secret':{'secretName':'w','optional':true}},"
 	    "{'name':'c','projected':{'sources':[{'configMap':{'name':'p'}},{'secret':{'name':'p'}},{'downwardAPI':{}}]}},"
 	    "{'name':'kube-api-access-x','projected':{'sources':[{'serviceAccountToken':{'path':'token'}},{'configMap':{'name':"
-	    "'kube-root-ca.crt','items':[{'key':'ca.crt','path':'ca.crt'}]}},{'downwardAPI':{'items':[{'path':'namespace','fieldRef':{'fieldPath':'metadata.namespace'}}]}}]}},"
+	    "'kube-root-ca.crt','items':[{'key':'ca.crt','path':'ca.crt'}]}},{'downwardAPI':{'items':[{'path':'namespace',"
+	    "'fieldRef':{'fieldPath':'metadata.namespace'}}]}}]}},"
 	    "{'name':'kube-api-access-y','projected':{'sources':[{'configMap':{'name':'mine'}}]}},{'name':'d','secret':{}}],"
 	    "'imagePullSecrets':[{'name':'pull'},{}]}}");
 	cleanup(json_putp) json_object *odd = parse("{'spec':{'containers':{},'volumes':'x','imagePullSecrets':[[]]}}");
@@ -410,7 +411,8 @@ static void test_on_disk(void **state)
 /* fsGroup: its files are of that group, which may be root's; without one they are of whose the process is. */
 static void test_group(void **state)
 {
-	static const struct { bool has; gid_t gid, want; } groups[] = { { true, 2000, 2000 }, { true, 0, 0 }, { false, 2000, 0 } };
+	static const struct { bool has; gid_t gid, want; } groups[] = {
+	    {true, 2000, 2000}, {true, 0, 0}, {false, 2000, 0}};
 
 	(void)state;
 	if (geteuid() != 0)

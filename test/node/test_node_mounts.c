@@ -53,7 +53,8 @@ static json_object *render(const char *spec, struct bundle *b, char reason[REASO
 {
 	cleanup(freep) char *text = str_format("{'metadata':{'name':'web','namespace':'shop'},'spec':{%s}}", spec);
 	cleanup(json_putp) json_object *pod = parse(text);
-	const struct render_params p = {.node = "n", .original_uid = UID_LOST, .epoch = 1, .lookup = lookup, .lookup_arg = objects,
+	const struct render_params p = {.node = "n", .original_uid = UID_LOST, .epoch = 1, .lookup = lookup,
+					.lookup_arg = objects,
 					.bundle_dir = "/b", .bundle = b};
 	const struct render_params judged = {.ns = "shop", .lookup = lookup, .lookup_arg = objects};
 	json_object *out = NULL;
@@ -66,88 +67,94 @@ static json_object *render(const char *spec, struct bundle *b, char reason[REASO
 	return out;
 }
 
-#define MOUNT(name, path) "{'name':'" name "','mountPath':'" path "'}"
-#define SUB(name, path, sub) "{'name':'" name "','mountPath':'" path "','subPath':'" sub "'}"
+#define M(name, path) "{'name':'" name "','mountPath':'" path "'}"
+#define S(name, path, sub) "{'name':'" name "','mountPath':'" path "','subPath':'" sub "'}"
 #define C(mounts) "{'name':'c','image':'i','volumeMounts':[" mounts "]}"
-#define POD(mounts) "'containers':[" C(mounts) "],'volumes':[" VOLUMES "]"
+#define POD(mounts) "'containers':[" C(mounts) END
+#define END "],'volumes':[" VOLUMES "]"
+#define END_C "]}" END
+#define KUBELET_ONLY \
+	"spec.containers[0].volumeMounts[1]: mounted inside spec.containers[0].volumeMounts[0], " \
+	"whose subPath only kubelet knows"
 #define HOST(name, type) "{'name':'" name "','hostPath':{'path':'/x','type':'" type "'}}"
-#define VOLUMES                                                                                                                      \
-	"{'name':'v','secret':{'secretName':'s'}},{'name':'w','configMap':{'name':'c'}},{'name':'e','emptyDir':{}},"                 \
-	"{'name':'d','downwardAPI':{'items':[{'path':'./labels','fieldRef':{'fieldPath':'metadata.labels'}}]}},"                     \
-	"{'name':'p','projected':{'sources':[{'downwardAPI':{'items':[{'path':'x/n'}]}}]}},"                                         \
-	"{'name':'h','hostPath':{'path':'/x'}}," HOST("hf", "File") "," HOST("hc", "FileOrCreate") "," HOST("hs", "Socket") ","      \
+#define VOLUMES \
+	"{'name':'v','secret':{'secretName':'s'}},{'name':'w','configMap':{'name':'c'}},{'name':'e','emptyDir':{}}," \
+	"{'name':'d','downwardAPI':{'items':[{'path':'./labels','fieldRef':{'fieldPath':'metadata.labels'}}]}}," \
+	"{'name':'p','projected':{'sources':[{'downwardAPI':{'items':[{'path':'x/n'}]}}]}}," \
+	"{'name':'h','hostPath':{'path':'/x'}}," HOST("hf", "File") "," HOST("hc", "FileOrCreate") "," HOST("hs", "Socket") "," \
 	HOST("hchar", "CharDevice") "," HOST("hblock", "BlockDevice") "," HOST("hd", "Directory")
 
 static const struct {
-	const char *spec, *want;	/* the mount points: what is in the bundle besides the files of the volumes; or the reason */
+	/* The mount points (what is in the bundle besides the files of the volumes), or the reason. */
+	const char *spec, *want;
 } rows[] = {
     /* Grafana as kube-prometheus has it */
-    {POD(MOUNT("v", "/etc/grafana") "," MOUNT("w", "/etc/grafana/provisioning/dashboards") "," MOUNT("e", "/etc/grafana/plugins")),
+    {POD(M("v", "/etc/grafana") "," M("w", "/etc/grafana/provisioning/dashboards") "," M("e", "/etc/grafana/plugins")),
      "v/provisioning/dashboards/ v/plugins/"},
-    {POD(MOUNT("e", "/etc/grafana") "," MOUNT("w", "/etc/grafana/x")), ""},
-    {POD(MOUNT("v", "/etc/v") "," MOUNT("w", "/etc/vw")), ""},
-    {POD(MOUNT("v", "/v") "," MOUNT("v", "/v/again")), "v/again/"},
-    {POD(MOUNT("v", "/") "," MOUNT("e", "/x/y")), "v/etc/hosts v/etc/hostname v/etc/resolv.conf v/dev/termination-log v/x/y/"},
+    {POD(M("e", "/etc/grafana") "," M("w", "/etc/grafana/x")), ""},
+    {POD(M("v", "/etc/v") "," M("w", "/etc/vw")), ""},
+    {POD(M("v", "/v") "," M("v", "/v/again")), "v/again/"},
+    {POD(M("v", "/") "," M("e", "/x/y")), "v/etc/hosts v/etc/hostname v/etc/resolv.conf v/dev/termination-log v/x/y/"},
     /* order does not matter; a mount point belongs to the mount that holds it */
-    {POD(MOUNT("e", "/v/e/x") "," MOUNT("e", "/v/e") "," MOUNT("v", "/v")), "v/e/"},
-    {POD(MOUNT("v", "/v") "," MOUNT("w", "/v/w") "," MOUNT("e", "/v/w/e")), "v/w/ w/e/"},
+    {POD(M("e", "/v/e/x") "," M("e", "/v/e") "," M("v", "/v")), "v/e/"},
+    {POD(M("v", "/v") "," M("w", "/v/w") "," M("e", "/v/w/e")), "v/w/ w/e/"},
     /* any container */
-    {"'initContainers':[" C(MOUNT("v", "/v") "," MOUNT("e", "/v/i")) ",{'name':'s','image':'i','restartPolicy':'Always','volumeMounts':["
-	 MOUNT("v", "/v") "," MOUNT("e", "/v/s") "]}],'containers':[" C(MOUNT("v", "/v") "," MOUNT("e", "/v/c")) "," C(MOUNT("e", "/v/no"))
-	 "],'volumes':[" VOLUMES "]",
+    {"'initContainers':[" C(M("v", "/v") "," M("e", "/v/i")) ",{'name':'s','image':'i','restartPolicy':'Always','volumeMounts':["
+	 M("v", "/v") "," M("e", "/v/s") "]}],'containers':[" C(M("v", "/v") "," M("e", "/v/c")) "," C(M("e", "/v/no"))
+	 END,
      "v/i/ v/s/ v/c/"},
     /* files */
-    {POD(MOUNT("v", "/v") "," SUB("w", "/v/file", "a") "," SUB("w", "/v/none", "gone") "," SUB("w", "/v/same", "./a")),
+    {POD(M("v", "/v") "," S("w", "/v/file", "a") "," S("w", "/v/none", "gone") "," S("w", "/v/same", "./a")),
      "v/file v/none/ v/same"},
-    {POD(MOUNT("v", "/v") "," MOUNT("hf", "/v/hf") "," MOUNT("hc", "/v/hc") "," MOUNT("hs", "/v/hs") "," MOUNT("hchar", "/v/hchar")
-	 "," MOUNT("hblock", "/v/hblock") "," MOUNT("hd", "/v/hd") "," MOUNT("h", "/v/h")),
+    {POD(M("v", "/v") "," M("hf", "/v/hf") "," M("hc", "/v/hc") "," M("hs", "/v/hs") "," M("hchar", "/v/hchar")
+	 "," M("hblock", "/v/hblock") "," M("hd", "/v/hd") "," M("h", "/v/h")),
      "v/hf v/hc v/hs v/hchar v/hblock v/hd/ v/h/"},
-    {POD(MOUNT("v", "/v") "," SUB("d", "/v/l", "labels") "," SUB("d", "/v/m", "no") "," SUB("p", "/v/n", "x//n") "," SUB("p", "/v/o", "x")),
+    {POD(M("v", "/v") "," S("d", "/v/l", "labels") "," S("d", "/v/m", "no") "," S("p", "/v/n", "x//n") "," S("p", "/v/o", "x")),
      "v/l v/m/ v/n v/o/"},
-    {POD(MOUNT("v", "/v") "," SUB("e", "/v/e", "f") "," SUB("none", "/v/f", "g")), "v/e/ v/f/"},
+    {POD(M("v", "/v") "," S("e", "/v/e", "f") "," S("none", "/v/f", "g")), "v/e/ v/f/"},
     /* below the subPath that is mounted */
-    {POD(SUB("v", "/v", "sub/x") "," MOUNT("e", "/v/e")), "v/sub/x/e/"},
-    {POD(SUB("v", "/v", ".") "," MOUNT("e", "/v/e")), "v/e/"},
-    {POD(SUB("v", "/v", "../w") "," MOUNT("e", "/v/e")),
-     "spec.containers[0].volumeMounts[1]: mounted inside spec.containers[0].volumeMounts[0], whose subPath only kubelet knows"},
-    {POD(SUB("v", "/v", "a") "," MOUNT("e", "/v/e")),
+    {POD(S("v", "/v", "sub/x") "," M("e", "/v/e")), "v/sub/x/e/"},
+    {POD(S("v", "/v", ".") "," M("e", "/v/e")), "v/e/"},
+    {POD(S("v", "/v", "../w") "," M("e", "/v/e")),
+     KUBELET_ONLY},
+    {POD(S("v", "/v", "a") "," M("e", "/v/e")),
      "spec.containers[0].volumeMounts[1]: needs a folder at /v/e, where the volume has a file"},
     {"'containers':[{'name':'c','image':'i','env':[{'name':'A','value':'x'},{'name':'N','valueFrom':{'fieldRef':{}}}],'volumeMounts':["
-     "{'name':'v','mountPath':'/v','subPathExpr':'s-$(A)/$$(A)'}," MOUNT("e", "/v/e") "]}],'volumes':[" VOLUMES "]",
+     "{'name':'v','mountPath':'/v','subPathExpr':'s-$(A)/$$(A)'}," M("e", "/v/e") END_C,
      "v/s-x/$(A)/e/"},
     {"'containers':[{'name':'c','image':'i','env':[{'name':'N','valueFrom':{'fieldRef':{}}}],'volumeMounts':["
-     "{'name':'v','mountPath':'/v','subPathExpr':'$(N)'}," MOUNT("e", "/v/e") "]}],'volumes':[" VOLUMES "]",
-     "spec.containers[0].volumeMounts[1]: mounted inside spec.containers[0].volumeMounts[0], whose subPath only kubelet knows"},
+     "{'name':'v','mountPath':'/v','subPathExpr':'$(N)'}," M("e", "/v/e") END_C,
+     KUBELET_ONLY},
     {"'containers':[{'name':'c','image':'i','volumeMounts':[{'name':'v','mountPath':'/v','subPathExpr':'$(N)'},"
-     "{'name':'w','mountPath':'/v/x','subPathExpr':'$(N)'}," MOUNT("w", "/w") ",{'name':'v','mountPath':'/w/a','subPathExpr':'$(N)'}]}],"
-     "'volumes':[" VOLUMES "]",
-     "spec.containers[0].volumeMounts[1]: mounted inside spec.containers[0].volumeMounts[0], whose subPath only kubelet knows"},
+     "{'name':'w','mountPath':'/v/x','subPathExpr':'$(N)'}," M("w", "/w") ",{'name':'v','mountPath':'/w/a','subPathExpr':'$(N)'}" END_C,
+     KUBELET_ONLY},
     /* paths as people write them; never out of the volume */
-    {POD(MOUNT("v", "//etc/./v/") "," MOUNT("e", "/etc/v//e/./f/") "," MOUNT("e", "/etc/x/../v/g")), "v/e/f/ v/g/"},
-    {POD(MOUNT("v", "etc/v") "," MOUNT("e", "/../../etc/v/e")), "v/e/"},
-    {POD(MOUNT("v", "/v") "," MOUNT("e", "/v/../e") "," MOUNT("e", "/v/x/../../w")), ""},
-    {POD(MOUNT("v", "/v") "," MOUNT("e", "/v/..data")), "spec.containers[0].volumeMounts[1].mountPath: /v/..data cannot be in a volume"},
-    {POD(MOUNT("v", "/v") "," MOUNT("e", "/v/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3")),
+    {POD(M("v", "//etc/./v/") "," M("e", "/etc/v//e/./f/") "," M("e", "/etc/x/../v/g")), "v/e/f/ v/g/"},
+    {POD(M("v", "etc/v") "," M("e", "/../../etc/v/e")), "v/e/"},
+    {POD(M("v", "/v") "," M("e", "/v/../e") "," M("e", "/v/x/../../w")), ""},
+    {POD(M("v", "/v") "," M("e", "/v/..data")),
+     "spec.containers[0].volumeMounts[1].mountPath: /v/..data cannot be in a volume"},
+    {POD(M("v", "/v") "," M("e", "/v/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3")),
      "spec.containers[0].volumeMounts[1].mountPath: /v/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3 cannot be"},
     /* what is there already stays where the kinds agree */
-    {POD(MOUNT("v", "/v") "," SUB("w", "/v/a", "b")), ""},
-    {POD(MOUNT("v", "/v") "," MOUNT("h", "/v/a") "," SUB("e", "/v/b", "x")), ""},
-    {POD(MOUNT("v", "/v") "," MOUNT("e", "/v/a")),
+    {POD(M("v", "/v") "," S("w", "/v/a", "b")), ""},
+    {POD(M("v", "/v") "," M("h", "/v/a") "," S("e", "/v/b", "x")), ""},
+    {POD(M("v", "/v") "," M("e", "/v/a")),
      "spec.containers[0].volumeMounts[1]: needs a folder at /v/a, where the volume has a file"},
-    {POD(MOUNT("v", "/v") "," MOUNT("e", "/v/a/x")),
+    {POD(M("v", "/v") "," M("e", "/v/a/x")),
      "spec.containers[0].volumeMounts[1]: needs a folder at /v/a/x, where the volume has a file"},
-    {POD(MOUNT("v", "/v") "," MOUNT("hf", "/v/x") "," MOUNT("e", "/v/x/y/z") "," MOUNT("v", "/u") "," MOUNT("e", "/u/x")),
+    {POD(M("v", "/v") "," M("hf", "/v/x") "," M("e", "/v/x/y/z") "," M("v", "/u") "," M("e", "/u/x")),
      "spec.containers[0].volumeMounts[4]: needs a folder at /u/x, where the volume has a file"},
-    {"'containers':[" C(MOUNT("v", "/v") "," MOUNT("e", "/v/x/y")) "," C(MOUNT("v", "/v") "," MOUNT("hs", "/v/x")) "],'volumes':[" VOLUMES "]",
+    {"'containers':[" C(M("v", "/v") "," M("e", "/v/x/y")) "," C(M("v", "/v") "," M("hs", "/v/x")) END,
      "spec.containers[1].volumeMounts[1]: needs a file at /v/x, where the volume has a folder"},
-    {"'containers':[" C(MOUNT("v", "/v") "," MOUNT("h", "/v/x")) "," C(MOUNT("v", "/v") "," MOUNT("hs", "/v/x")) "],'volumes':[" VOLUMES "]",
+    {"'containers':[" C(M("v", "/v") "," M("h", "/v/x")) "," C(M("v", "/v") "," M("hs", "/v/x")) END,
      "v/x"},
     /* what the runtime mounts by itself, unless a volume is mounted there */
-    {POD(MOUNT("w", "/etc")), "w/hosts w/hostname w/resolv.conf"},
-    {POD(MOUNT("w", "/etc") "," MOUNT("e", "/etc/hosts")), "w/hostname w/resolv.conf w/hosts/"},
-    {"'containers':[{'name':'c','image':'i','terminationMessagePath':'/w/log/end','volumeMounts':[" MOUNT("w", "/w") "]}],'volumes':[" VOLUMES "]",
+    {POD(M("w", "/etc")), "w/hosts w/hostname w/resolv.conf"},
+    {POD(M("w", "/etc") "," M("e", "/etc/hosts")), "w/hostname w/resolv.conf w/hosts/"},
+    {"'containers':[{'name':'c','image':'i','terminationMessagePath':'/w/log/end','volumeMounts':[" M("w", "/w") END_C,
      "w/log/end"},
-    {"'containers':[{'name':'c','image':'i','terminationMessagePath':'/w/a/end','volumeMounts':[" MOUNT("w", "/w") "]}],'volumes':[" VOLUMES "]",
+    {"'containers':[{'name':'c','image':'i','terminationMessagePath':'/w/a/end','volumeMounts':[" M("w", "/w") END_C,
      "spec.containers[0].terminationMessagePath: needs a file at /w/a/end, where the volume has a file"},
 };
 
@@ -196,7 +203,7 @@ static void test_on_disk(void **state)
 	cleanup(bundle_fini) struct bundle b = {0};
 	char dir[TMP_SIZE], reason[REASON_SIZE];
 	cleanup(json_putp) json_object *out = render(
-	    POD(MOUNT("v", "/etc") "," MOUNT("e", "/etc/e/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1")), &b, reason);
+	    POD(M("v", "/etc") "," M("e", "/etc/e/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1")), &b, reason);
 	struct stat st;
 
 	(void)state;
@@ -221,7 +228,7 @@ static void test_limits(void **state)
 	json_object *out;
 
 	(void)state;
-	buf_adds(&spec, "'volumes':[" VOLUMES "],'containers':[{'name':'c','image':'i','volumeMounts':[" MOUNT("v", "/v"));
+	buf_adds(&spec, "'volumes':[" VOLUMES "],'containers':[{'name':'c','image':'i','volumeMounts':[" M("v", "/v"));
 	for (int i = 0; i < BUNDLE_FILES_MAX; i++)
 		buf_addf(&spec, ",{'name':'e','mountPath':'/v/%d'}", i);
 	buf_adds(&spec, "]}]");

@@ -271,7 +271,8 @@ static void test_capacity(void **state)
 	} rows[] = {
 	    {INIT(HAS("4", "8Gi")), NULL},
 	    {INIT(HAS("5", "1Gi")), "requests 5000m CPU, this node has 4000m"},
-	    {INIT("\"restartPolicy\":\"Always\"," HAS("1", "9Gi")), "requests 9663676416 bytes of memory, this node has 8589934592"},
+	    {INIT("\"restartPolicy\":\"Always\"," HAS("1", "9Gi")),
+	     "requests 9663676416 bytes of memory, this node has 8589934592"},
 	    {"," HAS("4001m", "1"), "requests 4001m CPU"},
 	    {",\"overhead\":{\"cpu\":\"4100m\"}", "requests 4100m CPU"},
 	    {INIT("\"resources\":{\"limits\":{\"cpu\":\"5\"}}"), "requests 5000m CPU"},
@@ -375,7 +376,8 @@ static void test_hostname(void **state)
 	    {NAME("web-0"), FQDN("sub"), "web-0"},
 	    /* 64 and 65 characters with .default.svc.cluster.local */
 	    {NAME(TEN TEN TEN "abcd"), FQDN("sub"), TEN TEN TEN "abcd"},
-	    {NAME(TEN TEN TEN "abcde"), FQDN("sub"), FQDN_TOO_LONG(TEN TEN TEN "abcde.sub.default.svc.cluster.local", "65")},
+	    {NAME(TEN TEN TEN "abcde"), FQDN("sub"), FQDN_TOO_LONG(TEN TEN TEN "abcde.sub.default.svc.cluster.local",
+	     "65")},
 	    {NAME(TEN TEN TEN "abcde"), ",\"hostNetwork\":true" FQDN("sub"), "none"},
 	    {NAME(TEN TEN TEN "abcde"), ",\"subdomain\":\"sub\"", TEN TEN TEN "abcde"},
 	    {NAME(TEN TEN TEN "abcde"), ",\"setHostnameAsFQDN\":true", TEN TEN TEN "abcde"},
@@ -383,7 +385,9 @@ static void test_hostname(void **state)
 	    {NAME("ab") ",\"namespace\":\"" TEN TEN TEN "abcd\"", FQDN("sub-domain"),
 	     FQDN_TOO_LONG("ab.sub-domain." TEN TEN TEN "abcd.svc.cluster.local", "66")},
 	    /* a name with dots gets the node's behind it */
-	    {NAME(TEN TEN "xweb.shop"), FQDN("sub"), FQDN_TOO_LONG(TEN TEN "xweb.shop-node1.sub.default.svc.cluster.local", "65")},
+	    {NAME(TEN TEN "xweb.shop"), FQDN("sub"),
+	     FQDN_TOO_LONG(TEN TEN "xweb.shop-node1.sub.default.svc.cluster.local",
+	     "65")},
 	};
 	static const struct field_case dots[] = {
 	    {NAME("web-0"), "", "web-0"},
@@ -392,7 +396,8 @@ static void test_hostname(void **state)
 	};
 	static const struct field_case domain[] = {
 	    {NAME(TEN TEN TEN TEN "abcd"), FQDN("sub"), TEN TEN TEN TEN "abcd"},
-	    {NAME(TEN TEN TEN TEN "abcde"), FQDN("sub"), FQDN_TOO_LONG(TEN TEN TEN TEN "abcde.sub.default.svc.k8s", "65")},
+	    {NAME(TEN TEN TEN TEN "abcde"), FQDN("sub"), FQDN_TOO_LONG(TEN TEN TEN TEN "abcde.sub.default.svc.k8s",
+	     "65")},
 	};
 	struct render_params p = params;
 
@@ -426,7 +431,8 @@ static void test_needs_token(void **state)
 	static const struct field_case rows[] = {
 	    {NEEDS("\"false\""), "", "a"},
 	    {NEEDS("null"), "", "a"},
-	    {NEEDS("\"true\""), "", "annotation edge-healer.io/needs-token: a service account token needs the API server"},
+	    {NEEDS("\"true\""), "",
+	     "annotation edge-healer.io/needs-token: a service account token needs the API server"},
 	    {NEEDS("\"True\""), "", UNKNOWN("\"True\"")},
 	    {NEEDS("\"yes\""), "", UNKNOWN("\"yes\"")},
 	    {NEEDS("\"\""), "", UNKNOWN("\"\"")},
@@ -452,7 +458,8 @@ static void test_token_volume(void **state)
 	    {NAME("a"), TOKEN_VOLUME("kube-api-access-1", API_TOKEN "," API_CA "," API_NS("namespace")), "[]"},
 	    {NAME("a"), TOKEN_VOLUME("mine", API_TOKEN "," API_CA "," API_NS("namespace")),
 	     "spec.volumes[0].projected.sources[0]: needs serviceAccountToken "},
-	    {NAME("a"), TOKEN_VOLUME("kube-api-access-1", API_TOKEN), "spec.volumes[0].projected.sources[0]: needs serviceAccountToken "},
+	    {NAME("a"), TOKEN_VOLUME("kube-api-access-1", API_TOKEN),
+	     "spec.volumes[0].projected.sources[0]: needs serviceAccountToken "},
 	    {NAME("a"), TOKEN_VOLUME("kube-api-access-1", API_TOKEN "," API_CA "," API_NS("other")),
 	     "spec.volumes[0].projected.sources[0]: needs serviceAccountToken "},
 	    {NAME("a"),
@@ -462,7 +469,8 @@ static void test_token_volume(void **state)
 	    {NAME("a"),
 	     TOKEN_VOLUME("kube-api-access-1", API_TOKEN "," API_CA "," API_NS("namespace") ",{\"configMap\":{\"name\":\"more\"}}"),
 	     "spec.volumes[0].projected.sources[0]: needs serviceAccountToken "},
-	    {NAME("a"), TOKEN_VOLUME("kube-api-access-1", API_CA), "spec.volumes[0].projected.sources[0]: needs ConfigMap kube-root-ca.crt"},
+	    {NAME("a"), TOKEN_VOLUME("kube-api-access-1", API_CA),
+	     "spec.volumes[0].projected.sources[0]: needs ConfigMap kube-root-ca.crt"},
 	    {NAME("a"), ",\"volumes\":[{\"name\":\"kube-api-access-1\",\"emptyDir\":{}}]",
 	     "[{\"name\":\"kube-api-access-1\",\"emptyDir\":{}}]"},
 	    {NAME("a"), TOKEN_VOLUME("kube-api-access-1", API_NS("namespace")),
