@@ -32,6 +32,7 @@ static const struct {
     {"{'containers':[" C("'requests':{'cpu':'0'}," R("limits", "2", "7")) "]}", 0, 7, NULL},
     {"{'initContainers':[" C(R("limits", "2", "7")) "],'containers':[" C(R("limits", "1", "9")) "]}", 2000, 9, NULL},
     /* of the whole pod: a limit only where the containers request nothing */
+    {"{'resources':{" R("limits", "4", "8") "},'containers':[{}]}", 4000, 8, NULL},
     {"{'resources':{" R("limits", "4", "8") "},'containers':[" C("'requests':{'cpu':'1'}") "]}", 1000, 8, NULL},
     {"{'resources':{" R("requests", "4",
 			"8") "},'containers':[" C(R("requests", "9", "9")) "],'overhead':{'cpu':'100m'}}",
