@@ -208,6 +208,7 @@ static void test_on_disk(void **state)
 
 	(void)state;
 	assert_string_equal(reason, "");
+	assert_non_null(out);
 	tmp_new(dir);
 	assert_int_equal(bundle_write(dir, uid, &b), 0);
 	assert_int_equal(lstat(tmp_path(dir, "00000000-0000-5000-8000-00000000000a/v/hosts"), &st), 0);
