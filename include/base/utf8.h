@@ -9,3 +9,5 @@ void buf_add_utf8(struct buf *b, const char *text, size_t n);
 void buf_add_json_text(struct buf *b, const char *text);
 /* Append as the value of a metric's label: https://prometheus.io/docs/instrumenting/exposition_formats/ */
 void buf_add_label(struct buf *b, const char *text);
+/* How many bytes of `data` are well-formed UTF-8: n, or where the first one that is not begins. NUL is a character. */
+size_t utf8_length(const void *data, size_t n);

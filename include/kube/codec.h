@@ -21,9 +21,7 @@ struct kube_endpoints { struct endpoint items[KUBE_ENDPOINTS_MAX]; size_t count;
 void kube_decode_service(const json_object *service, struct kube_endpoints *out);
 void kube_decode_slices(const json_object *list, struct kube_endpoints *out);
 
-/* What a pod (its `spec`; `status` may be NULL) requests as kube-scheduler counts it: the larger of
- * (containers + sidecars) and of each init container with the sidecars started before it; pod-level requests replace
- * that; plus overhead; pods = 1. While a resize is under way the larger of wanted and actual counts. */
+/* pod_request() (model/request.h) of a pod that the API server has admitted: a quantity that cannot be read is 0. */
 struct resources;
 void kube_pod_request(const json_object *spec, const json_object *status, struct resources *out_request);
 /* Where it may run; shared, see constraints_intern(). Never NULL. */

@@ -17,9 +17,10 @@
 #define BUNDLE_FILES_MAX 4096			/* of one pod */
 #define BUNDLE_BYTES_MAX ((size_t)32 * 1024 * 1024)
 #define BUNDLE_PATH_MAX 1024			/* of a file below its bundle */
+#define BUNDLE_DEPTH_MAX 32			/* names in a path below its volume */
 
 struct bundle_item {
-	char *path;			/* "<volume>/<file>"; of a folder "<volume>" */
+	char *path;			/* "<volume>", "<volume>/<file>", "<volume>/<mount point>" */
 	mode_t mode;
 	bool is_dir;
 	void *data;
@@ -30,7 +31,8 @@ struct bundle_item {
 struct bundle {
 	struct bundle_item *items;
 	size_t count, cap, bytes;
-	int64_t gid;			/* spec.securityContext.fsGroup; 0 = none */
+	bool has_gid;			/* files belong to gid: spec.securityContext.fsGroup, which may be 0 */
+	gid_t gid;
 };
 void bundle_fini(struct bundle *b);		/* leaves an empty bundle */
 

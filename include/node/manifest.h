@@ -10,7 +10,9 @@
 #include "base/str.h"
 
 #define MANIFEST_PREFIX "edge-healer-"
-#define MANIFEST_MAX (10 * 1024 * 1024)		/* kubelet's own limit of a file */
+/* The largest file that kubelet reads: k8s.io/kubernetes/pkg/kubelet/config, maxConfigLength (10 MiB), where
+ * ReadAtMost() of k8s.io/utils/io already fails when it has read that much. */
+#define MANIFEST_MAX (10 * 1024 * 1024 - 1)
 #define MANIFEST_NAME_SIZE 256
 
 /* One file to write. */

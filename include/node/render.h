@@ -27,9 +27,10 @@ struct render_params {
 	const char *workload_uid;	/* of its ReplicaSet; NULL = none */
 	uint32_t epoch;
 	const struct resources *capacity;	/* NULL = do not compare requests with it */
-	const char *const *images;	/* present on the node; NULL = not known, not checked */
+	const char *const *images;	/* on the node, under any of their names; NULL = not known */
 	size_t image_count;
 
+	const char *cluster_domain;	/* kubelet's clusterDomain; NULL = "cluster.local" */
 	const char *ns;			/* where a template without metadata.namespace lives; NULL = "default" */
 	render_lookup_fn lookup;	/* NULL = whoever needs a ConfigMap or Secret is refused; what it finds is borrowed */
 	void *lookup_arg;
@@ -53,6 +54,10 @@ json_object *render_content(const json_object *pod);
 /* Only the question whether a content (or a template) can be rendered: 0 or RENDER_E_REFUSED. Of the params only ns,
  * lookup and what is allowed are used; NULL = none. */
 int render_check_template(const json_object *tmpl, const struct render_params *params, char reason[REASON_SIZE]);
+
+/* The RuntimeClass that a pod's spec names, borrowed from it; NULL = none. kubelet learns what it means from the API
+ * server alone: one that was started without it cannot start such a pod, copy or not. Rendering does not refuse it. */
+const char *render_runtime_class(const json_object *spec);
 
 /* The Pod of a content (or a ReplicaSet's template), named `name`; owned by the caller. */
 json_object *render_pod_of_template(const json_object *tmpl, const char *ns, const char *name, const char *uid);

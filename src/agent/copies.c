@@ -386,6 +386,18 @@ static bool image_is_absent(const struct agent *a, const struct workload *w, cha
 	return true;
 }
 
+/* A kubelet that began without the API server knows no RuntimeClass: it would try the pod for ever. */
+static bool kubelet_lacks_its_class(const struct agent *a, const json_object *content, char reason[REASON_SIZE])
+{
+	const char *class = render_runtime_class(json_get_key(content, "spec"));
+
+	if (!class || !(a->cold_boot || a->kubelet.young))
+		return false;
+	(void)snprintf(reason, REASON_SIZE, "runtimeClassName %.80s: this kubelet was started while the API server was away, "
+					    "and learns from it alone what that is", class);
+	return true;
+}
+
 static int restore_render(struct agent *a, struct restore *r, struct map *docs, const struct pod *p, const struct action *act)
 {
 	const struct workload *w = view_workload(a->view, p->owner);
@@ -401,7 +413,7 @@ static int restore_render(struct agent *a, struct restore *r, struct map *docs, 
 		(void)str_copy(r->reason, sizeof(r->reason), "what the cluster admitted of it is not in the store");
 		return RENDER_E_REFUSED;
 	}
-	if (image_is_absent(a, w, r->reason))
+	if (kubelet_lacks_its_class(a, content, r->reason) || image_is_absent(a, w, r->reason))
 		return RENDER_E_REFUSED;
 	objects_set_rules(a, &params);
 	pod = render_pod_of_template(content, p->ns, p->name, p->uid);

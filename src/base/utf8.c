@@ -28,6 +28,16 @@ static size_t char_len(const unsigned char *p, size_t n)
 	return 0;
 }
 
+size_t utf8_length(const void *data, size_t n)
+{
+	const unsigned char *p = data;
+	size_t at = 0, len;
+
+	while (at < n && (len = char_len(p + at, n - at)) > 0)
+		at += len;
+	return at;
+}
+
 void buf_add_utf8(struct buf *b, const char *text, size_t n)
 {
 	size_t good = 0, i = 0; /* text[good..i] is well-formed and not yet added */

@@ -26,13 +26,16 @@ const struct cli_verb cli_verbs[] = {
 	{ "claims", "", "who restores what; the copies on this node", cli_claims, CLIENT_HELP },
 	{ "history", "[POD|NODE] [--limit N]", "what happened, newest first", cli_history,
 	  CLIENT_HELP "      --limit N      at most N rows (default 100)\n" },
-	{ "render", "--node NAME [--objects FILE] [--image NAME]... < pod.json",
+	{ "render", "--node NAME [--objects FILE] [--image NAME]... [FILE]",
 	  "a Pod as a self-contained static pod, or exit 3 and why not", cli_render,
+	  "FILE is one Pod as JSON, as `kubectl get pod NAME -o json` prints it; none or -: stdin.\n"
+	  "It is rendered as it is given: a Pod that was never in the cluster may be admitted with other fields.\n\n"
 	  "      --node NAME    where it will run\n"
 	  "      --objects FILE ConfigMaps and Secrets (YAML or JSON) to take values from; what is not in it is missing\n"
 	  "      --bundle-dir DIR   where the files of a copy would be (default /var/lib/edge-healer/bundles)\n"
 	  "      --image NAME   an image that is on the node (repeatable; none given: not checked)\n"
 	  "      --cpu QUANTITY, --memory QUANTITY   what the node has (default: this machine)\n"
+	  "      --cluster-domain NAME   kubelet's clusterDomain (default cluster.local)\n"
 	  "      --epoch N      of the claim (default 1)\n"
 	  "      --kubelet-version V   from v1.34 on every printable key of envFrom is a variable (default: the strict rule)\n" },
 	{ "check-config", "[FILE]", "check a configuration; prints every error", cli_check_config,

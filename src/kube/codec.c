@@ -1,7 +1,6 @@
 /* codec.c — Pods, ReplicaSets and Nodes as JSON into model/ structs
  *
- * Requests follow k8s.io/component-helpers/resource.PodRequests, as kube-scheduler uses it. Constraints are in
- * constraints.c.
+ * Requests are counted in model/request.c. Constraints are in constraints.c.
  */
 #include "kube/codec.h"
 
@@ -12,6 +11,7 @@
 #include "base/str.h"
 #include "model/node.h"
 #include "model/pod.h"
+#include "model/request.h"
 #include "model/workload.h"
 
 /* ---- metadata ---- */
@@ -69,96 +69,9 @@ static json_object *condition_true(const json_object *status, const char *type)
 	return NULL;
 }
 
-/* ---- requests ---- */
-
-/* A quantity is a string, but small ones arrive as numbers from those who write by hand. */
-static bool quantity(const json_object *list, const char *name, int (*parse)(const char *, int64_t *), int64_t *out)
-{
-	json_object *v = json_get_key(list, name);
-
-	if (!v)
-		return false;
-	return parse(json_is_str(v) ? json_str(v) : json_text(v), out) == 0 && *out >= 0;
-}
-
-/* Overwrite what `list` names; false entries stay. */
-static void take_resources(const json_object *list, struct resources *r)
-{
-	int64_t v;
-
-	if (quantity(list, "cpu", quantity_parse_milli, &v))
-		r->cpu_milli = v;
-	if (quantity(list, "memory", quantity_parse, &v))
-		r->mem_bytes = v;
-}
-
-static struct resources resources_of(const json_object *list)
-{
-	struct resources r = { 0 };
-
-	take_resources(list, &r);
-	return r;
-}
-
-static json_object *status_of(const json_object *statuses, const char *container)
-{
-	for (size_t i = 0; i < json_len(statuses); i++)
-		if (str_eq(json_str(json_get_key(json_at(statuses, i), "name")), container))
-			return json_at(statuses, i);
-	return NULL;
-}
-
-/* `statuses` is NULL unless a resize is under way: then the larger of wanted, allocated and actual counts. */
-static struct resources container_request(const json_object *container, const json_object *statuses)
-{
-	struct resources r = resources_of(json_get_key(json_get_key(container, "resources"), "requests")), other;
-	json_object *status = statuses ? status_of(statuses, json_str(json_get_key(container, "name"))) : NULL;
-
-	if (!status)
-		return r;
-	other = resources_of(json_get_key(status, "allocatedResources"));
-	resources_max(&r, &other);
-	other = resources_of(json_get_key(json_get_key(status, "resources"), "requests"));
-	resources_max(&r, &other);
-	return r;
-}
-
-static bool is_sidecar(const json_object *init_container)
-{
-	return str_eq(json_str(json_get_key(init_container, "restartPolicy")), "Always");
-}
-
-static bool is_resizing(const json_object *status)
-{
-	return condition_true(status, "PodResizePending") || condition_true(status, "PodResizeInProgress");
-}
-
 void kube_pod_request(const json_object *spec, const json_object *status, struct resources *out_request)
 {
-	const json_object *containers = json_get_key(spec, "containers"), *inits = json_get_key(spec, "initContainers");
-	bool resizing = is_resizing(status);
-	const json_object *statuses = resizing ? json_get_key(status, "containerStatuses") : NULL;
-	const json_object *init_statuses = resizing ? json_get_key(status, "initContainerStatuses") : NULL;
-	struct resources sum = { 0 }, sidecars = { 0 }, peak = { 0 }, r;
-
-	for (size_t i = 0; i < json_len(containers); i++) {
-		r = container_request(json_at(containers, i), statuses);
-		resources_add(&sum, &r);
-	}
-	for (size_t i = 0; i < json_len(inits); i++) {
-		r = container_request(json_at(inits, i), init_statuses);
-		resources_add(&r, &sidecars);	/* it runs beside the sidecars started before it */
-		if (is_sidecar(json_at(inits, i)))
-			sidecars = r;
-		resources_max(&peak, &r);
-	}
-	resources_add(&sum, &sidecars);
-	resources_max(&sum, &peak);
-	take_resources(json_get_key(json_get_key(spec, "resources"), "requests"), &sum);
-	r = resources_of(json_get_key(spec, "overhead"));
-	resources_add(&sum, &r);
-	sum.pods = 1;
-	*out_request = sum;
+	(void)pod_request(spec, status, out_request, NULL);	/* the API server has checked every quantity */
 }
 
 /* ---- Pod ---- */
@@ -382,8 +295,7 @@ int kube_decode_node(const json_object *o, struct node **out_node)
 		return -EINVAL;
 	n->name = intern(name);
 	n->version = version_of(meta);
-	take_resources(allocatable, &n->allocatable);
-	(void)quantity(allocatable, "pods", quantity_parse, &n->allocatable.pods);
+	n->allocatable = resources_of(allocatable);
 	take_labels(n, json_get_key(meta, "labels"));
 	take_taints(n, json_get_key(spec, "taints"));
 	n->unschedulable = json_get_bool(spec, "unschedulable", false);

@@ -2,6 +2,8 @@
  *
  * Grammar: k8s.io/apimachinery/pkg/api/resource/quantity.go. A number with an optional fraction, then a binary suffix
  * (Ki … Ei), a decimal suffix (n u m k M G T P E) or an exponent (e3, E-2). Rounded up, as Quantity.MilliValue() does.
+ * What is larger than 64 bits hold is as much as they hold, there ("capped") and here; so are sums and differences: two
+ * huge requests fit nowhere, and never look small.
  */
 #include "model/resource.h"
 
@@ -13,6 +15,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+
+enum { EXPONENT_MAX = 1000 };	/* beyond it whatever is not 0 is too large, or rounds up to the smallest */
 
 static const struct { const char *suffix; int bin, dec; } suffixes[] = {
 	{ "Ki", 10, 0 }, { "Mi", 20, 0 }, { "Gi", 30, 0 }, { "Ti", 40, 0 }, { "Pi", 50, 0 }, { "Ei", 60, 0 },
@@ -34,26 +38,24 @@ static int parse_suffix(const char *p, int *out_bin, int *out_dec)
 		char *end;
 		long e = strtol(p + 1, &end, 10);
 
-		if (*end || e < -18 || e > 18 || isspace((unsigned char)p[1]))
+		if (*end || end == p + 1 || isspace((unsigned char)p[1]))
 			return -EINVAL;
 		*out_bin = 0;
-		*out_dec = (int)e;
+		*out_dec = e < -EXPONENT_MAX ? -EXPONENT_MAX : e > EXPONENT_MAX ? EXPONENT_MAX : (int)e;
 		return 0;
 	}
 	return -EINVAL;
 }
 
-/* text × 10^scale, rounded away from zero like the scheduler's MilliValue/Value. */
-static int quantity_scaled(const char *text, int scale, int64_t *out)
-{
-	const char *p = text;
-	__int128 v = 0;
-	bool negative, rest = false, digits = false, point = false;
-	int bin, dec, places = 0;
+/* The number in front: value × 10^dec. Digits beyond what 64 bits hold are a power of ten, or a `rest` that rounds up. */
+struct number { __int128 value; int64_t dec; bool negative, rest; };
 
-	if (!p)
-		return -EINVAL;
-	negative = *p == '-';
+static int parse_number(const char **text, struct number *out)
+{
+	const char *p = *text;
+	struct number n = { .negative = *p == '-' };
+	bool digits = false, point = false;
+
 	p += *p == '-' || *p == '+';
 	for (; isdigit((unsigned char)*p) || (*p == '.' && !point); p++) {
 		if (*p == '.') {
@@ -61,27 +63,46 @@ static int quantity_scaled(const char *text, int scale, int64_t *out)
 			continue;
 		}
 		digits = true;
-		if (v > (__int128)INT64_MAX)
-			return -ERANGE;
-		v = v * 10 + (*p - '0');
-		places += point;
+		if (n.value > (__int128)INT64_MAX) {
+			n.rest = n.rest || *p != '0';
+			n.dec += !point;
+			continue;
+		}
+		n.value = n.value * 10 + (*p - '0');
+		n.dec -= point;
 	}
-	if (!digits || parse_suffix(p, &bin, &dec) < 0)
+	*text = p;
+	*out = n;
+	return digits ? 0 : -EINVAL;
+}
+
+/* value × 10^dec, rounded up; never beyond INT64_MAX. `value` is not negative. */
+static int64_t scale(__int128 value, int64_t dec, bool rest)
+{
+	for (; dec > 0 && value; dec--) {
+		if (value > (__int128)INT64_MAX)
+			return INT64_MAX;
+		value *= 10;
+	}
+	for (; dec < 0 && value; dec++) {
+		rest = rest || value % 10 != 0;
+		value /= 10;
+	}
+	value += rest;
+	return value > (__int128)INT64_MAX ? INT64_MAX : (int64_t)value;
+}
+
+/* text × 10^places, rounded away from zero like the scheduler's MilliValue/Value. */
+static int quantity_scaled(const char *text, int places, int64_t *out)
+{
+	struct number n;
+	int bin, dec;
+	int64_t v;
+
+	if (!text || parse_number(&text, &n) < 0 || parse_suffix(text, &bin, &dec) < 0)
 		return -EINVAL;
-	v <<= bin;
-	for (dec += scale - places; dec > 0; dec--) {
-		if (v > (__int128)INT64_MAX * 1024)
-			return -ERANGE;
-		v *= 10;
-	}
-	for (; dec < 0; dec++) {
-		rest = rest || v % 10 != 0;
-		v /= 10;
-	}
-	v += rest;
-	if (v > INT64_MAX)
-		return -ERANGE;
-	*out = negative ? -(int64_t)v : (int64_t)v;
+	v = scale(n.value << bin, n.dec + dec + places, n.rest);
+	*out = n.negative ? -v : v;
 	return 0;
 }
 
@@ -95,18 +116,32 @@ int quantity_parse(const char *text, int64_t *out_units)
 	return quantity_scaled(text, 0, out_units);
 }
 
+static int64_t add(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	return !__builtin_add_overflow(a, b, &sum) ? sum : b > 0 ? INT64_MAX : INT64_MIN;
+}
+
+static int64_t sub(int64_t a, int64_t b)
+{
+	int64_t difference;
+
+	return !__builtin_sub_overflow(a, b, &difference) ? difference : b < 0 ? INT64_MAX : INT64_MIN;
+}
+
 void resources_add(struct resources *a, const struct resources *b)
 {
-	a->cpu_milli += b->cpu_milli;
-	a->mem_bytes += b->mem_bytes;
-	a->pods += b->pods;
+	a->cpu_milli = add(a->cpu_milli, b->cpu_milli);
+	a->mem_bytes = add(a->mem_bytes, b->mem_bytes);
+	a->pods = add(a->pods, b->pods);
 }
 
 void resources_sub(struct resources *a, const struct resources *b)
 {
-	a->cpu_milli -= b->cpu_milli;
-	a->mem_bytes -= b->mem_bytes;
-	a->pods -= b->pods;
+	a->cpu_milli = sub(a->cpu_milli, b->cpu_milli);
+	a->mem_bytes = sub(a->mem_bytes, b->mem_bytes);
+	a->pods = sub(a->pods, b->pods);
 }
 
 void resources_max(struct resources *a, const struct resources *b)

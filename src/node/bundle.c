@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-enum { DEPTH_MAX = 64, UUID_LEN = 36 };
+enum { DEPTH_MAX = 2 * BUNDLE_DEPTH_MAX, UUID_LEN = 36 };	/* what a pod or kubelet left in it may be deeper */
 
 static bool is_uuid(const char *s)
 {
@@ -145,7 +145,8 @@ static int make_parents(int at, const char *path)
 	return r;
 }
 
-static int write_file(int at, const struct bundle_item *it, int64_t gid)
+/* `b` NULL: of nobody's group. */
+static int write_file(int at, const struct bundle_item *it, const struct bundle *b)
 {
 	cleanup(fd_closep) int fd = openat(at, it->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	const char *p = it->data;
@@ -162,7 +163,7 @@ static int write_file(int at, const struct bundle_item *it, int64_t gid)
 		p += k;
 		n -= (size_t)k;
 	}
-	if (gid > 0 && fchown(fd, (uid_t)-1, (gid_t)gid) < 0)
+	if (b && b->has_gid && fchown(fd, (uid_t)-1, b->gid) < 0)
 		return -errno;
 	return fchmod(fd, it->mode) < 0 || fsync(fd) < 0 ? -errno : 0;
 }
@@ -189,14 +190,14 @@ static int write_items(int at, const char *uid, const struct bundle *b)
 	const struct bundle_item marker = { .path = (char *)(uintptr_t)BUNDLE_MARKER, .mode = 0600,
 					    .data = (char *)(uintptr_t)uid, .len = UUID_LEN };
 	cleanup(fd_closep) int fd = open_dir(at, uid);
-	int r = fd < 0 ? fd : write_file(fd, &marker, 0);
+	int r = fd < 0 ? fd : write_file(fd, &marker, NULL);
 
 	for (size_t i = 0; r == 0 && i < b->count; i++) {
 		const struct bundle_item *it = &b->items[i];
 
 		fault_pass(FAULT_BUNDLE_FILE);
 		r = make_parents(fd, it->path);
-		r = r < 0 ? r : it->is_dir ? make_dir(fd, it->path, it->mode) : write_file(fd, it, b->gid);
+		r = r < 0 ? r : it->is_dir ? make_dir(fd, it->path, it->mode) : write_file(fd, it, b);
 	}
 	return r < 0 ? r : sync_below(at, uid, 0);
 }

@@ -55,32 +55,6 @@ static json_object *asking(const json_object *annotations)
 /* Not asked for by anybody, but different in each pod. */
 static const char *const own_spec[] = { "nodeName", "ephemeralContainers", "schedulingGates" };
 
-static void drop_mounts(json_object *containers, const char *volume)
-{
-	for (size_t i = 0; i < json_len(containers); i++) {
-		json_object *mounts = json_get_key(json_at(containers, i), "volumeMounts");
-
-		for (size_t k = json_len(mounts); k-- > 0;)
-			if (str_eq(json_get_str(json_at(mounts, k), "name"), volume))
-				json_remove_at(mounts, k);
-	}
-}
-
-static void drop_tokens(json_object *spec)
-{
-	json_object *volumes = json_get_key(spec, "volumes");
-
-	for (size_t i = json_len(volumes); i-- > 0;) {
-		const char *name = json_get_str(json_at(volumes, i), "name");
-
-		if (!volume_is_token(json_at(volumes, i)))
-			continue;
-		drop_mounts(json_get_key(spec, "initContainers"), name);
-		drop_mounts(json_get_key(spec, "containers"), name);
-		json_remove_at(volumes, i);
-	}
-}
-
 json_object *render_content(const json_object *pod)
 {
 	const json_object *meta = json_get_key(pod, "metadata"), *labels = json_get_key(meta, "labels");
@@ -89,7 +63,7 @@ json_object *render_content(const json_object *pod)
 	spec = spec ? spec : json_new_object();
 	for (size_t i = 0; i < ARRAY_LEN(own_spec); i++)
 		json_remove(spec, own_spec[i]);
-	drop_tokens(spec);
+	token_drop(spec);
 	json_set(kept, "labels", labels ? json_copy(labels) : json_new_object());
 	json_set(kept, "annotations", asking(json_get_key(meta, "annotations")));
 	json_set(out, "metadata", kept);

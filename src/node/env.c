@@ -21,6 +21,7 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "base/utf8.h"
 #include "node_int.h"
 
 static bool is_printable(const char *s)
@@ -43,34 +44,10 @@ static bool is_env_name(const char *s, bool relaxed)
 	return true;
 }
 
-/* Continuation bytes behind the first one; -1: no character begins like this. */
-static int utf8_tail(unsigned char first)
-{
-	if (first < 0x80)
-		return 0;
-	if (first < 0xc2 || first > 0xf4)
-		return -1;
-	return first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
-}
-
-/* Well-formed UTF-8 without NUL: anything else cannot be a variable (nor JSON text). */
+/* UTF-8 without NUL: anything else cannot be a variable (nor JSON text). */
 static bool is_text(const struct value *v)
 {
-	const unsigned char *p = v->data, *end = p + v->len;
-
-	while (p < end) {
-		int n = utf8_tail(*p);
-
-		if (!*p || n < 0 || n > end - p - 1)
-			return false;
-		if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) ||
-		    (*p == 0xf4 && p[1] > 0x8f))
-			return false;	/* overlong, a surrogate, or beyond U+10FFFF */
-		for (p++; n; n--, p++)
-			if ((*p & 0xc0) != 0x80)
-				return false;
-	}
-	return true;
+	return !memchr(v->data, '\0', v->len) && utf8_length(v->data, v->len) == v->len;
 }
 
 /* The value with each `$` doubled, as JSON text. */

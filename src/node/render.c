@@ -2,9 +2,7 @@
  *
  * Three passes: first everything that would need the API server is looked for and refused with its field, then what a
  * static pod may not carry or does not need is dropped from a copy, then what it takes from ConfigMaps and Secrets
- * becomes literals (env.c) and files (volumes.c). A projected token that only admission added (volume
- * kube-api-access-*) is dropped with its mounts, unless the annotation edge-healer.io/needs-token says that the
- * container really uses it.
+ * becomes literals (env.c) and files (volumes.c, mountpoints.c). The token is in token.c, the hostname in hostname.c.
  */
 #include "node/render.h"
 
@@ -12,11 +10,15 @@
 #include <stdio.h>
 
 #include "base/str.h"
+#include "model/image.h"
 #include "model/pod.h"
+#include "model/request.h"
+#include "node/manifest.h"
 #include "node_int.h"
 
-#define TOKEN_VOLUME_PREFIX "kube-api-access-"
 #define POD_NAME_MAX 253		/* RFC 1123 subdomain */
+#define OS "linux"
+#define META_MAX 2048			/* what a copy has besides its template: names, uids, our annotations */
 #define ANNOTATION_LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
 
 int refuse(char reason[REASON_SIZE], const char *fmt, ...)
@@ -43,9 +45,15 @@ static bool image_is_impossible(const char *image)
 
 static bool image_is_listed(const struct render_params *p, const char *image)
 {
-	for (size_t i = 0; i < p->image_count; i++)
-		if (str_eq(p->images[i], image))
+	cleanup(buf_fini) struct buf wanted = BUF_INIT, listed = BUF_INIT;
+
+	image_name(image, &wanted);
+	for (size_t i = 0; i < p->image_count; i++) {
+		buf_clear(&listed);
+		image_name(p->images[i], &listed);
+		if (str_eq(listed.data, wanted.data))
 			return true;
+	}
 	return !p->images;
 }
 
@@ -111,13 +119,6 @@ static int check_projected(const json_object *v, size_t at, char reason[REASON_S
 	return 0;
 }
 
-bool volume_is_token(const json_object *v)
-{
-	const char *name = json_get_str(v, "name");
-
-	return name && str_has_prefix(name, TOKEN_VOLUME_PREFIX) && json_get(v, "projected");
-}
-
 static int check_volume(const json_object *v, size_t at, char reason[REASON_SIZE])
 {
 	if (volume_is_token(v) || volume_is_local(v))
@@ -139,27 +140,56 @@ static int check_volume(const json_object *v, size_t at, char reason[REASON_SIZE
 	return 0;			/* no type given: an emptyDir by Kubernetes' defaults */
 }
 
+/* `have` NULL: only whether its requests can be read. */
+static int check_capacity(const json_object *spec, const struct resources *have, char reason[REASON_SIZE])
+{
+	char fault[REQUEST_FAULT_SIZE];
+	struct resources want;
+
+	if (pod_request(spec, NULL, &want, fault) < 0)
+		return refuse(reason, "%s", fault);
+	if (have && want.cpu_milli > have->cpu_milli)
+		return refuse(reason, "requests %lldm CPU, this node has %lldm", (long long)want.cpu_milli,
+			      (long long)have->cpu_milli);
+	if (have && want.mem_bytes > have->mem_bytes)
+		return refuse(reason, "requests %lld bytes of memory, this node has %lld", (long long)want.mem_bytes,
+			      (long long)have->mem_bytes);
+	return 0;
+}
+
+static int check_os(const json_object *spec, char reason[REASON_SIZE])
+{
+	const char *os = json_get_str(spec, "os.name");
+
+	if (!json_get_key(spec, "os") || str_eq(os, OS))
+		return 0;
+	if (!os)
+		return refuse(reason, "spec.os.name: required");
+	return refuse(reason, "spec.os.name: %.40s, but this node runs " OS, os);
+}
+
 static int check_spec(const json_object *meta, const json_object *spec, const struct render_params *p,
 		      char reason[REASON_SIZE])
 {
 	const json_object *volumes = json_get(spec, "volumes");
-	const char *needs = json_str(json_get_key(json_get(meta, "annotations"), ANNOTATION_NEEDS_TOKEN));
+	const char *ns = str_or(json_get_str(meta, "namespace"), str_or(p->ns, "default"));
 	int r;
 
 	if (json_len(json_get(spec, "containers")) == 0)
 		return refuse(reason, "spec.containers: required");
 	if (json_len(json_get(spec, "resourceClaims")))
 		return refuse(reason, "spec.resourceClaims: resource claims need the API server");
-	if (str_eq(needs, "true"))
-		return refuse(reason, "annotation %s: a service account token needs the API server", ANNOTATION_NEEDS_TOKEN);
-	r = check_containers(spec, "initContainers", p, reason);
+	r = token_check(meta, reason);
+	r = r ? r : check_os(spec, reason);
+	r = r ? r : hostname_check(spec, json_get_str(meta, "name"), ns, p, reason);
+	r = r ? r : check_containers(spec, "initContainers", p, reason);
 	r = r ? r : check_containers(spec, "containers", p, reason);
 	for (size_t i = 0; !r && i < json_len(volumes); i++)
 		r = check_volume(json_at(volumes, i), i, reason);
-	return r;
+	return r ? r : check_capacity(spec, p->capacity, reason);
 }
 
-/* ---- names and capacity ---- */
+/* ---- names ---- */
 
 static bool is_dns_subdomain(const char *s)
 {
@@ -186,40 +216,6 @@ static int check_name(const char *name, const struct render_params *p, char reas
 	return 0;
 }
 
-/* A quantity as text, also where somebody wrote a bare number. */
-static const char *quantity_text(const json_object *c, const char *path, const char *fallback)
-{
-	const json_object *v = json_get(c, path);
-
-	v = v ? v : json_get(c, fallback);
-	return !v ? NULL : json_is_str(v) ? json_str(v) : json_text(v);
-}
-
-static void add_request(const json_object *c, struct resources *sum)
-{
-	int64_t cpu = 0, mem = 0;
-
-	(void)quantity_parse_milli(quantity_text(c, "resources.requests.cpu", "resources.limits.cpu"), &cpu);
-	(void)quantity_parse(quantity_text(c, "resources.requests.memory", "resources.limits.memory"), &mem);
-	resources_add(sum, &(struct resources){ cpu, mem, 0 });
-}
-
-static int check_capacity(const json_object *spec, const struct resources *have, char reason[REASON_SIZE])
-{
-	const json_object *list = json_get(spec, "containers");
-	struct resources want = { 0 };
-
-	for (size_t i = 0; i < json_len(list); i++)
-		add_request(json_at(list, i), &want);
-	if (want.cpu_milli > have->cpu_milli)
-		return refuse(reason, "requests %lldm CPU, this node has %lldm", (long long)want.cpu_milli,
-			      (long long)have->cpu_milli);
-	if (want.mem_bytes > have->mem_bytes)
-		return refuse(reason, "requests %lld bytes of memory, this node has %lld", (long long)want.mem_bytes,
-			      (long long)have->mem_bytes);
-	return 0;
-}
-
 /* ---- dropping ---- */
 
 static const char *const dropped_spec[] = {
@@ -229,18 +225,6 @@ static const char *const dropped_spec[] = {
 };
 static const char *const kept_meta[] = { "name", "namespace", "labels", "annotations" };
 
-static void drop_token_mounts(json_object *container)
-{
-	json_object *mounts = json_get(container, "volumeMounts");
-
-	for (size_t i = json_len(mounts); i-- > 0;) {
-		const char *name = json_get_str(json_at(mounts, i), "name");
-
-		if (name && str_has_prefix(name, TOKEN_VOLUME_PREFIX))
-			json_remove_at(mounts, i);
-	}
-}
-
 static void prepare_containers(json_object *spec, const char *key)
 {
 	json_object *list = json_get_key(spec, key);
@@ -248,7 +232,6 @@ static void prepare_containers(json_object *spec, const char *key)
 	for (size_t i = 0; i < json_len(list); i++) {
 		json_object *c = json_at(list, i);
 
-		drop_token_mounts(c);
 		if (!str_eq(json_get_str(c, "imagePullPolicy"), "Never"))
 			json_set_str(c, "imagePullPolicy", "IfNotPresent");
 	}
@@ -256,13 +239,9 @@ static void prepare_containers(json_object *spec, const char *key)
 
 static void prepare_spec(json_object *spec)
 {
-	json_object *volumes = json_get(spec, "volumes");
-
 	for (size_t i = 0; i < ARRAY_LEN(dropped_spec); i++)
 		json_remove(spec, dropped_spec[i]);
-	for (size_t i = json_len(volumes); i-- > 0;)
-		if (volume_is_token(json_at(volumes, i)))
-			json_remove_at(volumes, i);
+	token_drop(spec);
 	prepare_containers(spec, "initContainers");
 	prepare_containers(spec, "containers");
 	json_set_bool(spec, "automountServiceAccountToken", false);
@@ -346,12 +325,28 @@ static int resolve_containers(const struct resolver *rs, json_object *spec, cons
 }
 
 /* What the spec takes from ConfigMaps and Secrets becomes part of it, or of the bundle. */
-static int resolve_spec(const struct resolver *rs, json_object *spec, const char *uid)
+static int resolve_spec(const struct render_params *p, const char *ns, json_object *spec, const char *uid,
+			char reason[REASON_SIZE])
 {
-	int r = resolve_containers(rs, spec, "initContainers");
+	cleanup(bundle_fini) struct bundle judged = { 0 };
+	const struct resolver rs = { .params = p, .ns = ns, .reason = reason, .bundle = p->bundle ? p->bundle : &judged,
+				     .keeps_data = p->bundle != NULL };
+	int r = resolve_containers(&rs, spec, "initContainers");
 
-	r = r ? r : resolve_containers(rs, spec, "containers");
-	return r ? r : volumes_render(rs, spec, uid);
+	r = r ? r : resolve_containers(&rs, spec, "containers");
+	return r ? r : volumes_render(&rs, spec, uid);
+}
+
+/* `more` bytes are added to it later. */
+static int check_size(const json_object *o, size_t more, char reason[REASON_SIZE])
+{
+	const char *text = json_text(o);
+	size_t n = strlen(text) + more;
+
+	json_wipe_text(text);		/* there may be values of Secrets in it */
+	if (n <= MANIFEST_MAX)
+		return 0;
+	return refuse(reason, "the manifest has %zu bytes, kubelet reads at most %d", n, MANIFEST_MAX);
 }
 
 int render_static_pod(const json_object *pod, const struct render_params *p, json_object **out_pod,
@@ -369,17 +364,18 @@ int render_static_pod(const json_object *pod, const struct render_params *p, jso
 		return refuse(reason, "metadata and spec: required");
 	r = check_name(json_get_str(meta, "name"), p, reason);
 	r = r ? r : check_spec(meta, spec, p, reason);
-	r = r || !p->capacity ? r : check_capacity(spec, p->capacity, reason);
 	if (r)
 		return r;
 	out = json_new_object();
 	fresh = json_copy(spec);
 	prepare_spec(fresh);
+	hostname_keep(fresh, json_get_str(meta, "name"));
 	json_set_str(out, "apiVersion", "v1");
 	json_set_str(out, "kind", "Pod");
 	json_set(out, "metadata", prepare_meta(meta, p));
 	json_set(out, "spec", fresh);
-	r = resolve_spec(&(struct resolver){ p, json_get_str(out, "metadata.namespace"), reason }, fresh, bundle_uid(out, p, uid));
+	r = resolve_spec(p, json_get_str(out, "metadata.namespace"), fresh, bundle_uid(out, p, uid), reason);
+	r = r ? r : check_size(out, 0, reason);
 	if (r) {
 		json_wipe_putp(&out);
 		return r;
@@ -393,7 +389,8 @@ int render_check_template(const json_object *tmpl, const struct render_params *p
 	static const struct render_params none = { 0 };
 	const struct render_params *of = params ? params : &none;
 	struct render_params p = { .ns = of->ns, .lookup = of->lookup, .lookup_arg = of->lookup_arg,
-				   .no_secret_env = of->no_secret_env, .relaxed_env = of->relaxed_env };
+				   .cluster_domain = of->cluster_domain, .no_secret_env = of->no_secret_env,
+				   .relaxed_env = of->relaxed_env };
 	cleanup(json_wipe_putp) json_object *spec = NULL;
 	int r;
 
@@ -404,7 +401,15 @@ int render_check_template(const json_object *tmpl, const struct render_params *p
 		return r;
 	spec = json_copy(json_get(tmpl, "spec"));
 	prepare_spec(spec);
-	return resolve_spec(&(struct resolver){ &p, str_or(p.ns, "default"), reason }, spec, NULL);
+	r = resolve_spec(&p, str_or(p.ns, "default"), spec, NULL, reason);
+	return r ? r : check_size(spec, META_MAX + strlen(json_text(json_get(tmpl, "metadata"))), reason);
+}
+
+const char *render_runtime_class(const json_object *spec)
+{
+	const char *name = json_get_str(spec, "runtimeClassName");
+
+	return str_is_empty(name) ? NULL : name;
 }
 
 json_object *render_pod_of_template(const json_object *tmpl, const char *ns, const char *name, const char *uid)

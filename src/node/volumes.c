@@ -4,7 +4,8 @@
  * of its name, with them only those, at their paths; a key that is not there is an error unless the source is
  * optional; a missing optional object is an empty folder; items[].mode before defaultMode before 0644; in a projected
  * volume a later source replaces an earlier one's file. Such volumes are mounted read-only, whatever the mount says.
- * With an fsGroup the files are given to that group and it may read them.
+ * With an fsGroup the files are given to that group and it may read them. What is mounted inside such a volume needs
+ * its mount point in the bundle (mountpoints.c).
  *
  * A projected volume of nothing but downwardAPI stays as it is: kubelet fills it without the API server. Mixed with
  * other sources it is refused: we cannot write what only kubelet knows.
@@ -17,7 +18,6 @@
 #define MODE_DEFAULT 0644
 #define MODE_FOLDER 0755
 #define MODE_GROUP 0440			/* what kubelet adds for an fsGroup to what is mounted read-only */
-#define VOLUME_NAME_MAX 63		/* RFC 1123 label */
 
 /* One source (a volume, or one of a projected volume) on its way into the bundle. */
 struct source {
@@ -27,95 +27,39 @@ struct source {
 	int64_t mode;
 };
 
-/* ---- the bundle in memory ---- */
-
-static void item_fini(struct bundle_item *it)
-{
-	free(it->path);
-	secret_free(it->data, it->len);
-}
-
-void bundle_fini(struct bundle *b)
-{
-	for (size_t i = 0; i < b->count; i++)
-		item_fini(&b->items[i]);
-	free(b->items);
-	*b = (struct bundle){ 0 };
-}
-
-static struct bundle_item *bundle_find(const struct bundle *b, const char *path)
-{
-	for (size_t i = 0; i < b->count; i++)
-		if (str_eq(b->items[i].path, path))
-			return &b->items[i];
-	return NULL;
-}
-
-static bool bundle_add(struct bundle *b, struct bundle_item *it)
-{
-	struct bundle_item *known = bundle_find(b, it->path);
-
-	if (b->count == BUNDLE_FILES_MAX || it->len > BUNDLE_BYTES_MAX - b->bytes) {
-		item_fini(it);
-		return false;
-	}
-	b->bytes += it->len;
-	if (known) {
-		b->bytes -= known->len;
-		item_fini(known);
-		*known = *it;
-		return true;
-	}
-	if (b->count == b->cap) {
-		b->cap = b->cap ? 2 * b->cap : 16;
-		b->items = mem_resize(b->items, b->cap, sizeof(b->items[0]));
-	}
-	b->items[b->count++] = *it;
-	return true;
-}
-
 /* ---- files ---- */
-
-/* Relative, and it stays below: the API server has checked it, but it becomes a path on the host here. */
-static bool path_is_safe(const char *path)
-{
-	if (!*path || str_has_prefix(path, "..") || strlen(path) > BUNDLE_PATH_MAX - VOLUME_NAME_MAX - 2)
-		return false;
-	for (const char *p = path;; p++) {
-		size_t n = strcspn(p, "/");
-
-		if (n == 0 || (n == 1 && *p == '.') || (n == 2 && p[0] == '.' && p[1] == '.'))
-			return false;
-		p += n;
-		if (!*p)
-			return true;
-	}
-}
 
 static bool volume_name_is_safe(const char *name)
 {
 	return !str_is_empty(name) && strlen(name) <= VOLUME_NAME_MAX && *name != '.' && !strchr(name, '/');
 }
 
-static int add_file(const struct resolver *rs, const struct source *s, const json_object *o, const char *key, const char *path,
-		    int64_t mode)
+static int add_file(const struct resolver *rs, const struct source *s, const json_object *o, const char *key,
+		    const char *name, int64_t mode)
 {
 	cleanup(value_fini) struct value v = { 0 };
-	struct bundle *b = rs->params->bundle;
+	cleanup(freep) char *path = path_below(name);
+	struct bundle_item it = { .mode = (mode_t)(mode & 0777) | (rs->bundle->has_gid ? MODE_GROUP : 0) };
 	int r;
 
-	if (!path_is_safe(path))
-		return refuse(rs->reason, "%s: the path %.40s leaves the volume", s->where, path);
+	if (!path)
+		return refuse(rs->reason, "%s: the path %.40s leaves the volume", s->where, name);
 	r = resolver_value(rs, &s->ref, o, key, true, s->where, &v);
 	if (r == RESOLVE_E_NO_KEY)
 		return s->ref.optional ? 0 : RENDER_E_REFUSED;
-	if (r || !b)
+	if (r)
 		return r;
-	struct bundle_item it = { .path = str_format("%s/%s", s->volume, path), .data = take(v.data), .len = v.len,
-				  .mode = (mode_t)(mode & 0777) | (b->gid > 0 ? MODE_GROUP : 0) };
-	if (!bundle_add(b, &it))
+	it.path = str_format("%s/%s", s->volume, path);
+	it.data = rs->keeps_data ? take(v.data) : NULL;
+	it.len = v.len;
+	switch (bundle_add(rs->bundle, &it)) {
+	case BUNDLE_E_FULL:
 		return refuse(rs->reason, "%s: more than %d files or %zu bytes", s->where, BUNDLE_FILES_MAX, BUNDLE_BYTES_MAX);
-	return 0;
+	case BUNDLE_E_CONFLICT:
+		return refuse(rs->reason, "%s: the path %.40s is a file and a folder", s->where, path);
+	default:
+		return 0;
+	}
 }
 
 static int add_items(const struct resolver *rs, const struct source *s, const json_object *o)
@@ -198,8 +142,7 @@ static int render_projected(const struct resolver *rs, const json_object *v, con
 	return r;
 }
 
-/* Does a projected volume name a ConfigMap or Secret? Other sources than downwardAPI were refused before. */
-static bool needs_bundle(const json_object *v)
+bool volume_needs_bundle(const json_object *v)
 {
 	const json_object *sources = json_get(v, "projected.sources");
 
@@ -238,39 +181,43 @@ static void become_host_path(const struct resolver *rs, json_object *spec, json_
 	mount_read_only(json_get_key(spec, "containers"), json_get_str(v, "name"));
 }
 
-static int render_volume(const struct resolver *rs, json_object *v, const char *where)
+static int render_volume(const struct resolver *rs, const json_object *v, const char *where)
 {
 	const char *name = json_get_str(v, "name");
+	struct bundle_item folder = { .mode = MODE_FOLDER, .is_dir = true };
 
 	if (!volume_name_is_safe(name))
 		return refuse(rs->reason, "%s.name: %.40s cannot name a folder", where, str_or(name, "(none)"));
-	if (rs->params->bundle) {
-		struct bundle_item folder = { .path = str_dup(name), .mode = MODE_FOLDER, .is_dir = true };
-
-		if (!bundle_add(rs->params->bundle, &folder))
-			return refuse(rs->reason, "%s: more than %d files", where, BUNDLE_FILES_MAX);
-	}
+	folder.path = str_dup(name);
+	if (bundle_add(rs->bundle, &folder))
+		return refuse(rs->reason, "%s: more than %d files", where, BUNDLE_FILES_MAX);
 	return json_get_key(v, "projected") ? render_projected(rs, v, where) : render_simple(rs, v, where);
+}
+
+static void take_group(struct bundle *b, const json_object *spec)
+{
+	int64_t group = json_get_i64(spec, "securityContext.fsGroup", -1);	/* 0 is a group, too */
+
+	b->has_gid = group >= 0 && group < UINT32_MAX;
+	b->gid = b->has_gid ? (gid_t)group : 0;
 }
 
 int volumes_render(const struct resolver *rs, json_object *spec, const char *uid)
 {
 	json_object *volumes = json_get_key(spec, "volumes");
-	int64_t group = json_get_i64(spec, "securityContext.fsGroup", 0);
 	int r = 0;
 
-	if (rs->params->bundle && group > 0 && group < UINT32_MAX)
-		rs->params->bundle->gid = group;
+	take_group(rs->bundle, spec);
 	for (size_t i = 0; !r && i < json_len(volumes); i++) {
-		json_object *v = json_at(volumes, i);
 		char where[64];
 
-		if (!needs_bundle(v))
-			continue;
 		(void)snprintf(where, sizeof(where), "spec.volumes[%zu]", i);
-		r = render_volume(rs, v, where);
-		if (!r)
-			become_host_path(rs, spec, v, uid);
+		if (volume_needs_bundle(json_at(volumes, i)))
+			r = render_volume(rs, json_at(volumes, i), where);
 	}
+	r = r ? r : mountpoints_render(rs, spec);
+	for (size_t i = 0; !r && i < json_len(volumes); i++)
+		if (volume_needs_bundle(json_at(volumes, i)))
+			become_host_path(rs, spec, json_at(volumes, i), uid);
 	return r;
 }

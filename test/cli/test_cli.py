@@ -314,6 +314,9 @@ POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "uid": "bded
        "spec": {"containers": [{"name": "c", "image": "localhost/busybox:1"}]}}
 
 
+ADMITS = "the cluster may admit something else"
+
+
 def test_render():
     code, out, _ = run("render", "--node", "n1", "--image", "localhost/busybox:1", stdin=json.dumps(POD))
     assert code == 0 and json.loads(out)["metadata"]["annotations"]["edge-healer.io/epoch"] == "1"
@@ -323,9 +326,75 @@ def test_render():
     expect(got, 3, [], ["spec.volumes[0]: needs Secret s\n"])
     assert got[1] == ""
     expect(run("render", "--node", "n1", "--image", "other", stdin=json.dumps(POD)), 3, [], ["is not on this node"])
-    expect(run("render", "--node", "n1", stdin="{"), 1, [], ["stdin is not one JSON object"])
+    expect(run("render", "--node", "n1", stdin="{"), 1, [], ["edge-healer render: stdin: line 1: ends in the middle\n"])
     expect(run("render", stdin="{}"), 2, [], ["--node is required"])
     expect(run("render", "--node", "n1", "--epoch", "0"), 2, [], ["--epoch"])
+
+
+def test_render_file():
+    with tempfile.TemporaryDirectory() as d:
+        path = os.path.join(d, "pod.json")
+        for pod, told in ((POD, True), (dict(POD, metadata=dict(POD["metadata"], resourceVersion="7")), False)):
+            with open(path, "w") as f:
+                json.dump(pod, f)
+            code, out, err = run("render", "--node", "n1", path)
+            assert code == 0 and json.loads(out)["spec"]["hostname"] == "a" and (ADMITS in err) == told, err
+            for args, stdin in ((("-",), json.dumps(pod)), ((), json.dumps(pod))):
+                assert run("render", *args, "--node=n1", stdin=stdin) == (code, out, err)
+        expect(run("render", path, "--node", "n1", path), 2, [], ["more than one FILE"])
+        expect(run("render", "--node", "n1", os.path.join(d, "none")), 1, [], [d + "/none: No such file or directory"])
+        expect(run("render", "--node", "n1", d), 1, [], [": Is a directory"])
+        with open(path, "w") as f:
+            f.write(" " * 10 * 1024 * 1024)
+        expect(run("render", "--node", "n1", path), 1, [], [path + ": has more than 10485759 bytes, which kubelet does not read"])
+
+
+def test_render_says_what_it_cannot_read():
+    pod = json.dumps(POD, indent=1)
+    rows = (
+        ("", 1, "stdin: it is empty: give one Pod as JSON (kubectl get pod NAME -o json)"),
+        ("\n \n", 1, "stdin: it is empty: give one Pod as JSON"),
+        ("\ufeff" + pod, 1, "stdin: line 1: begins with a byte order mark: save it as UTF-8 without one"),
+        (pod.replace('"kind"', '// mine\n"kind"'), 1, "stdin: line 3: JSON has no comments: remove it"),
+        ("# mine\n" + pod, 1, "stdin: line 1: JSON has no comments: remove it"),
+        (pod + "\n" + pod, 1, "stdin: line %d: a second document begins here: give one alone" % (pod.count("\n") + 2)),
+        (pod + "\n---\n" + pod, 1, "a second document begins here"),
+        (pod.replace('"v1"', "NaN"), 1, "stdin: line 2: NaN is no number in JSON: write a finite one"),
+        (pod.replace('"v1"', "-Infinity"), 1, "stdin: line 2: -Infinity is no number in JSON"),
+        (pod.replace('"v1"', "18446744073709551616"), 1, "stdin: line 2: the integer 18446744073709551616 does not fit into 64 bits"),
+        (pod.replace('"v1"', '"v1",\n"kind": "Pod"'), 1, 'stdin: line 4: the key "kind" is there twice'),
+        ("apiVersion: v1\nkind: Pod\n", 1, "stdin: is YAML: give it as JSON (kubectl create --dry-run=client -o json -f FILE)"),
+        ("# a pod\n---\nkind: Pod\n", 1, "stdin: is YAML"),
+        ("kind:\n  Pod\n", 1, "stdin: is YAML"),
+        ("- kind: Pod\n", 1, "stdin: is YAML"),
+        ("5", 3, "metadata and spec: required"),
+        (json.dumps([POD]), 3, "kind: a list is not a Pod: give one item of it"),
+        (json.dumps({"kind": "List", "items": [POD]}), 3, "kind: List is not a Pod: give one item of it"),
+        (json.dumps({"kind": "PodList", "items": [POD]}), 3, "kind: PodList is not a Pod: give one item of it"),
+        (json.dumps(dict(POD, kind="Deployment")), 3,
+         "kind: Deployment is not a Pod: give one of its pods (kubectl get pod NAME -o json)"),
+        (json.dumps(dict(POD, kind="Service")), 3, "kind: Service is not a Pod"),
+    )
+    for text, code, message in rows:
+        got = run("render", "--node", "n1", stdin=text)
+        expect(got, code, [], [message])
+        assert got[1] == "" and len(got[2].replace("edge-healer render: this is rendered", "").splitlines()) <= 2, got[2]
+
+
+def test_render_quantities():
+    huge = json.loads(json.dumps(POD))
+    huge["spec"]["initContainers"] = [dict(POD["spec"]["containers"][0], name="i", resources={"limits": {"cpu": "3"}})]
+    expect(run("render", "--node", "n1", "--cpu", "2", "--memory", "1Gi", stdin=json.dumps(huge)), 3, [], ["requests 3000m CPU, this node has 2000m"])
+    expect(run("render", "--node", "n1", "--cpu", "3", "--memory", "1Gi", stdin=json.dumps(huge)), 0)
+    huge["spec"]["overhead"] = {"cpu": "a few"}
+    expect(run("render", "--node", "n1", stdin=json.dumps(huge)), 3, [], ['spec.overhead.cpu: invalid quantity "a few"\n'])
+    for name in ("--cpu", "--memory"):
+        for bad in ("1GB", "-1", ""):
+            expect(run("render", "--node", "n1", name, bad, stdin=json.dumps(POD)), 2, [], ['%s: invalid quantity "%s"' % (name, bad)])
+    expect(run("render", "--node", "n1", "--image", "docker.io/library/nginx", stdin=json.dumps(POD)), 3, [], ["is not on this node"])
+    nginx = json.loads(json.dumps(POD))
+    nginx["spec"]["containers"][0]["image"] = "nginx:latest"
+    expect(run("render", "--node", "n1", "--image", "docker.io/library/nginx", stdin=json.dumps(nginx)), 0)
 
 
 OBJECTS = """
@@ -359,7 +428,9 @@ def test_render_with_objects():
             out = json.loads(out)
             assert out["spec"]["containers"][0]["env"] == [{"name": "color", "value": "red $$(HOME)"}, {"name": "yes", "value": "true"}], out
             assert out["spec"]["volumes"][0]["hostPath"]["path"] == "/b/%s/v" % out["metadata"]["uid"]
-            assert [line.split() for line in sorted(err.splitlines())] == [
+            note, *files = err.splitlines()
+            assert ADMITS in note, err
+            assert [line.split() for line in sorted(files)] == [
                 ["0400", "4", "v/tls.crt"], ["0400", "6", "v/key"], ["0755", "0", "v/"]], err
             assert "s3cret" not in err
         strange = dict(json.loads(json.dumps(pod)), spec=dict(pod["spec"], volumes=[], containers=[dict(

@@ -260,6 +260,22 @@ static void test_volumes(void **state)
 	     "spec.volumes[0].projected.sources[1]: needs serviceAccountToken "},
 	    {",'securityContext':{'fsGroup':2000}" V("'secret':{'secretName':'q','defaultMode':256}"),
 	     "v/ 755 v/p 440=7171 v/r 440=7272"},
+	    {",'securityContext':{'fsGroup':0}" V("'secret':{'secretName':'q','defaultMode':256}"),
+	     "v/ 755 v/p 440=7171 v/r 440=7272"},
+	    /* what the API allows as a path, as kubelet cleans it */
+	    {V("'secret':{'secretName':'q','items':[{'key':'p','path':'./a'},{'key':'p','path':'b//c'},{'key':'p','path':'d/./e/'},"
+	       "{'key':'r','path':'b/c'}]}"),
+	     "v/ 755 v/a 644=7171 v/b/c 644=7272 v/d/e 644=7171"},
+	    {V("'configMap':{'name':'d','items':[{'key':'a','path':'a/./../b'}]}"), "spec.volumes[0]: the path a/./../b leaves the volume"},
+	    {V("'configMap':{'name':'d','items':[{'key':'a','path':'./..x'}]}"), "spec.volumes[0]: the path ./..x leaves the volume"},
+	    {V("'configMap':{'name':'d','items':[{'key':'a','path':'.'}]}"), "spec.volumes[0]: the path . leaves the volume"},
+	    {V("'configMap':{'name':'d','items':[{'key':'a','path':''}]}"), "spec.volumes[0]: the path  leaves the volume"},
+	    {V("'configMap':{'name':'d','items':[{'key':'a','path':'x..y/..z'}]}"), "v/ 755 v/x..y/..z 644=74776f"},
+	    /* kubelet could not write that either */
+	    {V("'secret':{'secretName':'q','items':[{'key':'p','path':'a'},{'key':'p','path':'a/b'}]}"),
+	     "spec.volumes[0]: the path a/b is a file and a folder"},
+	    {V("'secret':{'secretName':'q','items':[{'key':'p','path':'a/b'},{'key':'p','path':'a/'}]}"),
+	     "spec.volumes[0]: the path a is a file and a folder"},
 	};
 
 	(void)state;
@@ -317,15 +333,18 @@ static void test_refs(void **state)
 	    "'name':'f','optional':true}},{}],'env':[{'valueFrom':{'secretKeyRef':{'name':'e','key':'k'}}},{'value':'x'},5]}],"
 	    "'volumes':[{'name':'a','configMap':{'name':'v'}},{'name':'b','secret':{'secretName':'w','optional':true}},"
 	    "{'name':'c','projected':{'sources':[{'configMap':{'name':'p'}},{'secret':{'name':'p'}},{'downwardAPI':{}}]}},"
-	    "{'name':'kube-api-access-x','projected':{'sources':[{'configMap':{'name':'kube-root-ca.crt'}}]}},{'name':'d','secret':{}}],"
+	    "{'name':'kube-api-access-x','projected':{'sources':[{'serviceAccountToken':{'path':'token'}},{'configMap':{'name':"
+	    "'kube-root-ca.crt','items':[{'key':'ca.crt','path':'ca.crt'}]}},{'downwardAPI':{'items':[{'path':'namespace',"
+	    "'fieldRef':{'fieldPath':'metadata.namespace'}}]}}]}},"
+	    "{'name':'kube-api-access-y','projected':{'sources':[{'configMap':{'name':'mine'}}]}},{'name':'d','secret':{}}],"
 	    "'imagePullSecrets':[{'name':'pull'},{}]}}");
 	cleanup(json_putp) json_object *odd = parse("{'spec':{'containers':{},'volumes':'x','imagePullSecrets':[[]]}}");
 	cleanup(buf_fini) struct buf seen = BUF_INIT;
 
 	(void)state;
-	assert_int_equal(refs_each(tmpl, "n", see_ref, &seen), 8);
+	assert_int_equal(refs_each(tmpl, "n", see_ref, &seen), 9);
 	assert_string_equal(seen.data, "Secret/n/i ConfigMap/n/f? Secret/n/e ConfigMap/n/v Secret/n/w? ConfigMap/n/p Secret/n/p "
-				       "Secret/n/pull? ");
+				       "ConfigMap/n/mine Secret/n/pull? ");
 	assert_int_equal(refs_each(odd, "n", see_ref, &seen), 0);
 	assert_int_equal(refs_each(NULL, "n", see_ref, &seen), 0);
 }
@@ -389,6 +408,29 @@ static void test_on_disk(void **state)
 	tmp_free(dir);
 }
 
+/* fsGroup: its files are of that group, which may be root's; without one they are of whose the process is. */
+static void test_group(void **state)
+{
+	static const struct { bool has; gid_t gid, want; } groups[] = {
+	    {true, 2000, 2000}, {true, 0, 0}, {false, 2000, 0}};
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	tmp_new(dir);
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+		cleanup(bundle_fini) struct bundle b = {.has_gid = groups[i].has, .gid = groups[i].gid};
+		struct stat st;
+
+		add(&b, "v/f", 0640, "x");
+		assert_int_equal(bundle_write(dir, UID_A, &b), 0);
+		assert_int_equal(stat(tmp_path(dir, UID_A "/v/f"), &st), 0);
+		assert_int_equal(st.st_gid, groups[i].want);
+	}
+	assert_int_equal(bundle_remove(dir, UID_A), 0);
+	tmp_free(dir);
+}
+
 /* Only what is provably ours goes: a marker that names the folder, or an empty folder. Links are not followed. */
 static void test_what_is_not_ours_stays(void **state)
 {
@@ -428,6 +470,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_volumes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_mounts_are_read_only, setup, teardown),
 	    cmocka_unit_test(test_on_disk),
+	    cmocka_unit_test(test_group),
 	    cmocka_unit_test(test_what_is_not_ours_stays),
 	};
 

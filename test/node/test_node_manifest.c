@@ -129,6 +129,9 @@ static void test_too_big(void **state)
 	assert_int_equal(write_all(dir, &m, 1), 0);
 	assert_int_equal(m.result, -E2BIG);
 	assert_int_equal(tmp_count(dir), 0);
+	assert_true(MANIFEST_MAX < 10 << 20); /* kubelet fails at 10 MiB already */
+	text[MANIFEST_MAX] = '\0';
+	assert_int_equal(write_all(dir, &m, 1), 1);
 }
 
 static void test_each(void **state)

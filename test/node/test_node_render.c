@@ -3,6 +3,7 @@
 
 #include "base/json.h"
 #include "model/pod.h"
+#include "node/manifest.h"
 #include "node/render.h"
 
 #define DATA "test/data/"
@@ -260,6 +261,279 @@ static void test_further_refusals(void **state)
 	}
 }
 
+/* As kube-scheduler counts: also what only runs first, what runs beside, what the pod as a whole asks for, and its overhead. */
+static void test_capacity(void **state)
+{
+#define HAS(cpu, memory) "\"resources\":{\"requests\":{\"cpu\":\"" cpu "\",\"memory\":\"" memory "\"}}"
+#define INIT(more) ",\"initContainers\":[{\"name\":\"i\",\"image\":\"localhost/busybox:1\"," more "}]"
+	static const struct {
+		const char *spec, *refusal;
+	} rows[] = {
+	    {INIT(HAS("4", "8Gi")), NULL},
+	    {INIT(HAS("5", "1Gi")), "requests 5000m CPU, this node has 4000m"},
+	    {INIT("\"restartPolicy\":\"Always\"," HAS("1", "9Gi")),
+	     "requests 9663676416 bytes of memory, this node has 8589934592"},
+	    {"," HAS("4001m", "1"), "requests 4001m CPU"},
+	    {",\"overhead\":{\"cpu\":\"4100m\"}", "requests 4100m CPU"},
+	    {INIT("\"resources\":{\"limits\":{\"cpu\":\"5\"}}"), "requests 5000m CPU"},
+	    {INIT(HAS("9e18", "9e18")) "," HAS("1e99", "1"), "requests 9223372036854775807m CPU"},
+	    {INIT(HAS("two", "1")), "spec.initContainers[0].resources.requests.cpu: invalid quantity \"two\""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cleanup(freep) char *text = str_format("%.*s%s}}", (int)(strlen(POD("", "")) - 2), POD("", ""), rows[i].spec);
+		cleanup(json_putp) json_object *pod = parse(text), *out = NULL;
+		char reason[REASON_SIZE] = "";
+
+		(void)render_static_pod(pod, &params, &out, reason);
+		if (rows[i].refusal ? !str_has_prefix(reason, rows[i].refusal) : reason[0] != '\0')
+			fail_msg("%s: \"%s\"", rows[i].spec, reason);
+	}
+}
+
+/* One image has many names. */
+static void test_image_names(void **state)
+{
+	static const char *const there[] = {"nginx:1.25", "registry.example:5000/a/b@sha256:0123", "localhost/x"};
+	static const struct {
+		const char *name;
+		bool there;
+	} rows[] = {
+	    {"nginx:1.25", true},
+	    {"docker.io/library/nginx:1.25", true},
+	    {"index.docker.io/library/nginx:1.25", true},
+	    {"docker.io/nginx:1.25", true},
+	    {"library/nginx:1.25", true},
+	    {"nginx", false},
+	    {"nginx:latest", false},
+	    {"quay.io/library/nginx:1.25", false},
+	    {"localhost/x:latest", true},
+	    {"docker.io/localhost/x", false},
+	    {"registry.example:5000/a/b:tag@sha256:0123", true},
+	    {"registry.example:5000/a/b:tag", false},
+	    {"registry.example:5000/a/b@sha256:9999", false},
+	};
+	struct render_params p = params;
+
+	(void)state;
+	p.images = there;
+	p.image_count = ARRAY_LEN(there);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cleanup(json_putp) json_object *pod = parse(POD("", "")), *out = NULL;
+		char reason[REASON_SIZE] = "";
+
+		json_set_str(json_at(json_get(pod, "spec.containers"), 0), "image", rows[i].name);
+		if ((render_static_pod(pod, &p, &out, reason) == 0) != rows[i].there)
+			fail_msg("%s: \"%s\"", rows[i].name, reason);
+	}
+}
+
+/* Rendered with these fields of metadata and spec: the value at `path` as text ("none": it is not there), or the reason. */
+struct field_case { const char *meta, *spec, *want; };
+
+static void check_fields(const struct field_case *rows, size_t n, const struct render_params *p, const char *path)
+{
+	for (size_t i = 0; i < n; i++) {
+		cleanup(freep) char *text = str_format("{\"metadata\":{%s},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":"
+						       "\"localhost/busybox:1\"}]%s}}", rows[i].meta, rows[i].spec);
+		cleanup(json_putp) json_object *pod = parse(text), *out = NULL;
+		char reason[REASON_SIZE] = "";
+		const json_object *got = render_static_pod(pod, p, &out, reason) == 0 ? json_get(out, path) : NULL;
+		const char *is = !out ? reason : !got ? "none" : json_is_str(got) ? json_str(got) : json_text(got);
+
+		if (!str_eq(is, rows[i].want))
+			fail_msg("%s %s:\n%s instead of\n%s", rows[i].meta, rows[i].spec, is, rows[i].want);
+	}
+}
+
+#define TEN "abcdefghij"
+#define SIXTY TEN TEN TEN TEN TEN TEN
+#define NAME(name) "\"name\":\"" name "\""
+#define FQDN(subdomain) ",\"subdomain\":\"" subdomain "\",\"setHostnameAsFQDN\":true"
+#define FQDN_TOO_LONG(what, n)                                                                                                       \
+	"spec.setHostnameAsFQDN: never starts, hostname of " n " characters (at most 64): " what
+
+/* A static pod is called name-node; its hostname is to be what the lost pod's was. */
+static void test_hostname(void **state)
+{
+	static const struct field_case rows[] = {
+	    {NAME("web-0"), "", "web-0"},
+	    {NAME("web-0"), ",\"hostname\":\"own\"", "own"},
+	    {NAME("web-0"), ",\"hostname\":\"\"", "web-0"},
+	    {NAME("web-0"), ",\"hostNetwork\":true", "none"}, /* it is the node's */
+	    {NAME(SIXTY "abc"), "", SIXTY "abc"},
+	    {NAME(SIXTY "abcd"), "", SIXTY "abc"},
+	    {NAME(SIXTY "ab-d"), "", SIXTY "ab"},
+	    {NAME(SIXTY "a--d"), "", SIXTY "a"},
+	    {NAME(SIXTY "abc.d"), "", SIXTY "abc"},
+	    {NAME(SIXTY "ab.d"), "", SIXTY "ab"},
+	    {NAME(SIXTY "a.cd"), "", "none"},
+	    {NAME("web.shop"), "", "none"}, /* spec.hostname cannot have dots: it becomes web.shop-node1 */
+	    {NAME("web-0"), ",\"hostname\":\"a.b\"", "spec.hostname: a.b is not a lowercase RFC 1123 label"},
+	    {NAME("web-0"), ",\"hostname\":\"-a\"", "spec.hostname: -a is not a lowercase RFC 1123 label"},
+	    {NAME("web-0"), ",\"subdomain\":\"a.b\"", "spec.subdomain: a.b is not a lowercase RFC 1123 label"},
+	    {NAME("web-0"), FQDN("sub"), "web-0"},
+	    /* 64 and 65 characters with .default.svc.cluster.local */
+	    {NAME(TEN TEN TEN "abcd"), FQDN("sub"), TEN TEN TEN "abcd"},
+	    {NAME(TEN TEN TEN "abcde"), FQDN("sub"), FQDN_TOO_LONG(TEN TEN TEN "abcde.sub.default.svc.cluster.local",
+	     "65")},
+	    {NAME(TEN TEN TEN "abcde"), ",\"hostNetwork\":true" FQDN("sub"), "none"},
+	    {NAME(TEN TEN TEN "abcde"), ",\"subdomain\":\"sub\"", TEN TEN TEN "abcde"},
+	    {NAME(TEN TEN TEN "abcde"), ",\"setHostnameAsFQDN\":true", TEN TEN TEN "abcde"},
+	    {NAME("a") ",\"namespace\":\"" TEN TEN TEN "\"", FQDN("sub-domain"), "a"},
+	    {NAME("ab") ",\"namespace\":\"" TEN TEN TEN "abcd\"", FQDN("sub-domain"),
+	     FQDN_TOO_LONG("ab.sub-domain." TEN TEN TEN "abcd.svc.cluster.local", "66")},
+	    /* a name with dots gets the node's behind it */
+	    {NAME(TEN TEN "xweb.shop"), FQDN("sub"),
+	     FQDN_TOO_LONG(TEN TEN "xweb.shop-node1.sub.default.svc.cluster.local",
+	     "65")},
+	};
+	static const struct field_case dots[] = {
+	    {NAME("web-0"), "", "web-0"},
+	    {NAME("web-0"), FQDN("sub"), "web-0"},
+	    {NAME(SIXTY "abcd"), "", SIXTY "abc"},
+	};
+	static const struct field_case domain[] = {
+	    {NAME(TEN TEN TEN TEN "abcd"), FQDN("sub"), TEN TEN TEN TEN "abcd"},
+	    {NAME(TEN TEN TEN TEN "abcde"), FQDN("sub"), FQDN_TOO_LONG(TEN TEN TEN TEN "abcde.sub.default.svc.k8s",
+	     "65")},
+	};
+	struct render_params p = params;
+
+	(void)state;
+	check_fields(rows, ARRAY_LEN(rows), &p, "spec.hostname");
+	p.node = "edge-1.site-4.example.com";
+	check_fields(dots, ARRAY_LEN(dots), &p, "spec.hostname");
+	p.cluster_domain = "k8s";
+	check_fields(domain, ARRAY_LEN(domain), &p, "spec.hostname");
+}
+
+static void test_os(void **state)
+{
+	static const struct field_case rows[] = {
+	    {NAME("a"), ",\"os\":{\"name\":\"linux\"}", "linux"},
+	    {NAME("a"), "", "none"},
+	    {NAME("a"), ",\"os\":{\"name\":\"windows\"}", "spec.os.name: windows, but this node runs linux"},
+	    {NAME("a"), ",\"os\":{\"name\":\"\"}", "spec.os.name: , but this node runs linux"},
+	    {NAME("a"), ",\"os\":{}", "spec.os.name: required"},
+	};
+
+	(void)state;
+	check_fields(rows, ARRAY_LEN(rows), &params, "spec.os.name");
+}
+
+/* A mistyped answer must not be taken for "no". */
+static void test_needs_token(void **state)
+{
+#define NEEDS(value) NAME("a") ",\"annotations\":{\"edge-healer.io/needs-token\":" value "}"
+#define UNKNOWN(value) "annotation edge-healer.io/needs-token: invalid value " value ", allowed are \"true\" and \"false\""
+	static const struct field_case rows[] = {
+	    {NEEDS("\"false\""), "", "a"},
+	    {NEEDS("null"), "", "a"},
+	    {NEEDS("\"true\""), "",
+	     "annotation edge-healer.io/needs-token: a service account token needs the API server"},
+	    {NEEDS("\"True\""), "", UNKNOWN("\"True\"")},
+	    {NEEDS("\"yes\""), "", UNKNOWN("\"yes\"")},
+	    {NEEDS("\"\""), "", UNKNOWN("\"\"")},
+	    {NEEDS("\"true \""), "", UNKNOWN("\"true \"")},
+	    {NEEDS("true"), "", UNKNOWN("true")},
+	    {NEEDS("1"), "", UNKNOWN("1")},
+	};
+
+	(void)state;
+	check_fields(rows, ARRAY_LEN(rows), &params, "spec.hostname");
+}
+
+#define API_TOKEN "{\"serviceAccountToken\":{\"path\":\"token\",\"expirationSeconds\":3607}}"
+#define API_CA "{\"configMap\":{\"name\":\"kube-root-ca.crt\",\"items\":[{\"key\":\"ca.crt\",\"path\":\"ca.crt\"}]}}"
+#define API_NS(path)                                                                                                                 \
+	"{\"downwardAPI\":{\"items\":[{\"path\":\"" path "\",\"fieldRef\":{\"fieldPath\":\"metadata.namespace\"}}]}}"
+#define TOKEN_VOLUME(name, sources) ",\"volumes\":[{\"name\":\"" name "\",\"projected\":{\"sources\":[" sources "]}}]"
+
+/* Only what admission adds is dropped; what only looks like it is the user's. */
+static void test_token_volume(void **state)
+{
+	static const struct field_case rows[] = {
+	    {NAME("a"), TOKEN_VOLUME("kube-api-access-1", API_TOKEN "," API_CA "," API_NS("namespace")), "[]"},
+	    {NAME("a"), TOKEN_VOLUME("mine", API_TOKEN "," API_CA "," API_NS("namespace")),
+	     "spec.volumes[0].projected.sources[0]: needs serviceAccountToken "},
+	    {NAME("a"), TOKEN_VOLUME("kube-api-access-1", API_TOKEN),
+	     "spec.volumes[0].projected.sources[0]: needs serviceAccountToken "},
+	    {NAME("a"), TOKEN_VOLUME("kube-api-access-1", API_TOKEN "," API_CA "," API_NS("other")),
+	     "spec.volumes[0].projected.sources[0]: needs serviceAccountToken "},
+	    {NAME("a"),
+	     TOKEN_VOLUME("kube-api-access-1", "{\"serviceAccountToken\":{\"path\":\"token\",\"audience\":\"vault\"}}," API_CA
+						    "," API_NS("namespace")),
+	     "spec.volumes[0].projected.sources[0]: needs serviceAccountToken "},
+	    {NAME("a"),
+	     TOKEN_VOLUME("kube-api-access-1", API_TOKEN "," API_CA "," API_NS("namespace") ",{\"configMap\":{\"name\":\"more\"}}"),
+	     "spec.volumes[0].projected.sources[0]: needs serviceAccountToken "},
+	    {NAME("a"), TOKEN_VOLUME("kube-api-access-1", API_CA),
+	     "spec.volumes[0].projected.sources[0]: needs ConfigMap kube-root-ca.crt"},
+	    {NAME("a"), ",\"volumes\":[{\"name\":\"kube-api-access-1\",\"emptyDir\":{}}]",
+	     "[{\"name\":\"kube-api-access-1\",\"emptyDir\":{}}]"},
+	    {NAME("a"), TOKEN_VOLUME("kube-api-access-1", API_NS("namespace")),
+	     "[{\"name\":\"kube-api-access-1\",\"projected\":{\"sources\":[" API_NS("namespace") "]}}]"},
+	};
+	cleanup(json_putp) json_object *pod = parse(POD("", ",\"volumes\":[{\"name\":\"kube-api-access-mine\",\"emptyDir\":{}},{\"name\":"
+							    "\"kube-api-access-1\",\"projected\":{\"sources\":[" API_TOKEN "," API_CA
+							    "," API_NS("namespace") "]}}]")), *out = NULL;
+	cleanup(json_putp) json_object *mounts = parse("[{\"name\":\"kube-api-access-1\",\"mountPath\":\"/t\"},{\"name\":"
+						       "\"kube-api-access-mine\",\"mountPath\":\"/m\"}]");
+	char reason[REASON_SIZE] = "";
+
+	(void)state;
+	check_fields(rows, ARRAY_LEN(rows), &params, "spec.volumes");
+	json_set(json_at(json_get(pod, "spec.containers"), 0), "volumeMounts", json_copy(mounts));
+	assert_int_equal(render_static_pod(pod, &params, &out, reason), 0); /* mounts go by the volume that they name */
+	assert_string_equal(json_text(json_get(json_at(json_get(out, "spec.containers"), 0), "volumeMounts")),
+			    "[{\"name\":\"kube-api-access-mine\",\"mountPath\":\"/m\"}]");
+}
+
+/* What kubelet would not read is refused, not written; a template that becomes it is not ready. */
+static void test_size(void **state)
+{
+	cleanup(json_putp) json_object *pod = parse(POD("", "")), *small = NULL;
+	json_object *c = json_at(json_get(pod, "spec.containers"), 0);
+	cleanup(freep) char *filler = mem_calloc(MANIFEST_MAX + 1, 1);
+	char reason[REASON_SIZE] = "";
+	size_t room;
+
+	(void)state;
+	memset(filler, 'x', MANIFEST_MAX);
+	json_set_str(c, "workingDir", "");
+	assert_int_equal(render_static_pod(pod, &params, &small, reason), 0);
+	room = MANIFEST_MAX - strlen(json_text(small));
+	for (size_t more = 0; more < 2; more++) {
+		cleanup(json_putp) json_object *out = NULL;
+
+		filler[room + more] = '\0';
+		json_set_str(c, "workingDir", filler);
+		filler[room + more] = 'x';
+		assert_int_equal(render_static_pod(pod, &params, &out, reason), more ? RENDER_E_REFUSED : 0);
+		if (!more)
+			assert_int_equal(strlen(json_text(out)), MANIFEST_MAX);
+	}
+	assert_string_equal(reason, "the manifest has 10485760 bytes, kubelet reads at most 10485759");
+	assert_int_equal(render_check_template(pod, NULL, reason), RENDER_E_REFUSED);
+	assert_true(str_has_suffix(reason, "kubelet reads at most 10485759"));
+}
+
+static void test_runtime_class(void **state)
+{
+	cleanup(json_putp) json_object *with = parse("{\"runtimeClassName\":\"gvisor\"}"), *empty = parse("{\"runtimeClassName\":\"\"}"),
+				       *none = parse("{}");
+	static const struct field_case rows[] = {{NAME("a"), ",\"runtimeClassName\":\"gvisor\"", "gvisor"}};
+
+	(void)state;
+	assert_string_equal(render_runtime_class(with), "gvisor");
+	assert_null(render_runtime_class(empty));
+	assert_null(render_runtime_class(none));
+	assert_null(render_runtime_class(NULL));
+	check_fields(rows, ARRAY_LEN(rows), &params, "spec.runtimeClassName"); /* kept, and not refused in general */
+}
+
 static void test_names(void **state)
 {
 	static const struct {
@@ -339,6 +613,14 @@ int main(void)
 	    cmocka_unit_test(test_real_pod),
 	    cmocka_unit_test(test_uid),
 	    cmocka_unit_test(test_further_refusals),
+	    cmocka_unit_test(test_capacity),
+	    cmocka_unit_test(test_image_names),
+	    cmocka_unit_test(test_hostname),
+	    cmocka_unit_test(test_os),
+	    cmocka_unit_test(test_needs_token),
+	    cmocka_unit_test(test_token_volume),
+	    cmocka_unit_test(test_size),
+	    cmocka_unit_test(test_runtime_class),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_pull_policy),
 	    cmocka_unit_test(test_template),
