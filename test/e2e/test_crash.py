@@ -3,6 +3,7 @@ import os
 import random
 import time
 
+from machine import patient
 from stage import stage, wait_for
 
 
@@ -55,6 +56,7 @@ def test_healer_killed_while_copies_run_keeps_them_and_hands_over(c):
 
 def wait_first_file(nodes, seconds):
     """The node whose static-pod folder is written to first; without a pause between two looks, dotfiles count."""
+    seconds = patient(seconds)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for n in nodes:

@@ -311,8 +311,10 @@ def test_killed_it_opens_by_itself(s):
     s.stop_agent(signal.SIGKILL)
     began = time.monotonic()
     assert s.connect(API4)[0] == 'refused'
-    wait_for(lambda: 'elements' not in s.ruleset(), EXPIRY_S + 0.5, 'the elements expire')
-    told('nothing left in the sets, s after kill -9', '%.2f' % (time.monotonic() - began))
+    wait_for(lambda: 'elements' not in s.ruleset(), EXPIRY_S + 5, 'the elements expire')
+    took = time.monotonic() - began
+    told('nothing left in the sets, s after kill -9', '%.2f' % took)
+    assert took <= EXPIRY_S + 0.5, took
     assert s.connect(API4, 1)[0] == 'timeout' and s.connect(API6, 1)[0] == 'timeout', 'the black hole is back, not our reset'
     s.heal()
     assert s.connect(API4)[0] == 'connected'
