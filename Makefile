@@ -2,6 +2,7 @@
 #
 #   make            the binary: build/release/edge-healer
 #   make demo       three nodes on this machine, a loss, a recovery, a timeline (KEEP=1 leaves it running)
+#   make check      what is quick of them: build, lint of what changed, unit tests; under a minute when little has changed
 #   make test       all tests: lint, gcc and clang, unit, integration, end to end, ASan and UBSan
 #   make help       the rest
 VARIANT ?= release
@@ -184,9 +185,8 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n '1,6s/^# \{0,1\}//p' Makefile
+	@sed -n '1,7s/^# \{0,1\}//p' Makefile
 	@printf '%s\n' \
-	  '  make check      build, lint of what changed, unit tests: under a minute when little has changed' \
 	  '  make bench      measure; a table and build/bench.json (RUNS=10: of each failover)' \
 	  '  make e2e KUBECONFIG=file   the end-to-end tests against a real control plane (without KUBECONFIG: kubesim)' \
 	  '  make sim SEED=7 NODES=5 FOR=30m   many healers in virtual time: one run and its timeline; without SEED a batch' \

@@ -2,7 +2,7 @@
 #pragma once
 #include <stdlib.h>
 
-/* A deadline on this machine: `ms` times TEST_DEADLINE_FACTOR (test/rig/machine.py measures and sets it), never less than `ms`. */
+/* A deadline on this machine: `ms` times TEST_DEADLINE_FACTOR, which test/rig/machine.py measures; at least `ms`. */
 static inline int patient_ms(int ms)
 {
 	const char *text = getenv("TEST_DEADLINE_FACTOR");

@@ -1,12 +1,13 @@
 """Runs the tests: builds what is needed, runs each program, adds up, prints `N passed, N failed[, N skipped]` last.
 
-All that is done is a Row (test/rig/schedule.py): what it needs, whether it computes or waits. Rows that compute run on all cores at
-the lowest priority; beside them those that wait, as many as this machine bears (test/rig/machine.py). A program tells its counts in
-its own way (cmocka's PASSED and FAILED lines, or `N passed, N failed[, N skipped]`); one that tells none counts as one test by its
-exit code.
+All that is done is a Row (test/rig/schedule.py): what it needs, whether it computes or waits. Rows that compute run on
+all cores at the lowest priority; beside them those that wait, as many as this machine bears (test/rig/machine.py). A
+program tells its counts in its own way (cmocka's PASSED and FAILED lines, or `N passed, N failed[, N skipped]`); one
+that tells none counts as one test by its exit code.
 """
 import argparse
 import glob
+import itertools
 import os
 import re
 import signal
@@ -25,10 +26,10 @@ PYTHON = '/usr/bin/python3'
 CORES = os.cpu_count() or 1
 LONG_S = 3 * LIMIT_S              # for what computes long: whatever else runs comes before it
 SLOWEST = 10
-WAITING_ROOMS = ('kube', 'loop', 'node', 'serf', 'web')       # whose test programs wait for timers, sockets and other processes
+WAITING_ROOMS = ('kube', 'loop', 'node', 'serf', 'web')       # their test programs wait for timers, sockets, processes
 # what takes longest comes first among those that wait, or it is all that runs in the end
-FIRST = ('test_outage.test_a_pod_that_vanishes', 'netns/test_gate', 'nine_nodes', 'lost_and_returns_online', 'under_cgroup_v1',
-         'kubesim', 'netns/', 'blackholed', 'serf_agents', 'killed_in', 'full_node')
+FIRST = ('test_outage.test_a_pod_that_vanishes', 'netns/test_gate', 'kubesim', 'lost_and_returns_online',
+         'under_cgroup_v1', 'nine_nodes', 'serf_agents')
 
 
 def count(text, code):
@@ -70,11 +71,13 @@ def programs(variant):
     rows, needs = [], ['build %s tests' % variant]
     for source in sorted(glob.glob(os.path.join(TEST, '*/test_*.c'))):
         name = os.path.relpath(source, TEST)[:-2]
-        rows.append(Row(name, ['build/%s/test/%s' % (variant, name)], env, needs, waits=name.split('/')[0] in WAITING_ROOMS, check=True))
+        rows.append(Row(name, ['build/%s/test/%s' % (variant, name)], env, needs, check=True,
+                        waits=name.split('/')[0] in WAITING_ROOMS))
     for source in sorted(glob.glob(os.path.join(TEST, 'fuzz/fuzz_*.c'))):
         name = os.path.basename(source)[:-2]
         corpus = 'test/fuzz/corpus/' + name[len('fuzz_'):]
-        rows.append(Row('fuzz corpus ' + name, ['build/%s/replay/%s' % (variant, name), corpus], env, needs, check=True))
+        replay = 'build/%s/replay/%s' % (variant, name)
+        rows.append(Row('fuzz corpus ' + name, [replay, corpus], env, needs, check=True))
     return rows
 
 
@@ -93,29 +96,32 @@ def scripts():
 
 
 def simulator(variant):
-    """Seeds in virtual time (release: all of them), what they found before, one seed twice, mistakes that must be found."""
+    """Seeds in virtual time (release: all of them), what they found before, one twice, mistakes that must be found."""
     sim, needs = 'build/%s/sim/sim' % variant, ['build release' if variant == 'release' else 'build %s tests' % variant]
     seeds = '5000' if variant == 'release' else '500'
     rows = [Row('simulator regressions, ' + variant, [sim, '--file', 'test/sim/regressions.txt'], needs=needs),
             Row('simulator, ' + variant, [sim, '--batch', seeds, '--from', '1'], needs=needs, limit_s=LONG_S)]
     if variant == 'release':
         rows += [Row('simulator replays a seed', [PYTHON, 'test/sim/replay.py', sim], needs=needs),
-                 Row('simulator mutations', ['make', '--no-print-directory', 'VARIANT=release', 'mutations', 'QUICK=1'], needs=needs,
-                     limit_s=LONG_S)]
+                 Row('simulator mutations', ['make', '--no-print-directory', 'VARIANT=release', 'mutations', 'QUICK=1'],
+                     needs=needs, limit_s=LONG_S)]
     return rows
 
 
 def sites():
     """Each test on a site of its own is a row."""
-    binary, needs = 'build/asan/edge-healer', ['build asan']
-    rows = [Row('netns/test_gate.py', [PYTHON, 'test/netns/test_gate.py'], {'EDGE_HEALER_BIN': binary}, needs, waits=True),
-            Row('demo', [PYTHON, 'test/demo/demo.py', '--binary', 'build/release/edge-healer'], needs=['build release'], waits=True)]
-    for suite in ('e2e', 'netns'):
+    binary, needs, suites = 'build/asan/edge-healer', ['build asan'], []
+    gate = Row('netns/test_gate.py', [PYTHON, 'test/netns/test_gate.py'], {'EDGE_HEALER_BIN': binary}, needs,
+               waits=True)
+    demo = Row('demo', [PYTHON, 'test/demo/demo.py', '--binary', 'build/release/edge-healer'], needs=['build release'],
+               waits=True)
+    for suite in ('netns', 'e2e'):
         argv = [PYTHON, 'test/%s/run.py' % suite, '--binary', binary]
-        listed = subprocess.run(argv + ['--list'], cwd=TOP, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-        rows += [Row('%s/%s' % (suite, name), argv + ['--one', name], needs=needs, waits=True, limit_s=TIMEOUT[False], again=True)
-                 for name in listed]
-    return rows
+        names = subprocess.run(argv + ['--list'], cwd=TOP, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+        suites.append([Row('%s/%s' % (suite, name), argv + ['--one', name], needs=needs, waits=True,
+                           limit_s=TIMEOUT[False], again=True) for name in names])
+    # in turns: a site of namespaces computes twice as much as another
+    return [gate, demo] + [row for both in itertools.zip_longest(*suites) for row in both if row]
 
 
 def rows(variant=None):
@@ -123,7 +129,8 @@ def rows(variant=None):
     if variant:
         return builds(variant) + programs(variant) + simulator(variant)
     every = builds('asan') + programs('asan') + simulator('asan') + simulator('release') + lint() + scripts() + sites()
-    return sorted(every, key=lambda row: next((i for i, word in enumerate(FIRST) if row.waits and word in row.name), len(FIRST)))
+    long = [row for word in FIRST for row in every if row.waits and word in row.name]
+    return long + [row for row in every if row not in long]
 
 
 class Report:
@@ -148,9 +155,10 @@ class Report:
 
     @staticmethod
     def show(result, counts):
-        passed, failed, skipped = counts
-        told = ', '.join('%d %s' % (n, word) for n, word in ((passed, 'passed'), (failed, 'failed'), (skipped, 'skipped')) if n)
-        print('%s %6.1f s %6.1f CPU  %s: %s' % ('FAIL' if failed else 'ok  ', result.seconds, result.cpu, result.row.name, told), flush=True)
+        failed = counts[1]
+        told = ', '.join('%d %s' % (n, word) for n, word in zip(counts, ('passed', 'failed', 'skipped')) if n)
+        print('%s %6.1f s %6.1f CPU  %s: %s' % ('FAIL' if failed else 'ok  ', result.seconds, result.cpu,
+                                              result.row.name, told), flush=True)
         for line in result.text.splitlines():
             if failed or re.match(r'(\[  SKIPPED|SKIP|skipped: |passes; )', line):
                 print('     | ' + line, flush=True)
@@ -161,7 +169,8 @@ class Report:
         print('The slowest:')
         for r in sorted(self.results, key=lambda r: r.seconds, reverse=True)[:SLOWEST]:
             print('  %6.1f s %6.1f CPU  %s' % (r.seconds, r.cpu, r.row.name))
-        print('%.0f s in all, %.0f s of CPU in %d rows' % (time.monotonic() - began, sum(r.cpu for r in self.results), len(self.results)))
+        print('%.0f s in all, %.0f s of CPU in %d rows' % (time.monotonic() - began, sum(r.cpu for r in self.results),
+                                                          len(self.results)))
         for row in self.passed_again:
             print('passed only when run again, alone, which is a fault to look for: ' + row.name)
         passed, failed, skipped = self.total
@@ -182,12 +191,13 @@ def main():
         print('\n'.join(row.name for row in wanted))
         return 0
     began, report = time.monotonic(), Report()
-    print('%d cores, %d tests that wait at the same time, deadlines times %.2f' % (CORES, machine.sites(), machine.factor()), flush=True)
-    Schedule(wanted, report, CORES, machine.sites(), TOP, machine.factor()).run()
+    factor, waiting = machine.factor(), machine.sites()
+    print('%d cores, %d tests that wait at the same time, deadlines times %.2f' % (CORES, waiting, factor), flush=True)
+    Schedule(wanted, report, CORES, waiting, TOP, factor).run()
     for row in report.again:
         print('again, alone: %s (its failure is above)' % row.name, flush=True)
         row.needs = ()
-        Schedule([row], report, CORES, 1, TOP, machine.factor()).run()
+        Schedule([row], report, CORES, 1, TOP, factor).run()
     return report.end(began)
 
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""clang-tidy over the given sources (default: all of src), side by side. A source that passed is not looked at again while nothing
-that decides has changed: its text, that of the project headers it includes, .clang-tidy, the flags, and the versions of clang-tidy
-and of the libraries. Only passes are kept, as empty files named by a hash, and only the newest of them.
+"""clang-tidy over the given sources (default: all of src), side by side.
+
+A source that passed is not looked at again while nothing that decides has changed: its text, that of the project
+headers it includes, .clang-tidy, the flags, and the versions of clang-tidy and of the libraries. Only passes are kept, as empty
+files named by a hash, and only the newest of them.
 """
 import argparse
 import concurrent.futures
@@ -27,9 +29,11 @@ def output(*argv):
 class Tidy:
     def __init__(self, top, cache, program='clang-tidy'):
         self.top, self.cache, self.program = top, cache, program
-        self.flags = ['-std=gnu11', '-Iinclude', '-Isrc', '-D_GNU_SOURCE'] + output('pkg-config', '--cflags', *PACKAGES).split()
+        self.flags = ['-std=gnu11', '-Iinclude', '-Isrc', '-D_GNU_SOURCE']
+        self.flags += output('pkg-config', '--cflags', *PACKAGES).split()
+        versions = output(program, '--version'), output('pkg-config', '--modversion', *PACKAGES)
         with open(os.path.join(top, '.clang-tidy')) as f:
-            self.common = repr((output(program, '--version'), output('pkg-config', '--modversion', *PACKAGES), self.flags, f.read()))
+            self.common = repr((versions, self.flags, f.read()))
         self.texts = {}
 
     def text(self, path):
@@ -111,7 +115,8 @@ def main():
             if not ok:
                 print(text.strip(), flush=True)
     tidy.forget_old()
-    print('clang-tidy: %d files, %d of them known, %d wrong, %.1f s' % (len(sources), known, bad, time.monotonic() - began))
+    seconds = time.monotonic() - began
+    print('clang-tidy: %d files, %d of them known, %d wrong, %.1f s' % (len(sources), known, bad, seconds))
     return 1 if bad or not sources else 0
 
 

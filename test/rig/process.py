@@ -10,7 +10,7 @@ from machine import patient
 PYTHON = '/usr/bin/python3'
 DISCARD_ENV = 'RIG_DISCARD'              # set: a failure is expected, nobody will read its logs
 STEP_MIN_S, STEP_MAX_S = 0.02, 0.1       # between two looks of wait_for()
-BINARY_ENV = 'EDGE_HEALER_BIN'           # the test programs' own; the daemon would take it for a key of its configuration
+BINARY_ENV = 'EDGE_HEALER_BIN'           # the test programs' own; the daemon would take it for one of its keys
 
 
 def _die_with_parent():
@@ -21,8 +21,9 @@ def _die_with_parent():
 def wait_for(check, seconds, what):
     """Waits until check() is true and returns its value; raises AssertionError naming what did not happen.
 
-    `seconds` is a deadline of the test, longer on a slow machine: what the product promises is asserted by the test itself.
-    Looks every 20 ms at first, later rarely: looking takes time from what is looked at, and a tenth of it at most is known too late.
+    `seconds` is a deadline of the test, longer on a slow machine: what the product promises is asserted by the test
+    itself. Looks every 20 ms at first, later rarely (looking takes time from what is looked at): what happens is
+    noticed at most a tenth of its time, or STEP_MAX_S, too late.
     """
     began, limit = time.monotonic(), patient(seconds)
     while True:

@@ -1,8 +1,8 @@
 """Runs commands beside each other: what computes at the lowest priority on all cores, what mostly waits beside it.
 
-One thread looks after all of them. Each row is a process group: what a row leaves behind when it ends, when its time is over, or
-when we are stopped is killed with it. Those that wait also measure short times; so the others run under SCHED_IDLE and get the
-cores only when nobody else wants them.
+One thread looks after all of them. Each row is a process group: what a row leaves behind when it ends, when its time is
+over, or when we are stopped is killed with it. Those that wait also measure short times; so the others run under
+SCHED_IDLE and get the cores only when nobody else wants them.
 """
 import ctypes
 import os
@@ -18,21 +18,21 @@ LIMIT_S = 900                            # of a row that names none; times the f
 
 class Row:
     def __init__(self, name, argv, env=None, needs=(), waits=False, cores=1, limit_s=LIMIT_S, again=False, check=False):
-        """waits: it mostly waits, or measures time. cores: how many it computes on, if not. needs: names of rows that must have
-        passed before. again: if it fails it is run once more when nothing else runs. check: part of `make check`."""
+        """waits: it mostly waits, or measures time. cores: how many it computes on, if not. needs: names of rows that
+        must have passed before. again: if it fails it is run once more, alone. check: part of `make check`."""
         self.name, self.argv, self.env, self.needs, self.waits = name, argv, env or {}, tuple(needs), waits
         self.cores, self.limit_s, self.again, self.check = cores, limit_s, again, check
 
 
 class Result:
-    """What became of a row. code: an exit code, minus a signal, or None: it was not run. cpu: seconds of all its processes."""
+    """What became of a row. code: exit code, minus a signal, or None: not run. cpu: seconds, all its processes."""
 
     def __init__(self, row, code, text, seconds=0.0, cpu=0.0):
         self.row, self.code, self.text, self.seconds, self.cpu = row, code, text, seconds, cpu
 
 
 def _child(idle):
-    """In the child, before exec. A process group and no session: SCHED_IDLE counts among the processes of one session only."""
+    """In the child, before exec. A group, not a session: SCHED_IDLE counts among the processes of one session only."""
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)           # PR_SET_PDEATHSIG: not even kill -9 of us leaves it behind
     if idle:
@@ -131,7 +131,8 @@ class Schedule:
     def run(self):
         names = {row.name for row in self.todo}
         missing = [need for row in self.todo for need in row.needs if need not in names]
-        assert not missing and len(names) == len(self.todo), 'rows are needed that are not there, or twice there: %s' % missing
+        assert not missing, 'rows are needed that are not there: %s' % missing
+        assert len(names) == len(self.todo), 'two rows have the same name'
         try:
             while self.todo or self.running:
                 self._start()

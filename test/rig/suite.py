@@ -1,7 +1,8 @@
-"""Runs a folder of tests that need a site: test_*.py there, one function = one test, each in a process and on a site of its own.
+"""Runs a folder of tests that need a site: test_*.py there, one function = one test, each in a process and on a site of
+its own.
 
-PENDING names tests of what the daemon does not do yet, with the reason. Such a test runs like any other; that it fails is
-reported as skipped with the reason; when it passes its row is named, to be deleted.
+PENDING names tests of what the daemon does not do yet, with the reason. Such a test runs like any other; that it fails
+is reported as skipped with the reason; when it passes its row is named, to be deleted.
 """
 import argparse
 import concurrent.futures
@@ -20,7 +21,7 @@ import machine
 from process import DISCARD_ENV
 
 SKIPPED = 77
-TIMEOUT = {False: 180, True: 900}            # seconds for one test: kubesim, a real control plane; more on a slow machine
+TIMEOUT = {False: 180, True: 900}            # seconds for one test: kubesim, a real control plane; times factor()
 REAL_JOBS = 2                                # tests at the same time against a real control plane
 
 
@@ -54,10 +55,10 @@ class Suite:
         p.add_argument('--binary', required=True, metavar='FILE', help='edge-healer')
         p.add_argument('--kubeconfig', metavar='FILE', help='a real control plane; default: kubesim')
         p.add_argument('--only', metavar='WORD', default='', help='only tests whose name contains it')
-        p.add_argument('--jobs', type=int, metavar='N', help='tests at the same time (by default as many as the cores bear)')
+        p.add_argument('--jobs', type=int, metavar='N', help='tests at the same time (as many as the cores bear)')
         p.add_argument('--again', action='store_true', help='run what failed once more, alone')
         p.add_argument('--list', action='store_true', help='only print the names')
-        p.add_argument('--one', metavar='FILE.TEST', help='only this test, in this process; exit code %d: skipped' % SKIPPED)
+        p.add_argument('--one', metavar='FILE.TEST', help='this test in this process; exit code %d: skipped' % SKIPPED)
         o = p.parse_args()
         o.jobs = o.jobs or (REAL_JOBS if o.kubeconfig else machine.sites())
         o.binary = os.path.abspath(o.binary)
@@ -129,15 +130,17 @@ class Suite:
         return word
 
     def all(self, o, names):
-        """The words of all results. Threads, but each child is awaited by the thread that started it: PDEATHSIG follows the thread."""
+        """The words of all results. Threads, but each child is awaited by the thread that started it, since PDEATHSIG
+        follows the thread."""
         words, failed_names = [], []
         with concurrent.futures.ThreadPoolExecutor(max(1, o.jobs)) as pool:
-            for done in concurrent.futures.as_completed([pool.submit(lambda n=n: (n,) + self.start(o, n)) for n in names]):
+            started = [pool.submit(lambda n=n: (n,) + self.start(o, n)) for n in names]
+            for done in concurrent.futures.as_completed(started):
                 words.append(self.report(*done.result()))
                 if words[-1] == 'FAIL' and o.again:
                     words.pop()
                     failed_names.append(done.result()[0])
-        for name in failed_names:     # alone on the machine, and visibly: what passes only now is still a bug to look for
+        for name in failed_names:     # alone, and visibly: what passes only now is still a bug to look for
             print('again, alone: %s (its failure is above)' % name, flush=True)
             words.append(self.report(name, *self.start(o, name)))
         return words

@@ -55,14 +55,16 @@ class Rows(unittest.TestCase):
         return {r.row.name: r for r in self.results}
 
     def test_output_code_and_cpu_are_told(self):
-        got = self.run_rows([self.sh('a', 'echo out; echo err >&2; exit 3'), self.sh('b', 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done')])
+        got = self.run_rows([self.sh('a', 'echo out; echo err >&2; exit 3'),
+                             self.sh('b', 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done')])
         self.assertEqual((got['a'].code, got['a'].text), (3, 'out\nerr\n'))
         self.assertEqual(got['b'].code, 0)
         self.assertGreater(got['b'].cpu, 0.02)
 
     def test_needs_come_first_and_what_lacks_them_is_not_run(self):
         got = self.run_rows([self.sh('late', 'cat made', needs=['early']), self.sh('early', 'sleep 0.2; echo x >made'),
-                             self.sh('bad', 'false'), self.sh('lost', 'true', needs=['bad']), self.sh('lost too', 'true', needs=['lost'])])
+                             self.sh('bad', 'false'), self.sh('lost', 'true', needs=['bad']),
+                             self.sh('lost too', 'true', needs=['lost'])])
         self.assertEqual(got['late'].text, 'x\n')
         self.assertIsNone(got['lost'].code)
         self.assertIsNone(got['lost too'].code)
@@ -91,7 +93,8 @@ class Rows(unittest.TestCase):
         self.results = []
         self.assertEqual(self.most_at_once([self.timed('all%d' % i, cores=2) for i in range(2)], cores=2), 1)
         self.results = []
-        self.assertEqual(self.most_at_once([self.timed('c', cores=1), self.timed('w', waits=True)], cores=1, waiting=1), 2)
+        both = [self.timed('c', cores=1), self.timed('w', waits=True)]
+        self.assertEqual(self.most_at_once(both, cores=1, waiting=1), 2)
         self.results = []
         self.assertEqual(self.most_at_once([self.timed('more than there are', cores=8)], cores=2), 1)
 
@@ -132,14 +135,15 @@ Schedule([Row('r', ['sh', '-c', %r])], lambda r: True, 1, 1, %r).run()
             os.unlink(self.path('pid'))
 
     def test_what_is_wanted_brings_what_it_needs(self):
-        rows = [self.sh('a', 'true'), self.sh('b', 'true', needs=['a']), self.sh('c', 'true'), self.sh('d', 'true', needs=['b'])]
+        rows = [self.sh('a', 'true'), self.sh('b', 'true', needs=['a']), self.sh('c', 'true'),
+                self.sh('d', 'true', needs=['b'])]
         self.assertEqual([r.name for r in with_needs(rows, lambda r: r.name == 'd')], ['a', 'b', 'd'])
 
 
 class Patience(unittest.TestCase):
     def setUp(self):
-        before = os.environ.get(machine.FACTOR_ENV)
-        self.addCleanup(lambda: os.environ.pop(machine.FACTOR_ENV) if before is None else os.environ.update({machine.FACTOR_ENV: before}))
+        before = dict(os.environ)
+        self.addCleanup(lambda: (os.environ.clear(), os.environ.update(before)))
 
     def test_it_is_measured_once_and_left_to_children(self):
         os.environ.pop(machine.FACTOR_ENV, None)
