@@ -19,6 +19,7 @@ TEST = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(TEST)
 sys.path.insert(0, os.path.join(TEST, 'rig'))
 import machine  # noqa: E402
+from machine import SITE_NODES  # noqa: E402
 from schedule import LIMIT_S, Row, Schedule, with_needs  # noqa: E402
 from suite import SKIPPED, TIMEOUT  # noqa: E402
 
@@ -72,7 +73,7 @@ def programs(variant):
     for source in sorted(glob.glob(os.path.join(TEST, '*/test_*.c'))):
         name = os.path.relpath(source, TEST)[:-2]
         rows.append(Row(name, ['build/%s/test/%s' % (variant, name)], env, needs, check=True,
-                        waits=name.split('/')[0] in WAITING_ROOMS))
+                        waits=1 if name.split('/')[0] in WAITING_ROOMS else 0))
     for source in sorted(glob.glob(os.path.join(TEST, 'fuzz/fuzz_*.c'))):
         name = os.path.basename(source)[:-2]
         corpus = 'test/fuzz/corpus/' + name[len('fuzz_'):]
@@ -84,14 +85,14 @@ def programs(variant):
 def scripts():
     env = {'EDGE_HEALER_BIN': 'build/asan/edge-healer'}
     rows = [Row('kubesim static rules', [PYTHON, 'test/kubesim/test_static_rules.py'], check=True),
-            Row('kubesim', [PYTHON, '-m', 'unittest', 'discover', '-s', 'test/kubesim'], waits=True),
-            Row('recorded API server answers', [PYTHON, 'test/kubesim/check_recorded.py'], waits=True)]
+            Row('kubesim', [PYTHON, '-m', 'unittest', 'discover', '-s', 'test/kubesim'], waits=SITE_NODES),
+            Row('recorded API server answers', [PYTHON, 'test/kubesim/check_recorded.py'], waits=1)]
     for room in ('cli', 'surface'):
         for path in sorted(glob.glob(os.path.join(TEST, room, 'test_*.py'))):
-            rows.append(Row(os.path.relpath(path, TEST), [PYTHON, path], env, ['build asan'], waits=True))
+            rows.append(Row(os.path.relpath(path, TEST), [PYTHON, path], env, ['build asan'], waits=SITE_NODES))
     for room in ('lint', 'rig'):
         for path in sorted(glob.glob(os.path.join(TEST, room, 'test_*.py'))):
-            rows.append(Row(os.path.relpath(path, TEST), [PYTHON, path], waits=True, check=True))
+            rows.append(Row(os.path.relpath(path, TEST), [PYTHON, path], waits=1, check=True))
     return rows
 
 
@@ -112,15 +113,16 @@ def sites():
     """Each test on a site of its own is a row."""
     binary, needs, suites = 'build/asan/edge-healer', ['build asan'], []
     gate = Row('netns/test_gate.py', [PYTHON, 'test/netns/test_gate.py'], {'EDGE_HEALER_BIN': binary}, needs,
-               waits=True)
+               waits=SITE_NODES)
     demo = Row('demo', [PYTHON, 'test/demo/demo.py', '--binary', 'build/release/edge-healer'], needs=['build release'],
-               waits=True)
+               waits=SITE_NODES)
     for suite in ('netns', 'e2e'):
         argv = [PYTHON, 'test/%s/run.py' % suite, '--binary', binary]
-        names = subprocess.run(argv + ['--list'], cwd=TOP, stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-        suites.append([Row('%s/%s' % (suite, name), argv + ['--one', name], needs=needs, waits=True,
-                           limit_s=TIMEOUT[False], again=True) for name in names])
-    # in turns: a site of namespaces computes twice as much as another
+        listed = subprocess.run(argv + ['--list'], cwd=TOP, stdout=subprocess.PIPE, text=True, check=True).stdout
+        suites.append([Row('%s/%s' % (suite, name), argv + ['--one', name], needs=needs, limit_s=TIMEOUT[False],
+                           waits=max(int(nodes), SITE_NODES), again=True)
+                       for name, nodes in map(str.split, listed.splitlines())])
+    # in turns: sites of namespaces have more nodes
     return [gate, demo] + [row for both in itertools.zip_longest(*suites) for row in both if row]
 
 
@@ -191,8 +193,8 @@ def main():
         print('\n'.join(row.name for row in wanted))
         return 0
     began, report = time.monotonic(), Report()
-    factor, waiting = machine.factor(), machine.sites()
-    print('%d cores, %d tests that wait at the same time, deadlines times %.2f' % (CORES, waiting, factor), flush=True)
+    factor, waiting = machine.factor(), machine.nodes()
+    print('%d cores, room for %d nodes at the same time, deadlines times %.2f' % (CORES, waiting, factor), flush=True)
     Schedule(wanted, report, CORES, waiting, TOP, factor).run()
     for row in report.again:
         print('again, alone: %s (its failure is above)' % row.name, flush=True)

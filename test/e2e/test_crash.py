@@ -4,10 +4,10 @@ import random
 import time
 
 from machine import patient
-from stage import stage, wait_for
+from stage import CLAIMS_COME_LATE, stage, wait_for
 
 
-@stage(nodes=5, config={'heal.claim_timeout': '2s'})    # on a busy machine a claim is heard a second later
+@stage(nodes=5, config=CLAIMS_COME_LATE)
 def test_the_holder_of_a_copy_dies_too_a_third_node_takes_over(c):
     c.run_web(replicas=5)
     c.offline()

@@ -1,4 +1,4 @@
-"""How fast this machine is, and what follows: how patient tests are, and how many sites of nodes it bears at once.
+"""How fast this machine is, and what follows: how patient tests are, and how many simulated nodes it bears at once.
 
 Measured once: who measures first leaves the answer in the environment for all that it starts, C programs too
 (test/patience.h).
@@ -12,7 +12,8 @@ import time
 FACTOR_ENV = 'TEST_DEADLINE_FACTOR'      # not EDGE_HEALER_...: the daemon would take it for a key of its configuration
 REFERENCE_S = 0.045                      # of work(); where the tests' deadlines were chosen it takes 0.03 to 0.04 s
 FACTOR_MAX = 20.0
-SITES_PER_CORE = 4                       # a site under ASan keeps 0.17 of a core busy, one of nine nodes 0.35
+NODES_PER_CORE = 10                      # under ASan a site of 3 nodes keeps 0.16 of a core busy, one of 9 nodes 0.32
+SITE_NODES = 3                           # a smaller site costs no less: its API server and its start are the same
 
 
 def work():
@@ -37,6 +38,11 @@ def patient(seconds):
     return seconds * factor()
 
 
+def nodes():
+    """How many nodes, of all tests that have a site, run at the same time."""
+    return max(SITE_NODES, round((os.cpu_count() or 1) * NODES_PER_CORE / factor()))
+
+
 def sites():
-    """How many tests with a site of their own run at the same time."""
-    return max(1, round((os.cpu_count() or 1) * SITES_PER_CORE / factor()))
+    """How many tests with a site of the usual size run at the same time."""
+    return nodes() // SITE_NODES

@@ -17,9 +17,10 @@ LIMIT_S = 900                            # of a row that names none; times the f
 
 
 class Row:
-    def __init__(self, name, argv, env=None, needs=(), waits=False, cores=1, limit_s=LIMIT_S, again=False, check=False):
-        """waits: it mostly waits, or measures time. cores: how many it computes on, if not. needs: names of rows that
-        must have passed before. again: if it fails it is run once more, alone. check: part of `make check`."""
+    def __init__(self, name, argv, env=None, needs=(), waits=0, cores=1, limit_s=LIMIT_S, again=False, check=False):
+        """waits: 0, it computes; else it mostly waits, or measures time, and takes so much room among such rows (a
+        site: its nodes). cores: how many it computes on. needs: names of rows that must have passed before. again: if
+        it fails it is run once more, alone. check: part of `make check`."""
         self.name, self.argv, self.env, self.needs, self.waits = name, argv, env or {}, tuple(needs), waits
         self.cores, self.limit_s, self.again, self.check = cores, limit_s, again, check
 
@@ -87,15 +88,17 @@ class Schedule:
     """run() gives each Result to `report` as it comes; report says whether the row passed."""
 
     def __init__(self, rows, report, cores, waiting, cwd, factor=1.0):
-        """cores: how many may compute; waiting: how many rows that wait run at the same time."""
+        """cores: how many may compute; waiting: the room for rows that wait."""
         self.todo, self.running, self.passed, self.failed = list(rows), [], set(), set()
         self.report, self.cores, self.waiting, self.cwd, self.factor = report, cores, waiting, cwd, factor
 
     def _has_room(self, row):
+        same = [r.row for r in self.running if bool(r.row.waits) == bool(row.waits)]
+        if not same:
+            return True                                  # what is too big for the machine runs alone
         if row.waits:
-            return sum(r.row.waits for r in self.running) < self.waiting
-        used = sum(r.row.cores for r in self.running if not r.row.waits)
-        return used == 0 or used + row.cores <= self.cores
+            return sum(r.waits for r in same) + row.waits <= self.waiting
+        return sum(r.cores for r in same) + row.cores <= self.cores
 
     def _start(self):
         """In their order; of each kind none overtakes one that only lacks room."""
@@ -105,12 +108,12 @@ class Schedule:
             if lacks:
                 self.todo.remove(row)
                 self._end(Result(row, None, 'not run: %s failed' % ', '.join(sorted(lacks))))
-            elif row.waits not in full and self.passed.issuperset(row.needs):
+            elif bool(row.waits) not in full and self.passed.issuperset(row.needs):
                 if self._has_room(row):
                     self.todo.remove(row)
                     self._launch(row)
                 else:
-                    full.add(row.waits)
+                    full.add(bool(row.waits))
 
     def _launch(self, row):
         try:

@@ -57,7 +57,7 @@ class Suite:
         p.add_argument('--only', metavar='WORD', default='', help='only tests whose name contains it')
         p.add_argument('--jobs', type=int, metavar='N', help='tests at the same time (as many as the cores bear)')
         p.add_argument('--again', action='store_true', help='run what failed once more, alone')
-        p.add_argument('--list', action='store_true', help='only print the names')
+        p.add_argument('--list', action='store_true', help='only print the names, and how many nodes each has')
         p.add_argument('--one', metavar='FILE.TEST', help='this test in this process; exit code %d: skipped' % SKIPPED)
         o = p.parse_args()
         o.jobs = o.jobs or (REAL_JOBS if o.kubeconfig else machine.sites())
@@ -73,12 +73,14 @@ class Suite:
         return loaded
 
     def tests(self):
-        names = []
+        """The names of all tests, and how many nodes each runs."""
+        found = {}
         for path in sorted(glob.glob(os.path.join(self.here, 'test_*.py'))):
             module = os.path.splitext(os.path.basename(path))[0]
-            names += ['%s.%s' % (module, name) for name, f in vars(self.load(module)).items()
-                      if name.startswith('test_') and getattr(f, 'is_test', False)]
-        return names
+            for name, f in vars(self.load(module)).items():
+                if name.startswith('test_') and getattr(f, 'is_test', False):
+                    found['%s.%s' % (module, name)] = getattr(f, 'nodes', 1)
+        return found
 
     def run_one(self, o):
         """In a process of its own; ends by SystemExit on a signal, so that the site is taken down."""
@@ -149,10 +151,11 @@ class Suite:
         o = self.options()
         if o.one:
             return self.run_one(o)
-        names = [n for n in self.tests() if o.only in n]
+        found = {name: nodes for name, nodes in self.tests().items() if o.only in name}
         if o.list:
-            print('\n'.join(names))
+            print('\n'.join('%s %d' % item for item in found.items()))
             return 0
+        names = list(found)
         machine.factor()              # once, for all tests
         if self.not_permitted:
             print('SKIP: ' + self.not_permitted)

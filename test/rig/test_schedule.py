@@ -87,20 +87,22 @@ class Rows(unittest.TestCase):
         return self.sh(name, 'date +%s.%N; sleep 0.3; date +%s.%N', **more)
 
     def test_each_kind_has_its_room(self):
-        self.assertEqual(self.most_at_once([self.timed('w%d' % i, waits=True) for i in range(6)], waiting=3), 3)
+        self.assertEqual(self.most_at_once([self.timed('w%d' % i, waits=1) for i in range(6)], waiting=3), 3)
+        self.results = []
+        self.assertEqual(self.most_at_once([self.timed('w%d' % i, waits=3) for i in range(4)], waiting=8), 2)
         self.results = []
         self.assertEqual(self.most_at_once([self.timed('c%d' % i) for i in range(4)], cores=2), 2)
         self.results = []
         self.assertEqual(self.most_at_once([self.timed('all%d' % i, cores=2) for i in range(2)], cores=2), 1)
         self.results = []
-        both = [self.timed('c', cores=1), self.timed('w', waits=True)]
+        both = [self.timed('c', cores=1), self.timed('w', waits=1)]
         self.assertEqual(self.most_at_once(both, cores=1, waiting=1), 2)
         self.results = []
         self.assertEqual(self.most_at_once([self.timed('more than there are', cores=8)], cores=2), 1)
 
     def test_only_what_computes_is_idle(self):
         show = '%s -c "import os; print(os.sched_getscheduler(0))"' % sys.executable
-        got = self.run_rows([self.sh('computes', show), self.sh('waits', show, waits=True)])
+        got = self.run_rows([self.sh('computes', show), self.sh('waits', show, waits=1)])
         self.assertEqual(int(got['computes'].text), os.SCHED_IDLE)
         self.assertEqual(int(got['waits'].text), os.SCHED_OTHER)
 
