@@ -13,16 +13,18 @@ import time
 
 LOOK_S = 0.05
 GRACE_S = 30                             # from SIGTERM to SIGKILL: a site of namespaces is taken down in that time
-LIMIT_S = 900                            # of a row that names none; times the factor of the machine
+LIMIT_S = 900                            # of a row that computes and names none; times the factor of the machine
+WAIT_LIMIT_S = 300                       # of one that waits: nobody has the cores before it
 
 
 class Row:
-    def __init__(self, name, argv, env=None, needs=(), waits=0, cores=1, limit_s=LIMIT_S, again=False, check=False):
+    def __init__(self, name, argv, env=None, needs=(), waits=0, cores=1, limit_s=None, again=False, check=False):
         """waits: 0, it computes; else it mostly waits, or measures time, and takes so much room among such rows (a
         site: its nodes). cores: how many it computes on. needs: names of rows that must have passed before. again: if
         it fails it is run once more, alone. check: part of `make check`."""
         self.name, self.argv, self.env, self.needs, self.waits = name, argv, env or {}, tuple(needs), waits
-        self.cores, self.limit_s, self.again, self.check = cores, limit_s, again, check
+        self.cores, self.again, self.check = cores, again, check
+        self.limit_s = limit_s or (WAIT_LIMIT_S if waits else LIMIT_S)
 
 
 class Result:
