@@ -44,6 +44,11 @@ class Rows(unittest.TestCase):
             return 0
         return wait_for(read, 10, 'a process writes down its number')
 
+    @staticmethod
+    def wait_dead(pid):
+        """It was sent a SIGKILL: it has to get a core to die."""
+        wait_for(lambda: not alive(pid), 10, 'process %d is gone' % pid)
+
     def sh(self, name, script, **more):
         return Row(name, ['sh', '-c', script], **more)
 
@@ -70,9 +75,13 @@ class Rows(unittest.TestCase):
         self.assertIsNone(got['lost too'].code)
         self.assertIn('bad failed', got['lost'].text)
 
-    def most_at_once(self, rows, **room):
-        """How many ran at the same time, by the times that they wrote down."""
-        self.run_rows(rows, **room)
+    def most_at_once(self, want, rows, **room):
+        """How many ran at the same time, by the times that they wrote down. Each waits until `want` have begun."""
+        with tempfile.TemporaryDirectory() as folder:
+            script = 'date +%%s.%%N; touch %s/$$; i=0; while [ $(ls %s | wc -l) -lt %d ] && [ $i -lt 500 ]; do ' \
+                     'i=$((i+1)); sleep 0.02; done; date +%%s.%%N' % (folder, folder, want)
+            self.results = []
+            self.run_rows([self.sh(name, script, **more) for name, more in rows], **room)
         edges = []
         for r in self.results:
             began, ended = r.text.split()
@@ -83,22 +92,15 @@ class Rows(unittest.TestCase):
             most = max(most, now)
         return most
 
-    def timed(self, name, **more):
-        return self.sh(name, 'date +%s.%N; sleep 0.3; date +%s.%N', **more)
-
     def test_each_kind_has_its_room(self):
-        self.assertEqual(self.most_at_once([self.timed('w%d' % i, waits=1) for i in range(6)], waiting=3), 3)
-        self.results = []
-        self.assertEqual(self.most_at_once([self.timed('w%d' % i, waits=3) for i in range(4)], waiting=8), 2)
-        self.results = []
-        self.assertEqual(self.most_at_once([self.timed('c%d' % i) for i in range(4)], cores=2), 2)
-        self.results = []
-        self.assertEqual(self.most_at_once([self.timed('all%d' % i, cores=2) for i in range(2)], cores=2), 1)
-        self.results = []
-        both = [self.timed('c', cores=1), self.timed('w', waits=1)]
-        self.assertEqual(self.most_at_once(both, cores=1, waiting=1), 2)
-        self.results = []
-        self.assertEqual(self.most_at_once([self.timed('more than there are', cores=8)], cores=2), 1)
+        def same(count, **more):
+            return [('%d' % i, more) for i in range(count)]
+        self.assertEqual(self.most_at_once(3, same(6, waits=1), waiting=3), 3)
+        self.assertEqual(self.most_at_once(2, same(4, waits=3), waiting=8), 2)
+        self.assertEqual(self.most_at_once(2, same(4), cores=2), 2)
+        self.assertEqual(self.most_at_once(1, same(2, cores=2), cores=2), 1)
+        self.assertEqual(self.most_at_once(2, [('c', {'cores': 1}), ('w', {'waits': 1})], cores=1, waiting=1), 2)
+        self.assertEqual(self.most_at_once(1, same(1, cores=8), cores=2), 1)
 
     def test_only_what_computes_is_idle(self):
         show = '%s -c "import os; print(os.sched_getscheduler(0))"' % sys.executable
@@ -107,14 +109,14 @@ class Rows(unittest.TestCase):
         self.assertEqual(int(got['waits'].text), os.SCHED_OTHER)
 
     def test_a_row_whose_time_is_over_is_killed_with_its_group(self):
-        got = self.run_rows([self.sh('long', SLEEPER % self.path('pid'), limit_s=0.5)])
+        got = self.run_rows([self.sh('long', SLEEPER % self.path('pid'), waits=1, limit_s=machine.patient(3))])
         self.assertNotEqual(got['long'].code, 0)
         self.assertIn('not done within', got['long'].text)
-        self.assertFalse(alive(self.pid()))
+        self.wait_dead(self.pid())
 
     def test_what_a_row_leaves_behind_is_killed(self):
         self.run_rows([self.sh('untidy', 'sleep 1000 & echo $! >pid')])
-        self.assertFalse(alive(self.pid()))
+        self.wait_dead(self.pid())
 
     def test_a_program_that_is_not_there_is_a_failure(self):
         self.assertIsNone(self.run_rows([Row('none', ['/does/not/exist'])])['none'].code)
@@ -132,8 +134,8 @@ Schedule([Row('r', ['sh', '-c', %r])], lambda r: True, 1, 1, %r).run()
             p = subprocess.Popen([sys.executable, '-c', script], stderr=subprocess.DEVNULL)
             pid = self.pid()
             p.send_signal(signo)
-            p.wait(machine.patient(20))
-            self.assertFalse(alive(pid), signo)
+            p.wait(machine.patient(40))
+            self.wait_dead(pid)
             os.unlink(self.path('pid'))
 
     def test_what_is_wanted_brings_what_it_needs(self):
