@@ -2,6 +2,7 @@
 #
 #   make            the binary: build/release/edge-healer
 #   make demo       three nodes on this machine, a loss, a recovery, a timeline (KEEP=1 leaves it running)
+#   make check      what is quick of them: build, lint of what changed, unit tests; under a minute when little has changed
 #   make test       all tests: lint, gcc and clang, unit, integration, end to end, ASan and UBSan
 #   make help       the rest
 VARIANT ?= release
@@ -62,7 +63,7 @@ SIM := $(B)/sim/sim
 BENCH_SRCS := $(sort $(wildcard test/bench/bench_*.c))
 BENCH_BINS := $(BENCH_SRCS:test/bench/%.c=$(B)/bench/%)
 
-.PHONY: all help demo test bench asan ubsan fuzz lint format cov deps kubesim e2e install uninstall clean \
+.PHONY: all help demo test check syntax bench asan ubsan fuzz lint format cov deps kubesim e2e install uninstall clean \
 	binaries test-binaries replay-binaries
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -75,6 +76,12 @@ test-binaries: $(BIN) $(TEST_BINS) $(REPLAY_BINS)
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_$<) -MMD -MP -c -o $@ $<
+# Only the warnings: what a second compiler says of every source, the tests' too.
+$(B)/%.checked: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(CFLAGS_$<) -MMD -MP -MT $@ -MF $@.d -fsyntax-only $<
+	@touch $@
+syntax: $(patsubst %.c,$(B)/%.checked,$(SRCS) $(wildcard test/*/*.c))
 CFLAGS_src/cli/version.c = -DEDGE_HEALER_VERSION='"$(VERSION)"'
 
 # A change of compiler or flags rebuilds everything, nothing else does.
@@ -126,6 +133,10 @@ demo: all
 test: deps-quiet
 	@$(PYTHON) test/run.py $(if $(ONLY),--only '$(ONLY)')
 
+# For every commit: what is built, linted and unit-tested in a minute when little has changed.
+check: deps-quiet
+	@$(PYTHON) test/run.py --check $(if $(ONLY),--only '$(ONLY)')
+
 e2e: all
 	@$(PYTHON) test/e2e/run.py --binary $(BIN) $(if $(KUBECONFIG),--kubeconfig '$(KUBECONFIG)') $(ARGS)
 
@@ -174,7 +185,7 @@ clean:
 	rm -rf build
 
 help:
-	@sed -n '1,6s/^# \{0,1\}//p' Makefile
+	@sed -n '1,7s/^# \{0,1\}//p' Makefile
 	@printf '%s\n' \
 	  '  make bench      measure; a table and build/bench.json (RUNS=10: of each failover)' \
 	  '  make e2e KUBECONFIG=file   the end-to-end tests against a real control plane (without KUBECONFIG: kubesim)' \

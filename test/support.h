@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "patience.h"
 
 #define TMP_SIZE 256
 

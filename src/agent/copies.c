@@ -393,8 +393,8 @@ static bool kubelet_lacks_its_class(const struct agent *a, const json_object *co
 
 	if (!class || !(a->cold_boot || a->kubelet.young))
 		return false;
-	(void)snprintf(reason, REASON_SIZE, "runtimeClassName %.80s: this kubelet was started while the API server was away, "
-					    "and learns from it alone what that is", class);
+	(void)snprintf(reason, REASON_SIZE, "runtimeClassName %.60s: this kubelet was started offline, and only the API server "
+					    "says what it is", class);
 	return true;
 }
 

@@ -11,6 +11,9 @@ import tempfile
 import threading
 import time
 
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "rig"))
+from machine import patient  # noqa: E402
+
 BIN = os.environ.get("EDGE_HEALER_BIN", "build/release/edge-healer")
 
 
@@ -89,7 +92,7 @@ class UnixServer(socketserver.ThreadingUnixStreamServer):
 
 
 def run(*args, stdin="", env=None):
-    r = subprocess.run([BIN, *args], input=stdin, capture_output=True, text=True, timeout=60, env={**ENV, **(env or {})})
+    r = subprocess.run([BIN, *args], input=stdin, capture_output=True, text=True, timeout=patient(60), env={**ENV, **(env or {})})
     for word in ("ERROR: AddressSanitizer", "LeakSanitizer", "runtime error"):
         assert word not in r.stderr, r.stderr
     return r.returncode, r.stdout, r.stderr
@@ -301,7 +304,7 @@ def test_help():
 def test_watch():
     p = subprocess.Popen([BIN, "status", "--watch"], stdout=subprocess.PIPE, text=True, env=ENV)
     pages, line = 0, "x"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + patient(20)
     while pages < 2 and line and time.monotonic() < deadline:
         line = p.stdout.readline()
         pages += line.startswith("Node:")

@@ -3,10 +3,11 @@ import os
 import random
 import time
 
-from stage import stage, wait_for
+from machine import patient
+from stage import CLAIMS_COME_LATE, stage, wait_for
 
 
-@stage(nodes=5, config={'heal.claim_timeout': '2s'})    # on a busy machine a claim is heard a second later
+@stage(nodes=5, config=CLAIMS_COME_LATE)
 def test_the_holder_of_a_copy_dies_too_a_third_node_takes_over(c):
     c.run_web(replicas=5)
     c.offline()
@@ -55,6 +56,7 @@ def test_healer_killed_while_copies_run_keeps_them_and_hands_over(c):
 
 def wait_first_file(nodes, seconds):
     """The node whose static-pod folder is written to first; without a pause between two looks, dotfiles count."""
+    seconds = patient(seconds)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for n in nodes:

@@ -10,7 +10,7 @@ import time
 import uuid
 
 from killed import SIGKILLED, arm, check_api, check_clean, death_of_one, deaths, frozen, in_sync, points, restart
-from stage import Skip, is_ready, stage, wait_for
+from stage import CLAIMS_COME_LATE, Skip, is_ready, stage, wait_for
 from cluster import PodWatch
 
 # (while pods of a dead node are restored offline, while they are handed over afterwards): a row is one site
@@ -99,7 +99,7 @@ def offline_test(row):
     restoring, ending = OFFLINE[row]
 
     # On a busy machine verdicts are a second apart: nobody shall take what another one is to die of.
-    @stage(nodes=5, shimmed=True, config={'heal.claim_timeout': '2s'})
+    @stage(nodes=5, shimmed=True, config=CLAIMS_COME_LATE)
     def run(c):
         offline_site(c, restoring, ending)
     return run

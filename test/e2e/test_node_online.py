@@ -1,6 +1,7 @@
 """A node dies while the API server answers: the cluster replaces its pods at once, and the taint goes when the node is back."""
 import time
 
+from machine import patient
 from stage import is_ready, stage, wait_for
 
 TAINT = 'edge-healer.io/unreachable'
@@ -41,7 +42,7 @@ def test_a_node_whose_lease_is_renewed_is_left_alone(c):
     for part in ('serf', 'healer'):
         victim.parts[part].kill()
     victim.parts['kubelet'].kill()
-    deadline = time.monotonic() + 25
+    deadline = time.monotonic() + patient(25)
     lease = '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/' + victim.name
     refuted = False
     while time.monotonic() < deadline and not refuted:

@@ -8,13 +8,14 @@
 
 #include <stdbool.h>
 
+#include "../patience.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "kube/client.h"
 #include "kube/credentials.h"
 #include "loop/loop.h"
 
-#define WAIT_MS 20000		/* for what must happen; never reached when all is well */
+#define WAIT_MS patient_ms(20000)	/* for what must happen; never reached when all is well */
 
 struct kube_rig {
 	struct loop *loop;

@@ -31,7 +31,7 @@ static int start_sim(void **state)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		(void)dup2(out[1], 1);
 		(void)close(out[0]);
-		execl("/usr/bin/python3", "python3", "test/kubesim/apiserver.py", "--listen", "127.0.0.1:0", "--bare",
+		execl("/usr/bin/python3", "/usr/bin/python3", "test/kubesim/apiserver.py", "--listen", "127.0.0.1:0", "--bare",
 		      (char *)NULL);
 		_exit(127);
 	}

@@ -11,6 +11,7 @@ import time
 import urllib.parse
 
 import yaml_lite
+from waiting import within
 
 
 class ConfigError(ValueError):
@@ -178,7 +179,7 @@ class Connection:
         again: a request whose kept connection breaks is sent once more on a new one.
         """
         try:
-            code, data = await asyncio.wait_for(self._exchange(method, path, body, content_type, again), timeout)
+            code, data = await within(self._exchange(method, path, body, content_type, again), timeout)
             doc = json.loads(data) if data[:1] in (b'{', b'[') else {}
         except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError, asyncio.LimitOverrunError, ValueError) as e:
             raise Unreachable('%s %s: %s' % (method, path, e or type(e).__name__)) from None
@@ -191,9 +192,9 @@ class Connection:
         async with self.lock:
             try:
                 self.close()
-                await asyncio.wait_for(self._open(), silence)
+                await within(self._open(), silence)
                 await self._send('GET', path, None, '')
-                code, headers = await asyncio.wait_for(self._head(), silence)
+                code, headers = await within(self._head(), silence)
                 chunks = self._chunks(headers)
                 if code >= 400:
                     data = b''.join([c async for c in chunks])
@@ -201,7 +202,7 @@ class Connection:
                 rest = b''
                 while True:
                     try:
-                        rest += await asyncio.wait_for(chunks.__anext__(), silence)
+                        rest += await within(chunks.__anext__(), silence)
                     except StopAsyncIteration:
                         return
                     *lines, rest = rest.split(b'\n')

@@ -15,6 +15,7 @@ from rest import set_condition
 from schema import (BY_NAME, CONFIGMAPS, DEPLOYMENTS, ENDPOINTSLICES, NAMESPACES, PDBS, PODS, REPLICASETS, RESOURCES, SERVICEACCOUNTS,
                     SERVICES)
 from store import controller_uid
+from waiting import within
 
 MANAGER = 'kube-controller-manager'
 BY_STORAGE = {r.storage: r for r in reversed(RESOURCES)}
@@ -98,7 +99,7 @@ class Workloads:
                 continue
             self.wake.clear()
             try:
-                await asyncio.wait_for(self.wake.wait(), max(0.01, lease_at - loop.time()))
+                await within(self.wake.wait(), max(0.01, lease_at - loop.time()))
             except (TimeoutError, asyncio.TimeoutError):
                 pass
 

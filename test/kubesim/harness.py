@@ -12,6 +12,9 @@ import unittest
 import urllib.parse
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(os.path.dirname(HERE), 'rig'))
+from machine import patient  # noqa: E402
+
 PYTHON = sys.executable
 _count = {'passed': 0, 'failed': 0}
 
@@ -37,13 +40,14 @@ class TestCase(unittest.TestCase):
 
     def eventually(self, check, seconds=10.0, what=None):
         """Waits until check() is true; returns what it returned."""
+        seconds = patient(seconds)
         end = time.monotonic() + seconds
         while True:
             got = check()
             if got:
                 return got
             if time.monotonic() > end:
-                self.fail('not within %s s: %s' % (seconds, what or check))
+                self.fail('not within %g s: %s' % (seconds, what or check))
             time.sleep(0.02)
 
 

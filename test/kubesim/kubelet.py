@@ -24,6 +24,7 @@ from node_agent import NodeAgent
 from pod_workers import PodWorkers
 from static_source import StaticSource
 from store import new_uid
+from waiting import within
 
 MIRROR = static_rules.MIRROR
 FREEZER_SECONDS = 0.1
@@ -331,7 +332,7 @@ class Kubelet:
             self._follow_pods(selector))]
         self.journal('boot', boot_id=self.boot_id)
         try:
-            await asyncio.wait_for(self.node.registered.wait(), 2)
+            await within(self.node.registered.wait(), 2)
         except asyncio.TimeoutError:
             pass
         print('kubelet %s: ready' % self.o.node_name, flush=True)

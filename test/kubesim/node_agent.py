@@ -5,6 +5,7 @@ import sys
 import client
 import pod_status
 from store import now, now_micro
+from waiting import within
 
 FULL_STATUS_SECONDS = 300.0                        # a status without news is still written this often
 MERGE, STRATEGIC = 'application/merge-patch+json', 'application/strategic-merge-patch+json'
@@ -115,7 +116,7 @@ def _answer(status, body):
     """A server that gives one answer to every request."""
     async def serve(reader, writer):
         try:
-            await asyncio.wait_for(reader.readuntil(b'\r\n\r\n'), 5)
+            await within(reader.readuntil(b'\r\n\r\n'), 5)
             writer.write(b'HTTP/1.1 %b\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b' % (status, len(body), body))
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.TimeoutError):

@@ -12,6 +12,7 @@ from errors import ApiError
 from rest import set_condition
 from schema import LEASES, NODES, PODS
 from store import now
+from waiting import within
 
 MONITOR_PERIOD, GRACE, STARTUP_GRACE = 5.0, 40.0, 60.0
 GC_PERIOD, GC_QUARANTINE = 20.0, 40.0
@@ -76,7 +77,7 @@ class NodeLifecycle:
             deadlines = [monitor_at, gc_at] + [d for d, _ in self.doomed.values()]
             self.dirty.clear()
             try:
-                await asyncio.wait_for(self.dirty.wait(), max(0.02, min(deadlines) - time.monotonic()))
+                await within(self.dirty.wait(), max(0.02, min(deadlines) - time.monotonic()))
             except (TimeoutError, asyncio.TimeoutError):
                 pass
 

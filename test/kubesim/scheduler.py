@@ -12,6 +12,7 @@ from errors import ApiError
 from quantity import milli, units
 from rest import set_condition
 from schema import NODES, PODS
+from waiting import within
 
 RENEW_SECONDS = 2.0                                # the leader election retry period of the real one
 BATCH = 50
@@ -106,7 +107,7 @@ class Scheduler:
                 continue
             self.wake.clear()
             try:
-                await asyncio.wait_for(self.wake.wait(), max(0.01, lease_at - loop.time()) if self.enabled else None)
+                await within(self.wake.wait(), max(0.01, lease_at - loop.time()) if self.enabled else None)
             except (TimeoutError, asyncio.TimeoutError):
                 pass
 

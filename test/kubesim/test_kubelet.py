@@ -46,7 +46,7 @@ class Kubelet(TestCase):
         wrote = time.time()
         rows = self.eventually(lambda: [r for r in [self.c.journal('node1', 'running')] if len(r) == 100])[0]
         self.assertGreater(min(r['t'] for r in rows) - began, 0.19)
-        self.assertLess(max(r['t'] for r in rows) - wrote, 1.0)
+        self.assertLess(max(r['t'] for r in rows) - wrote, 3)      # one after the other: 20
         mirrors = self.eventually(lambda: [m for m in [self.api.pods()] if len(m) == 100])[0]
         self.assertEqual(mirrors[0]['metadata']['ownerReferences'][0]['kind'], 'Node')
         self.assertEqual(mirrors[0]['metadata']['annotations']['kubernetes.io/config.source'], 'file')

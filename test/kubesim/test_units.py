@@ -1,4 +1,5 @@
 """Patches, selectors, quantities, YAML: the pure parts."""
+import asyncio
 import os
 import sys
 
@@ -10,6 +11,41 @@ import selection
 import yaml_lite
 from errors import ApiError
 from harness import TestCase
+from waiting import within
+
+
+class Waiting(TestCase):
+    def test_a_limit(self):
+        async def late():
+            await within(asyncio.sleep(10), 0.01)
+
+        async def soon():
+            await asyncio.sleep(0)
+            return 7
+        with self.assertRaises(TimeoutError):
+            asyncio.run(late())
+        self.assertEqual(asyncio.run(within(soon(), 10)), 7)
+
+    def test_no_cancellation_is_lost(self):
+        """A loop such as the controllers' is cancelled so many steps after what it waits for has come."""
+        async def ends(steps):
+            wake = asyncio.Event()
+
+            async def loop():
+                while True:
+                    wake.clear()
+                    await within(wake.wait(), 10)
+            task = asyncio.ensure_future(loop())
+            await asyncio.sleep(0.01)
+            wake.set()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            done, _ = await asyncio.wait({task}, timeout=0.5)
+            task.cancel()
+            return bool(done)
+        for steps in range(6):
+            self.assertTrue(asyncio.run(ends(steps)), 'cancelled %d steps later it goes on' % steps)
 
 
 class Patches(TestCase):

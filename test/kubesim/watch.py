@@ -5,6 +5,7 @@ import table
 from errors import ApiError, bad_request, invalid
 from rest import object_bytes
 from store import Watcher, dumps
+from waiting import within
 
 PIECE = 1 << 18
 FORBIDDEN_WATCHLIST = 'Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled'
@@ -121,7 +122,7 @@ async def _stream(http, conn, body, w, res, bookmarks, conn_gone, timeout, from_
         if left > 0 and not w.lines:
             w.wake.clear()
             try:
-                await asyncio.wait_for(w.wake.wait(), left)
+                await within(w.wake.wait(), left)
             except (TimeoutError, asyncio.TimeoutError):
                 pass
         if w.overflow:

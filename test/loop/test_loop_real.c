@@ -59,7 +59,7 @@ static void test_pipe(void **state)
 	assert_false(loop_run_until(r->loop, &r->done, 20)); /* nothing is watched yet */
 	assert_int_equal(r->got.len, 0);
 	io_watch(r->io, IO_READ);
-	assert_true(loop_run_until(r->loop, &r->done, 5000));
+	assert_true(loop_run_until(r->loop, &r->done, patient_ms(5000)));
 	assert_string_equal(r->got.data, "abc");
 	io_watch(r->io, 0);
 	r->done = false;
@@ -87,7 +87,7 @@ static void test_free_io_in_callback(void **state)
 	r->io = io_new(r->loop, r->fds[0], free_own_io, r);
 	io_watch(r->io, IO_READ);
 	assert_int_equal(write(r->fds[1], "abc", 3), 3);
-	assert_true(loop_run_until(r->loop, &r->done, 5000));
+	assert_true(loop_run_until(r->loop, &r->done, patient_ms(5000)));
 	assert_false(loop_run_until(r->loop, &never, 20));
 	assert_int_equal(r->calls, 1);
 }

@@ -8,7 +8,7 @@ TEST = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [os.path.join(TEST, 'rig'), os.path.join(TEST, 'e2e')]
 from netns import NetCluster  # noqa: E402
 from runs import most  # noqa: E402
-from stage import Stage, check_healthy, wait_for  # noqa: E402,F401
+from stage import CLAIMS_COME_LATE, Stage, check_healthy, wait_for  # noqa: E402,F401
 from suite import Skip  # noqa: E402
 
 SHORT_HANG = ('--hang-seconds', '0.5')       # for tests of other things: no 30 s in the black hole before a static pod starts
@@ -26,7 +26,7 @@ def stage(**options):
             with NetStage(binary, None, **options) as c:
                 c.start()
                 fn(c)
-        run.is_test = True
+        run.is_test, run.nodes = True, options.get('nodes', 3)
         return run
     return mark
 

@@ -464,7 +464,7 @@ static bool wait_still(const struct cgroups *g, int expected)
 {
 	int r = -1;
 
-	for (int i = 0; i < 2000 && r != expected; i++) {
+	for (int i = 0; i < patient_ms(2000) && r != expected; i++) {
 		r = cgroup_pod_is_still(g, POD);
 		if (r != expected)
 			(void)usleep(1000);
@@ -498,7 +498,7 @@ static int real_teardown(void **state)
 		for (size_t k = 0; k < ARRAY_LEN(parts); k++) {
 			cleanup(freep) char *path = str_format("%s%s", real.roots[i], parts[k]);
 
-			for (int tries = 0; rmdir(path) < 0 && errno == EBUSY && tries < 1000; tries++)
+			for (int tries = 0; rmdir(path) < 0 && errno == EBUSY && tries < patient_ms(1000); tries++)
 				(void)usleep(1000);
 		}
 		free(take(real.roots[i]));

@@ -317,7 +317,7 @@ static void test_is_renewed_without_a_gap(void **state)
 	}
 	t = timer_new(loop, "test", on_two_renewals, &done);
 	timer_start_ms(t, GATE_EXPIRY_S * 1000 + 1000);
-	assert_true(loop_run_until(loop, &done, 20000));
+	assert_true(loop_run_until(loop, &done, patient_ms(20000)));
 	timer_free(t);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);

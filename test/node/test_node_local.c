@@ -123,7 +123,7 @@ static void test_dial(void **state)
 
 		assert_non_null(dial_at(loop, "127.0.0.1", rows[i].ports, rows[i].n, &got));
 		assert_int_equal(got.calls, 0); /* never inside the starting call */
-		assert_true(loop_run_until(loop, &got.done, 5000));
+		assert_true(loop_run_until(loop, &got.done, patient_ms(5000)));
 		assert_int_equal(got.reachable, rows[i].reachable);
 		assert_false(loop_run_until(loop, &never, 5));
 		assert_int_equal(got.calls, 1);
@@ -176,7 +176,7 @@ static void test_dial_timeout_and_cancel(void **state)
 	full_listener_open(&full);
 	port = full.port;
 	assert_non_null(dial_at(loop, "127.0.0.1", &port, 1, &got));
-	assert_true(loop_run_until(loop, &got.done, 5000));
+	assert_true(loop_run_until(loop, &got.done, patient_ms(5000)));
 	assert_false(got.reachable);
 	got = (struct answer){0};
 	op = dial_at(loop, "127.0.0.1", &port, 1, &got);

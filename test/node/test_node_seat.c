@@ -157,7 +157,7 @@ static void test_of_two_standbys_one_works(void **state)
 	int64_t pid = 0;
 
 	(void)state;
-	for (int64_t end = mono_read().ns + 5 * INT64_C(1000000000); !seat_standby_works(standby_lock()) && mono_read().ns < end;)
+	for (int64_t end = mono_add_ms(mono_read(), patient_ms(5000)).ns; !seat_standby_works(standby_lock()) && mono_read().ns < end;)
 		(void)usleep(5000);
 	assert_true(seat_standby_works(standby_lock()));
 	assert_int_equal(seat_take(&s, store, &pid), 0);	/* one yields; the other gives way before it works */

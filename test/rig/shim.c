@@ -5,7 +5,9 @@
  *   SHIM_STAT      read instead of /proc/stat
  *   SHIM_READONLY  while it exists, pwrite (SQLite's way to write) fails as on a file system that went read-only
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

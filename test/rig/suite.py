@@ -1,7 +1,8 @@
-"""Runs a folder of tests that need a site: test_*.py there, one function = one test, each in a process and on a site of its own.
+"""Runs a folder of tests that need a site: test_*.py there, one function = one test, each in a process and on a site of
+its own.
 
-PENDING names tests of what the daemon does not do yet, with the reason. Such a test runs like any other; that it fails is
-reported as skipped with the reason; when it passes its row is named, to be deleted.
+PENDING names tests of what the daemon does not do yet, with the reason. Such a test runs like any other; that it fails
+is reported as skipped with the reason; when it passes its row is named, to be deleted.
 """
 import argparse
 import concurrent.futures
@@ -16,10 +17,12 @@ import tempfile
 import time
 import traceback
 
+import machine
 from process import DISCARD_ENV
 
 SKIPPED = 77
-TIMEOUT = {False: 180, True: 900}            # seconds for one test: kubesim, a real control plane
+TIMEOUT = {False: 300, True: 900}            # seconds for one test: kubesim, a real control plane; times factor()
+REAL_JOBS = 2                                # tests at the same time against a real control plane
 
 
 class Skip(Exception):
@@ -30,14 +33,21 @@ def _end_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
+def _skipped(why):
+    print('skipped: %s' % why, flush=True)
+    return SKIPPED
+
+
 def _why(text):
-    return next((line[9:] for line in text.splitlines() if line.startswith('skipped: ')), '')
+    """What a test says of itself besides its failure."""
+    return next((' (%s)' % line for line in text.splitlines() if line.startswith(('skipped: ', 'passes; '))), '')
 
 
 class Suite:
-    def __init__(self, script, about, pending=None, jobs=2):
+    def __init__(self, script, about, pending=None, not_permitted=None):
+        """not_permitted: why nothing of this suite can run on this machine."""
         self.script, self.here = script, os.path.dirname(os.path.abspath(script))
-        self.about, self.pending, self.jobs = about, pending or {}, jobs
+        self.about, self.pending, self.not_permitted = about, pending or {}, not_permitted
         sys.path.insert(0, self.here)
 
     def options(self):
@@ -45,11 +55,12 @@ class Suite:
         p.add_argument('--binary', required=True, metavar='FILE', help='edge-healer')
         p.add_argument('--kubeconfig', metavar='FILE', help='a real control plane; default: kubesim')
         p.add_argument('--only', metavar='WORD', default='', help='only tests whose name contains it')
-        p.add_argument('--jobs', type=int, default=self.jobs, metavar='N', help='tests at the same time (%(default)s)')
+        p.add_argument('--jobs', type=int, metavar='N', help='tests at the same time (as many as the cores bear)')
         p.add_argument('--again', action='store_true', help='run what failed once more, alone')
-        p.add_argument('--list', action='store_true', help='only print the names')
-        p.add_argument('--one', metavar='FILE.TEST', help=argparse.SUPPRESS)
+        p.add_argument('--list', action='store_true', help='only print the names, and how many nodes each has')
+        p.add_argument('--one', metavar='FILE.TEST', help='this test in this process; exit code %d: skipped' % SKIPPED)
         o = p.parse_args()
+        o.jobs = o.jobs or (REAL_JOBS if o.kubeconfig else machine.sites())
         o.binary = os.path.abspath(o.binary)
         o.kubeconfig = o.kubeconfig and os.path.abspath(o.kubeconfig)
         return o
@@ -62,25 +73,33 @@ class Suite:
         return loaded
 
     def tests(self):
-        names = []
+        """The names of all tests, and how many nodes each runs."""
+        found = {}
         for path in sorted(glob.glob(os.path.join(self.here, 'test_*.py'))):
             module = os.path.splitext(os.path.basename(path))[0]
-            names += ['%s.%s' % (module, name) for name, f in vars(self.load(module)).items()
-                      if name.startswith('test_') and getattr(f, 'is_test', False)]
-        return names
+            for name, f in vars(self.load(module)).items():
+                if name.startswith('test_') and getattr(f, 'is_test', False):
+                    found['%s.%s' % (module, name)] = getattr(f, 'nodes', 1)
+        return found
 
     def run_one(self, o):
         """In a process of its own; ends by SystemExit on a signal, so that the site is taken down."""
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         module, name = o.one.split('.')
+        if self.not_permitted:
+            return _skipped(self.not_permitted)
+        not_yet = self.pending.get(name)
+        if not_yet:
+            os.environ[DISCARD_ENV] = '1'
         try:
             getattr(self.load(module), name)(o.binary, o.kubeconfig)
         except Skip as e:
-            print('skipped: %s' % e, flush=True)
-            return SKIPPED
-        except Exception:
+            return _skipped(e)
+        except Exception as e:
             traceback.print_exc()
-            return 1
+            return _skipped('not yet: %s; now: %s' % (not_yet, str(e)[:160])) if not_yet else 1
+        if not_yet:
+            print('passes; its row in PENDING: %s' % not_yet, flush=True)
         return 0
 
     def start(self, o, name):
@@ -88,10 +107,9 @@ class Suite:
         argv += ['--kubeconfig', o.kubeconfig] if o.kubeconfig else []
         began = time.monotonic()
         with tempfile.TemporaryFile('w+') as out:
-            p = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent,
-                                 env=dict(os.environ, **({DISCARD_ENV: '1'} if name.split('.')[1] in self.pending else {})))
+            p = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent)
             try:
-                code = p.wait(TIMEOUT[bool(o.kubeconfig)])
+                code = p.wait(machine.patient(TIMEOUT[bool(o.kubeconfig)]))
             except subprocess.TimeoutExpired:
                 p.terminate()
                 try:
@@ -106,44 +124,41 @@ class Suite:
     def report(self, name, code, text, seconds):
         word = {0: 'ok', SKIPPED: 'skip'}.get(code, 'FAIL')
         module, test = name.split('.')
-        why = ' (%s)' % _why(text) if word == 'skip' else ''
         lines = text.splitlines() + ([str(code)] if isinstance(code, str) else [])
-        if test in self.pending and word == 'FAIL':
-            last = next((line for line in reversed(lines) if 'Error' in line), 'no error told')
-            word, why = 'skip', ' (not yet: %s; now: %s)' % (self.pending[test], last[:160])
-        elif test in self.pending and word == 'ok':
-            why = ' (passes; its row in PENDING: %s)' % self.pending[test]
         print('%-4s %6.1f s  %-9s %s%s' % (word.replace('skip', 'SKIP'), seconds, module[5:],
-                                             test[5:].replace('_', ' '), why), flush=True)
+                                             test[5:].replace('_', ' '), _why(text)), flush=True)
         if word == 'FAIL':
             print('\n'.join('     | ' + line for line in lines[-70:]), flush=True)
         return word
 
     def all(self, o, names):
-        """The words of all results. Threads, but each child is awaited by the thread that started it: PDEATHSIG follows the thread."""
+        """The words of all results. Threads, but each child is awaited by the thread that started it, since PDEATHSIG
+        follows the thread."""
         words, failed_names = [], []
         with concurrent.futures.ThreadPoolExecutor(max(1, o.jobs)) as pool:
-            for done in concurrent.futures.as_completed([pool.submit(lambda n=n: (n,) + self.start(o, n)) for n in names]):
+            started = [pool.submit(lambda n=n: (n,) + self.start(o, n)) for n in names]
+            for done in concurrent.futures.as_completed(started):
                 words.append(self.report(*done.result()))
                 if words[-1] == 'FAIL' and o.again:
                     words.pop()
                     failed_names.append(done.result()[0])
-        for name in failed_names:     # alone on the machine, and visibly: what passes only now is still a bug to look for
+        for name in failed_names:     # alone, and visibly: what passes only now is still a bug to look for
             print('again, alone: %s (its failure is above)' % name, flush=True)
             words.append(self.report(name, *self.start(o, name)))
         return words
 
-    def main(self, not_permitted=None):
-        """not_permitted: why nothing of this suite can run on this machine."""
+    def main(self):
         o = self.options()
         if o.one:
             return self.run_one(o)
-        names = [n for n in self.tests() if o.only in n]
+        found = {name: nodes for name, nodes in self.tests().items() if o.only in name}
         if o.list:
-            print('\n'.join(names))
+            print('\n'.join('%s %d' % item for item in found.items()))
             return 0
-        if not_permitted:
-            print('SKIP: ' + not_permitted)
+        names = list(found)
+        machine.factor()              # once, for all tests
+        if self.not_permitted:
+            print('SKIP: ' + self.not_permitted)
             print('0 passed, 0 failed, %d skipped' % len(names))
             return 0
         words = self.all(o, names)
@@ -151,9 +166,9 @@ class Suite:
         print('%d passed, %d failed%s' % (words.count('ok'), failed, ', %d skipped' % skipped if skipped else ''))
         return 1 if failed or not words else 0
 
-    def run(self, not_permitted=None):
+    def run(self):
         signal.signal(signal.SIGTERM, lambda *_: os._exit(1))   # children end with us, and their sites with them
         try:
-            sys.exit(self.main(not_permitted))
+            sys.exit(self.main())
         except KeyboardInterrupt:
             os._exit(1)

@@ -15,11 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../patience.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "loop/loop.h"
 
-enum { RIG_ARGS_MAX = 48, RIG_GOSSIP_PORT = 7946, RIG_RPC_PORT = 17373, RIG_START_TRIES = 1000, RIG_STEP_MS = 10 };
+enum { RIG_ARGS_MAX = 48, RIG_GOSSIP_PORT = 7946, RIG_RPC_PORT = 17373, RIG_START_MS = 10000, RIG_STEP_MS = 10 };
 
 struct rig_agent {
 	char *argv[RIG_ARGS_MAX];
@@ -96,7 +97,7 @@ void rig_agent_restart(struct rig_agent *a)
 	assert(a->pid >= 0);
 	if (a->pid == 0)
 		agent_child(a, parent);
-	for (int i = 0; i < RIG_START_TRIES; i++) {
+	for (int i = 0; i < patient_ms(RIG_START_MS) / RIG_STEP_MS; i++) {
 		if (agent_answers(a))
 			return;
 		if (waitpid(a->pid, NULL, WNOHANG) == a->pid)

@@ -11,12 +11,14 @@
 #include <string.h>
 
 #include "agent_rig.h"
+#include "../patience.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "loop/loop.h"
 #include "serf/client.h"
 
-enum { WAIT_MS = 30000, AGENTS = 3, SEEN_MAX = 64 };
+#define WAIT_MS patient_ms(30000)
+enum { AGENTS = 3, SEEN_MAX = 64 };
 
 #define KEY_OLD "MDEyMzQ1Njc4OWFiY2RlZg=="
 #define KEY_NEW "ZmVkY2JhOTg3NjU0MzIxMA=="

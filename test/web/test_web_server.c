@@ -198,7 +198,7 @@ static void test_slow_client(void **state)
 		served++;
 	}
 	assert_true(served > 0);
-	assert_true(loop_run_until(loop, &slow.closed, 20000));
+	assert_true(loop_run_until(loop, &slow.closed, patient_ms(20000)));
 	assert_string_equal(body_of(&slow), "hello slow");
 }
 
@@ -227,7 +227,7 @@ static void test_many_at_once(void **state)
 	for (int i = 0; i < N; i++)
 		client_start(&c[i], "GET /hello" CLOSE);
 	for (int i = 0; i < N; i++) { /* each ends: with an answer, or refused because of the limit */
-		assert_true(loop_run_until(loop, &c[i].closed, 20000));
+		assert_true(loop_run_until(loop, &c[i].closed, patient_ms(20000)));
 		assert_true(status_of(&c[i]) == 200 || c[i].in.len == 0);
 		answered += status_of(&c[i]) == 200;
 	}

@@ -1,6 +1,7 @@
 /* test_web_strangers.c — whatever is sent to it: it goes on listening, others are served, the loop has time for other
  * work */
 #include "../support.h"
+#include "../patience.h"
 #include "web_rig.h"
 
 #include <fcntl.h>
@@ -122,7 +123,7 @@ static void check_answers(const char *source)
 	cleanup(client_fini) struct client c = {0};
 
 	client_start_from(&c, source, "GET /light" CLOSE);
-	assert_true(loop_run_until(loop, &c.closed, 2000));
+	assert_true(loop_run_until(loop, &c.closed, patient_ms(2000)));
 	assert_int_equal(status_of(&c), 200);
 }
 
@@ -196,7 +197,7 @@ static void test_the_socket_has_its_own_places(void **state)
 	}
 	run_for(50);
 	client_start_path(&c, path, "GET /guarded" CLOSE);
-	assert_true(loop_run_until(loop, &c.closed, 2000));
+	assert_true(loop_run_until(loop, &c.closed, patient_ms(2000)));
 	assert_int_equal(status_of(&c), 200);
 	assert_int_equal(web_places(web, WEB_LOOPBACK), WEB_PLACES_LOOPBACK);
 	finish(idle, ARRAY_LEN(idle));
@@ -223,7 +224,7 @@ static void test_no_descriptors(void **state)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_int_equal(light_calls, 0);
 	assert_true(cpu < 250 * NS_PER_MS);
-	assert_true(loop_run_until(loop, &c.closed, 2000));
+	assert_true(loop_run_until(loop, &c.closed, patient_ms(2000)));
 	assert_int_equal(status_of(&c), 200);
 }
 
@@ -267,9 +268,9 @@ static void test_a_tick_has_a_budget(void **state)
 	run_for(5);
 	asked_at = heavy_calls;
 	client_start_from(&urgent, "127.0.0.9", "GET /urgent" CLOSE);
-	assert_true(loop_run_until(loop, &urgent.closed, 20000));
+	assert_true(loop_run_until(loop, &urgent.closed, patient_ms(20000)));
 	for (int i = 0; i < N; i++) {
-		assert_true(loop_run_until(loop, &c[i].closed, 20000));
+		assert_true(loop_run_until(loop, &c[i].closed, patient_ms(20000)));
 		assert_int_equal(status_of(&c[i]), 200);
 	}
 	took_ms = mono_since_ms(mono_read(), began);
@@ -314,7 +315,7 @@ static void test_a_large_answer_at_a_time(void **state)
 	run_for(300);
 	assert_in_range(slices, 1, STREAM_SLICES / 4);
 	client_start(&second, "GET /stream?slices=101" CLOSE);
-	assert_true(loop_run_until(loop, &second.closed, 2000));
+	assert_true(loop_run_until(loop, &second.closed, patient_ms(2000)));
 	assert_int_equal(status_of(&second), 429);
 	assert_non_null(strstr(second.in.data, "Retry-After: 1\r\n"));
 	assert_int_equal(exchange(&small, "GET /stream" CLOSE), 200);

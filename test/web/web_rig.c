@@ -1,5 +1,6 @@
 /* web_rig.c — see the header */
 #include "../support.h"
+#include "../patience.h"
 #include "web_rig.h"
 
 #include <arpa/inet.h>
@@ -122,6 +123,6 @@ const char *body_of(const struct client *c)
 int exchange(struct client *c, const char *text)
 {
 	client_start(c, text);
-	assert_true(loop_run_until(loop, &c->closed, 20000));
+	assert_true(loop_run_until(loop, &c->closed, patient_ms(20000)));
 	return status_of(c);
 }
