@@ -160,6 +160,8 @@ void heal_on_grant(struct heal *h, const char *from, const struct grant *g);
 void heal_on_grant_end(struct heal *h, struct mono asked);
 struct mono heal_lease_until(const struct heal *h);		/* 0 = none; to be stored: it outlives the process */
 void heal_set_lease(struct heal *h, struct mono until);		/* of a former process in this boot */
+/* Until now nothing could be asked for, as in mode observe: pods that run are judged after HEAL_LEASE_FIRST_MS, not at once. */
+void heal_lease_anew(struct heal *h);
 void heal_on_fence(struct heal *h, const char *pod_uid, const char *from, bool permits);
 void heal_on_fence_end(struct heal *h, const char *pod_uid);
 /* As one who grants. A question for a grant is always granted, but for the pods it returns (at most HEAL_MINE_MAX, borrowed until

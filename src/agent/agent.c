@@ -141,6 +141,7 @@ void agent_reload(struct agent *a)
 {
 	cleanup(buf_fini) struct buf errors = BUF_INIT, warnings = BUF_INIT;
 	struct conf *fresh = NULL;
+	bool could_act = agent_may_act(a);
 
 	if (conf_load(a->config_path, (const char *const *)environ, &fresh, &errors, &warnings) < 0) {
 		log_lines(&errors, true);
@@ -154,6 +155,8 @@ void agent_reload(struct agent *a)
 	apply_log(fresh);
 	surface_reload(a);
 	agent_refresh_heal(a);
+	if (!could_act && agent_may_act(a))
+		heal_lease_anew(a->heal);
 	uplink_reload(a);
 	agent_gate_reload(a);
 	local_reload(a);

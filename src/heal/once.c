@@ -43,6 +43,7 @@ struct once {
 	size_t granter_count;
 	struct map *fenced, *fenced_next;	/* uids of pods here that somebody else may run; those of this round alone */
 	bool lapsed;			/* a lease is there, but before it others could have had fences: our copies go first */
+	bool anew;			/* nothing was asked for until now: the first answers are waited for, whatever the lease was */
 	bool settled;			/* a round of this process has ended with a majority */
 };
 
@@ -86,6 +87,13 @@ int64_t heal_start_delay_ms(int64_t stop_after_ms)
 struct mono heal_lease_until(const struct heal *h)
 {
 	return h->once->until;
+}
+
+void heal_lease_anew(struct heal *h)
+{
+	heal_set_lease(h, h->once->until);
+	h->once->first_asked = (struct mono){ 0 };
+	h->once->anew = true;
 }
 
 /* Answers of a round under way are dropped: they would make it what it was before. */
@@ -221,6 +229,7 @@ static void lease_count(struct heal *h, const struct heal_facts *f)
 
 	if (!mono_is_set(o->asked) || until.ns <= o->until.ns || !is_majority(h, f->peers, o->granters, o->granter_count))
 		return;
+	o->anew = false;
 	o->lapsed = gap && has_copies(h, f);
 	if (!o->lapsed)
 		o->until = until;
@@ -235,7 +244,7 @@ void heal_on_grant_end(struct heal *h, struct mono asked)
 /* Without a lease from a former process the first answers are waited for. */
 static bool can_judge(const struct once *o, struct mono now)
 {
-	return mono_is_set(o->until) ||
+	return (mono_is_set(o->until) && !o->anew) ||
 	       (mono_is_set(o->first_asked) && mono_since_ms(now, o->first_asked) >= HEAL_LEASE_FIRST_MS);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "model/name.h"
 #include "model/node.h"
 #include "model/pod.h"
 #include "model/request.h"
@@ -20,7 +21,25 @@ static int take_uid(const json_object *meta, char uid[UID_SIZE])
 {
 	const char *text = json_str(json_get_key(meta, "uid"));
 
-	return str_is_empty(text) || !str_copy(uid, UID_SIZE, text) ? -EINVAL : 0;
+	return name_is_uid(text) && str_copy(uid, UID_SIZE, text) ? 0 : -EINVAL;
+}
+
+/* The name and the namespace of a Pod or a ReplicaSet; 0 or -EINVAL: no API server admits it. */
+static int take_names(const json_object *meta, char **out_name, const char **out_ns)
+{
+	const char *name = json_str(json_get_key(meta, "name")), *ns = json_str(json_get_key(meta, "namespace"));
+
+	if (!name_is_subdomain(name) || !name_is_label(ns))
+		return -EINVAL;
+	*out_name = str_dup(name);
+	*out_ns = intern(ns);
+	return 0;
+}
+
+/* An annotation that names an object: whoever may edit the pod writes it. */
+static const char *uid_or_null(const char *text)
+{
+	return name_is_uid(text) ? intern(text) : NULL;
 }
 
 static int64_t version_of(const json_object *meta)
@@ -137,20 +156,19 @@ int kube_decode_pod(const json_object *o, struct pod **out_pod)
 {
 	cleanup(pod_freep) struct pod *p = pod_new();
 	const json_object *meta = json_get_key(o, "metadata"), *status = json_get_key(o, "status"), *owner;
-	const char *name = json_str(json_get_key(meta, "name"));
+	const char *node = json_get_str(o, "spec.nodeName");
 
-	if (str_is_empty(name) || take_uid(meta, p->uid) < 0)
+	if (take_uid(meta, p->uid) < 0 || take_names(meta, &p->name, &p->ns) < 0 ||
+	    (!str_is_empty(node) && !name_is_subdomain(node)))
 		return -EINVAL;
-	p->name = str_dup(name);
-	p->ns = intern(str_or(json_str(json_get_key(meta, "namespace")), ""));
 	p->version = version_of(meta);
 	p->deleting = json_get_key(meta, "deletionTimestamp") != NULL;
 	p->is_mirror = annotation(meta, ANNOTATION_MIRROR) != NULL;
-	p->original_uid = intern(annotation(meta, ANNOTATION_ORIGINAL_UID));
-	p->copy_of = intern(annotation(meta, ANNOTATION_WORKLOAD_UID));
+	p->original_uid = uid_or_null(annotation(meta, ANNOTATION_ORIGINAL_UID));
+	p->copy_of = uid_or_null(annotation(meta, ANNOTATION_WORKLOAD_UID));
 	owner = controller_of(meta);
 	if (str_eq(json_str(json_get_key(owner, "kind")), "ReplicaSet"))
-		p->owner = intern(json_str(json_get_key(owner, "uid")));
+		p->owner = uid_or_null(json_str(json_get_key(owner, "uid")));
 	take_spec(p, json_get_key(o, "spec"), status);
 	take_status(p, status);
 	*out_pod = take(p);
@@ -203,12 +221,9 @@ int kube_decode_workload(const json_object *o, struct workload **out_workload)
 {
 	cleanup(workload_freep) struct workload *w = workload_new();
 	const json_object *meta = json_get_key(o, "metadata"), *spec = json_get_key(o, "spec"), *owner;
-	const char *name = json_str(json_get_key(meta, "name"));
 
-	if (str_is_empty(name) || take_uid(meta, w->uid) < 0)
+	if (take_uid(meta, w->uid) < 0 || take_names(meta, &w->name, &w->ns) < 0)
 		return -EINVAL;
-	w->name = str_dup(name);
-	w->ns = intern(str_or(json_str(json_get_key(meta, "namespace")), ""));
 	w->version = version_of(meta);
 	w->deleting = json_get_key(meta, "deletionTimestamp") != NULL;
 	owner = controller_of(meta);
@@ -291,7 +306,7 @@ int kube_decode_node(const json_object *o, struct node **out_node)
 	const json_object *status = json_get_key(o, "status"), *allocatable = json_get_key(status, "allocatable");
 	const char *name = json_str(json_get_key(meta, "name"));
 
-	if (str_is_empty(name) || take_uid(meta, n->uid) < 0)
+	if (!name_is_subdomain(name) || take_uid(meta, n->uid) < 0)
 		return -EINVAL;
 	n->name = intern(name);
 	n->version = version_of(meta);

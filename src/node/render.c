@@ -11,6 +11,7 @@
 
 #include "base/str.h"
 #include "model/image.h"
+#include "model/name.h"
 #include "model/pod.h"
 #include "model/request.h"
 #include "node/manifest.h"
@@ -191,25 +192,11 @@ static int check_spec(const json_object *meta, const json_object *spec, const st
 
 /* ---- names ---- */
 
-static bool is_dns_subdomain(const char *s)
-{
-	char before = '.';
-
-	for (; *s; before = *s++) {
-		bool alnum = (*s >= 'a' && *s <= 'z') || (*s >= '0' && *s <= '9');
-		bool edge = before == '.' || s[1] == '.' || s[1] == '\0';
-
-		if (!alnum && !(*s == '-' && !edge) && !(*s == '.' && before != '.' && before != '-' && s[1]))
-			return false;
-	}
-	return before != '.';
-}
-
 static int check_name(const char *name, const struct render_params *p, char reason[REASON_SIZE])
 {
 	if (str_is_empty(name))
 		return refuse(reason, "metadata.name: required");
-	if (!is_dns_subdomain(name))
+	if (!name_is_subdomain(name))
 		return refuse(reason, "metadata.name: %.60s is not a lowercase RFC 1123 subdomain", name);
 	if (strlen(name) + 1 + strlen(str_or(p->node, "")) > POD_NAME_MAX)
 		return refuse(reason, "metadata.name: with -%.60s behind it longer than %d", str_or(p->node, ""), POD_NAME_MAX);

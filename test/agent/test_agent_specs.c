@@ -99,15 +99,25 @@ static struct workload *put_rs(struct rig *g)
 	return w;
 }
 
+/* The uid of the pod of that name. */
+static void uid_of(const char *name, char uid[UID_SIZE])
+{
+	(void)snprintf(uid, UID_SIZE, "bdedc685-793f-415f-80c0-%012llx",
+		       (unsigned long long)str_hash(STR_HASH_INIT, name, strlen(name)) & 0xffffffffffff);
+}
+
 /* As the mirror does it. `image` makes the content, `age` the time of creation. */
 static struct pod *put_pod(struct rig *g, const char *name, const char *image, int age)
 {
+	char uid[UID_SIZE];
+
+	uid_of(name, uid);
 	cleanup(freep) char *text =
-		str_format("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"shop\",\"uid\":\"uid-%s\",\"resourceVersion\":\"1\","
+		str_format("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"shop\",\"uid\":\"%s\",\"resourceVersion\":\"1\","
 			   "\"creationTimestamp\":\"2026-01-01T00:%02d:00Z\",\"ownerReferences\":[{\"controller\":true,"
 			   "\"kind\":\"ReplicaSet\",\"uid\":\"" RS "\"}]},\"spec\":{\"nodeName\":\"n-%s\","
 			   "\"containers\":[{\"name\":\"c\",\"image\":\"%s\"}]}}",
-			   name, name, 59 - age, name, image);
+			   name, uid, 59 - age, name, image);
 	const struct pod *known;
 	json_object *o = NULL;
 	struct pod *p = NULL;
@@ -125,8 +135,9 @@ static struct pod *put_pod(struct rig *g, const char *name, const char *image, i
 
 static void remove_pod(struct rig *g, const char *name)
 {
-	cleanup(freep) char *uid = str_format("uid-%s", name);
+	char uid[UID_SIZE];
 
+	uid_of(name, uid);
 	specs_forget_pod(&g->a, view_pod(g->a.view, uid));
 	assert_int_equal(store_batch_begin(&g->a), 0);
 	assert_int_equal(store_delete_pod(g->a.store, uid), 0);
@@ -225,7 +236,7 @@ static void a_pod_that_changes_has_another(void **state)
 static void too_many_different_ones(void **state)
 {
 	struct rig *g = *state;
-	char name[16], image[16], uid[32];
+	char name[16], image[16], uid[UID_SIZE];
 
 	(void)put_rs(g);
 	for (int i = 0; i < SPECS_MAX + 5; i++) {
@@ -237,7 +248,8 @@ static void too_many_different_ones(void **state)
 	for (int i = 0; i < SPECS_MAX + 5; i++) {
 		const struct pod *p;
 
-		(void)snprintf(uid, sizeof(uid), "uid-p%d", i);
+		(void)snprintf(name, sizeof(name), "p%d", i);
+		uid_of(name, uid);
 		(void)snprintf(image, sizeof(image), "web:%d", i);
 		p = view_pod(g->a.view, uid);
 		assert_int_equal(p->spec != NULL, i >= 5);

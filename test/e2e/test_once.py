@@ -1,4 +1,5 @@
 """At most once: nobody starts such a pod before its node must have stopped it."""
+import signal
 import time
 
 from stage import stage, wait_for
@@ -73,3 +74,17 @@ def test_under_cgroup_v1_a_frozen_copy_goes_when_the_link_is_back(c):
     wait_for(lambda: len(c.rows('copy frozen')) == len(lost), 20, 'copies end, frozen first')
     wait_for(lambda: len(c.rows('copy gone')) == len(lost), 60, 'they go')
     assert len(c.rows('copy let go')) == len(lost)
+
+
+@stage(config={'mode': 'observe'})
+def test_from_observe_to_heal_no_healthy_pod_is_stopped(c):
+    """The recommended way in: look for a while, then let it act."""
+    c.run_web('single', 3, annotations=ONCE)
+    time.sleep(4)                             # longer than the first lease may take
+    c.config['mode'] = 'heal'
+    for n in c.nodes:
+        n.write_config()
+        n.parts['healer'].p.send_signal(signal.SIGHUP)
+    held(c)
+    time.sleep(2)
+    assert not c.rows('pod stopped'), c.rows('pod stopped')

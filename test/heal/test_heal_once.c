@@ -239,6 +239,39 @@ static void a_claim_alone_stops_nothing_that_runs(void **state)
 	rig_fini(&g);
 }
 
+/* From observe to heal: nobody was asked for a lease before, so the lack of one says nothing yet. */
+static void a_node_that_begins_to_heal_asks_before_it_judges(void **state)
+{
+	for (int had_lease = 0; had_lease < 2; had_lease++) {
+		struct rig g;
+
+		(void)state;
+		rig_init(&g, 5);
+		once_rs(&g, 1);
+		rig_pod(&g, "one-1", "one", "n1");
+		tick(&g);
+		if (had_lease)			/* it healed before it observed */
+			grants(&g, 4);
+		for (int i = 0; i < 30; i++) {	/* its questions are only observed: each round ends without an answer */
+			heal_on_grant_end(g.heal, asked);
+			after(&g, 1000);
+		}
+		heal_lease_anew(g.heal);
+		after(&g, 1);
+		assert_true(asked.ns == g.now.ns);
+		assert_int_equal(rig_count(&g, ACTION_STOP), 0);
+		quiet_for(&g, HEAL_LEASE_FIRST_MS - 1000, ACTION_STOP);
+		grants(&g, 2);
+		quiet_for(&g, 2000, ACTION_STOP);
+		heal_lease_anew(g.heal);
+		g.now = mono_add_ms(g.now, 30000);
+		after(&g, 1);
+		after(&g, HEAL_LEASE_FIRST_MS + 1);
+		assert_int_equal(rig_count(&g, ACTION_STOP), 1);	/* asked, waited, and nobody granted one */
+		rig_fini(&g);
+	}
+}
+
 /* Healers that came after the last list of Nodes may be members of the site by now: a majority must be one with them, too. */
 static void newcomers_count_against_a_majority(void **state)
 {
@@ -646,6 +679,7 @@ int main(void)
 		cmocka_unit_test(others_and_small_sites_are_not_stopped),
 		cmocka_unit_test(a_stopped_pod_goes_on_only_when_nobody_else_may_run_it),
 		cmocka_unit_test(a_claim_alone_stops_nothing_that_runs),
+		cmocka_unit_test(a_node_that_begins_to_heal_asks_before_it_judges),
 		cmocka_unit_test(newcomers_count_against_a_majority),
 		cmocka_unit_test(a_fence_is_permitted_only_after_the_start_delay),
 		cmocka_unit_test(every_node_that_lost_the_pod_is_told),

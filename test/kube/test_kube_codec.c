@@ -32,7 +32,10 @@ static json_object *read_json(const char *path)
 	return parse(b.data);
 }
 
-#define META "\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"namespace\":\"x\"}"
+#define U "bdedc685-793f-415f-80c0-fdb7fddfd6e1"
+#define V "bdedc685-793f-415f-80c0-fdb7fddfd6e2"
+#define ID "\"name\":\"n\",\"uid\":\"" U "\",\"namespace\":\"x\""
+#define META "\"metadata\":{" ID "}"
 
 static void a_recorded_pod(void **state)
 {
@@ -307,8 +310,8 @@ static void tolerations_and_ports(void **state)
 static void the_flags_of_a_pod(void **state)
 {
 	cleanup(json_putp) json_object *o = parse(
-	    "{\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"annotations\":{\"kubernetes.io/config.mirror\":\"h\","
-	    "\"edge-healer.io/original-uid\":\"o\",\"edge-healer.io/workload-uid\":\"w\"},"
+	    "{\"metadata\":{" ID ",\"annotations\":{\"kubernetes.io/config.mirror\":\"h\","
+	    "\"edge-healer.io/original-uid\":\"" U "\",\"edge-healer.io/workload-uid\":\"" V "\"},"
 	    "\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"uid\":\"no\"},"
 	    "{\"kind\":\"Node\",\"uid\":\"nn\",\"controller\":true}]},\"spec\":{\"schedulerName\":\"mine\","
 	    "\"priority\":-7,"
@@ -321,8 +324,8 @@ static void the_flags_of_a_pod(void **state)
 	(void)state;
 	assert_int_equal(kube_decode_pod(o, &p), 0);
 	assert_true(p->is_mirror && p->gated && p->has_claims && p->ready && !p->default_scheduler && !p->deleting);
-	assert_string_equal(p->original_uid, "o");
-	assert_string_equal(p->copy_of, "w");
+	assert_string_equal(p->original_uid, U);
+	assert_string_equal(p->copy_of, V);
 	assert_null(p->owner);
 	assert_null(p->node);
 	assert_int_equal(p->priority, -7);
@@ -364,7 +367,7 @@ static void annotations_that_are_not_understood_mean_never(void **state)
 		cleanup(freep) char *notes = str_format("\"annotations\":{\"edge-healer.io/%s\":\"%s\"}", rows[row].key, rows[row].value);
 		cleanup(freep) char *text =
 		    on_template ? str_format("{" META ",\"spec\":{\"template\":{\"metadata\":{%s}}}}", notes)
-				: str_format("{\"metadata\":{\"name\":\"n\",\"uid\":\"u\",%s}}", notes);
+				: str_format("{\"metadata\":{" ID ",%s}}", notes);
 		cleanup(json_putp) json_object *o = parse(text);
 		cleanup(workload_freep) struct workload *w = NULL;
 
@@ -381,7 +384,7 @@ static void annotations_that_are_not_understood_mean_never(void **state)
 static void a_replicaset_may_say_that_it_needs_a_token(void **state)
 {
 	cleanup(json_putp) json_object *o =
-	    parse("{\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"annotations\":{\"edge-healer.io/needs-token\":\"true\"}}}");
+	    parse("{\"metadata\":{" ID ",\"annotations\":{\"edge-healer.io/needs-token\":\"true\"}}}");
 	cleanup(workload_freep) struct workload *w = NULL;
 
 	(void)state;
@@ -393,7 +396,7 @@ static void policies_come_from_the_replicaset_or_its_template(void **state)
 {
 	static const struct { const char *text; enum heal_policy policy;
 	} rows[] = {
-	    {"{\"metadata\":{\"name\":\"n\",\"uid\":\"u\",\"annotations\":{\"edge-healer.io/"
+	    {"{\"metadata\":{" ID ",\"annotations\":{\"edge-healer.io/"
 	     "policy\":\"never\"}},\"spec\":{\"template\":"
 	     "{\"metadata\":{\"annotations\":{\"edge-healer.io/policy\":\"at-most-once\"}}}}}",
 	     POLICY_NEVER},
@@ -436,18 +439,59 @@ static void a_tainted_node(void **state)
 	assert_null(n->address);
 }
 
+/* A Node has no namespace. */
+static void pods_and_replicasets_without_a_namespace_are_refused(void **state)
+{
+	static const char *const rows[] = {
+	    "{\"metadata\":{\"name\":\"n\",\"uid\":\"" U "\"}}",
+	    "{\"metadata\":{\"name\":\"n\",\"uid\":\"" U "\",\"namespace\":\"\"}}",
+	    "{\"metadata\":{\"name\":\"n\",\"uid\":\"" U "\",\"namespace\":\"../kube-system\"}}",
+	    "{\"metadata\":{\"name\":\"n\",\"uid\":\"" U "\",\"namespace\":\"a.b\"}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cleanup(json_putp) json_object *o = parse(rows[i]);
+		struct pod *p = NULL;
+		struct workload *w = NULL;
+
+		assert_int_equal(kube_decode_pod(o, &p), -EINVAL);
+		assert_int_equal(kube_decode_workload(o, &w), -EINVAL);
+	}
+}
+
+/* Whoever may edit a pod may write there what he likes. */
+static void an_annotation_that_names_no_object_is_none(void **state)
+{
+	cleanup(json_putp) json_object *o = parse("{\"metadata\":{" ID ",\"annotations\":{\"edge-healer.io/original-uid\":\"../x\","
+						  "\"edge-healer.io/workload-uid\":\"w\"}}}");
+	cleanup(json_putp) json_object *far = parse("{" META ",\"spec\":{\"nodeName\":\"../n1\"}}");
+	cleanup(pod_freep) struct pod *p = NULL, *q = NULL;
+
+	(void)state;
+	assert_int_equal(kube_decode_pod(o, &p), 0);
+	assert_null(p->original_uid);
+	assert_null(p->copy_of);
+	assert_int_equal(kube_decode_pod(far, &q), -EINVAL);
+}
+
 static void objects_without_identity_are_refused(void **state)
 {
 	static const char *const rows[] = {
 	    "{}",
 	    "[]",
 	    "{\"metadata\":[]}",
-	    "{\"metadata\":{\"name\":\"n\"}}",
-	    "{\"metadata\":{\"uid\":\"u\"}}",
-	    "{\"metadata\":{\"name\":\"\",\"uid\":\"u\"}}",
-	    "{\"metadata\":{\"name\":\"n\",\"uid\":\"\"}}",
-	    "{\"metadata\":{\"name\":1,\"uid\":2}}",
-	    "{\"metadata\":{\"name\":\"n\",\"uid\":\"12345678901234567890123456789012345678901234567890\"}}",
+	    "{\"metadata\":{\"name\":\"n\",\"namespace\":\"x\"}}",
+	    "{\"metadata\":{\"uid\":\"" U "\",\"namespace\":\"x\"}}",
+	    "{\"metadata\":{\"name\":\"\",\"uid\":\"" U "\",\"namespace\":\"x\"}}",
+	    "{\"metadata\":{\"name\":\"n\",\"uid\":\"\",\"namespace\":\"x\"}}",
+	    "{\"metadata\":{\"name\":1,\"uid\":2,\"namespace\":\"x\"}}",
+	    "{\"metadata\":{\"name\":\"n\",\"uid\":\"" U "1\",\"namespace\":\"x\"}}",
+	    "{\"metadata\":{\"name\":\"n\",\"uid\":\"../../../../../../../../../../etc/cron\",\"namespace\":\"x\"}}",
+	    "{\"metadata\":{\"name\":\"../n\",\"uid\":\"" U "\",\"namespace\":\"x\"}}",
+	    "{\"metadata\":{\"name\":\"n/m\",\"uid\":\"" U "\",\"namespace\":\"x\"}}",
+	    "{\"metadata\":{\"name\":\"N\",\"uid\":\"" U "\",\"namespace\":\"x\"}}",
+	    "{\"metadata\":{\"name\":\"a\\nb\",\"uid\":\"" U "\",\"namespace\":\"x\"}}",
 	};
 
 	(void)state;
@@ -491,6 +535,8 @@ int main(void)
 		cmocka_unit_test(annotations_that_are_not_understood_mean_never),
 		cmocka_unit_test(a_replicaset_may_say_that_it_needs_a_token),
 		cmocka_unit_test(a_tainted_node),
+		cmocka_unit_test(pods_and_replicasets_without_a_namespace_are_refused),
+		cmocka_unit_test(an_annotation_that_names_no_object_is_none),
 		cmocka_unit_test(objects_without_identity_are_refused),
 		cmocka_unit_test(endpoints_of_the_api_server),
 	};
