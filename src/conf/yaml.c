@@ -212,6 +212,7 @@ static bool read_next(struct walk *w, yaml_parser_t *parser, size_t number)
 			 "a second document begins here, and one is read only: make it one, without ---");
 	more = more && (number == 0 || is_empty_document(root));	/* once is enough */
 	yaml_document_delete(&doc);
+	w->doc = NULL;
 	return more;
 }
 
