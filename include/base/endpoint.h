@@ -22,6 +22,14 @@ int endpoint_parse(const char *text, struct endpoint *out);
 int endpoint_of(const char *ip, uint16_t port, struct endpoint *out);
 /* From "https://host[:port][/path]"; the port defaults to the scheme's. 0, or -EINVAL when the host is a name or it is no URL. */
 int endpoint_of_url(const char *url, struct endpoint *out);
+/* What is wrong with the URL of an API server, as an instruction, or NULL: it takes http:// or https://, a host (a name
+ * or a number), perhaps a port from 1 to 65535 and a path, and nothing else. */
+const char *endpoint_url_fault(const char *url);
+#define ENDPOINT_URL_MAX 2048		/* bytes of such a URL */
+/* Where to listen: "10.0.0.1:8000", "[fd00::1]:8000", ":8000" (all addresses); port 0 = any. 0 and *out_addr, or
+ * -EINVAL. */
+struct sockaddr_storage;
+int endpoint_listen_parse(const char *text, struct sockaddr_storage *out_addr, size_t *out_len);
 void endpoint_ip(const struct endpoint *e, char out[ENDPOINT_TEXT_SIZE]);	/* without the port */
 void endpoint_format(const struct endpoint *e, char out[ENDPOINT_TEXT_SIZE]);
 bool endpoint_eq(const struct endpoint *a, const struct endpoint *b);

@@ -2,7 +2,8 @@
  *
  * Order: defaults, then the file, then the environment (EDGE_HEALER_<KEY>, dots as '_': EDGE_HEALER_SERF_RPC; and the plain
  * names NODE_NAME, GOSSIP_ADDR, CACHE_PATH, METRICS_PORT, LOG_LEVEL). All errors are reported at once, each with its place
- * (file:line or the variable) and what would be right. docs/configuration.md is printed from the same table.
+ * (file:line or the variable) and what would be right. `check-config --reference` prints the same table. What only this
+ * machine can tell (credentials, files that must be there) is checked by agent/preflight.h.
  */
 #pragma once
 #include <stdbool.h>
@@ -23,7 +24,10 @@ enum conf_loopback { CONF_LOOPBACK_OPEN, CONF_LOOPBACK_TOKEN };
 enum conf_secret_env { CONF_SECRET_ENV_LITERAL, CONF_SECRET_ENV_REFUSE };
 enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 
+struct conf_origins;		/* where each key was set: conf_complain() */
+
 struct conf {
+	struct conf_origins *origins;
 	char *node, *site;
 	int mode;			/* enum conf_mode */
 	char *log_level;
@@ -65,6 +69,22 @@ struct conf {
 	int64_t reconcile_gone_grace_ms;
 	int64_t budget_max_lost_nodes, budget_restores_per_minute;
 };
+
+/* What a configuration is read from. */
+struct conf_source {
+	const char *path;			/* the file; NULL = none */
+	const char *text;			/* what it holds (`path` is only its name); NULL = read it */
+	const char *const *environ_like;	/* "NAME=value", NULL-terminated; NULL = none */
+	/* The file is for another machine: node need not be set, and paths are compared as they are written. */
+	bool alone;
+};
+/* The one set of checks of values. As conf_load(), but *out_conf is made whatever is wrong (-EINVAL then), so that more
+ * can be checked and told at once: never run with it. The caller frees it. */
+int conf_read(const struct conf_source *src, struct conf **out_conf, struct buf *errors, struct buf *warnings);
+/* The value of this key was refused; what the field holds means nothing. */
+bool conf_is_bad(const struct conf *c, const char *key);
+/* Append "<file:line or variable>: <key>: <text>", a line. */
+void conf_complain(const struct conf *c, const char *key, struct buf *errors, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /* Load. `path` NULL = no file. `environ_like` = "NAME=value" strings, NULL-terminated (the process's, or a test's).
  * 0, or -EINVAL with one line per error in *errors. *out_conf is untouched on failure. Warnings (keys that have no effect yet)

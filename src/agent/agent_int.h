@@ -270,6 +270,8 @@ json_object *standby_json(const struct agent *a);
 void standby_free(struct agent *a);
 
 /* gossip.c */
+/* The key of serf.auth_key_file ("" = no key); -EINVAL when its first line is empty, or -errno. */
+int gossip_read_auth_key(const char *path, char *out, size_t size);
 int gossip_new(struct agent *a);
 void gossip_free(struct agent *a);
 void gossip_tags_soon(struct agent *a);

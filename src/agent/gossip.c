@@ -508,13 +508,14 @@ static void on_down(void *arg, const char *reason)
 	witness_forget_questions(a);	/* their ids were of that connection */
 }
 
-static int read_auth_key(const char *path, char *out, size_t size)
+int gossip_read_auth_key(const char *path, char *out, size_t size)
 {
-	if (str_is_empty(path)) {
-		out[0] = '\0';
-		return 0;
-	}
-	return file_read_line(path, out, size);
+	int r = 0;
+
+	out[0] = '\0';
+	if (!str_is_empty(path))
+		r = file_read_line(path, out, size);
+	return r == 0 && !str_is_empty(path) && !out[0] ? -EINVAL : r;
 }
 
 int gossip_new(struct agent *a)
@@ -523,7 +524,7 @@ int gossip_new(struct agent *a)
 	struct serf_client_conf conf = { .rpc_addr = a->conf->serf_rpc, .auth_key = key, .poll_ms = a->conf->serf_poll_ms };
 	struct serf_handlers h = { .arg = a, .on_up = on_up, .on_down = on_down, .on_members = on_members,
 				   .on_user_event = on_user_event, .on_query = witness_on_query };
-	int r = read_auth_key(a->conf->serf_auth_key_file, key, sizeof(key));
+	int r = gossip_read_auth_key(a->conf->serf_auth_key_file, key, sizeof(key));
 
 	if (r < 0) {
 		log_error(LOG_SERF, "auth key", "serf.auth_key_file=%s: %s", a->conf->serf_auth_key_file, err_str(r));

@@ -48,14 +48,19 @@ static bool may_ask(void *arg, const struct web_request *rq, struct web_response
 
 /* ---- start ---- */
 
+int surface_read_token(const char *path, char *out, size_t size)
+{
+	int r = str_is_empty(path) ? 0 : file_read_line(path, out, size);
+
+	return r == 0 && !str_is_empty(path) && !out[0] ? -EINVAL : r; /* an empty token would let everybody in */
+}
+
 static int token_read(struct agent *a)
 {
 	char token[TOKEN_MAX] = "";
 	const char *path = a->conf->http_token_file;
-	int r = str_is_empty(path) ? 0 : file_read_line(path, token, sizeof(token));
+	int r = surface_read_token(path, token, sizeof(token));
 
-	if (r == 0 && !str_is_empty(path) && !token[0])
-		r = -EINVAL; /* an empty token would let everybody in */
 	if (r < 0) {
 		log_error(LOG_WEB, "token", "http.token_file=%s: %s", path, err_str(r));
 	} else {

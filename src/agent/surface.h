@@ -6,6 +6,8 @@
 /* ---- surface.c ---- */
 
 int surface_start(struct agent *a);   /* the token, the address, the socket; 0 or -errno, told */
+/* The token of http.token_file ("" = there is none, `out` stays); -EINVAL when its first line is empty, or -errno. */
+int surface_read_token(const char *path, char *out, size_t size);
 void surface_reload(struct agent *a); /* the token file may have changed; an unreadable one is told, the old stays */
 
 /* The object as the answer, with what strangers wrote made well-formed. Owns `o`. */

@@ -6,9 +6,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 
 int endpoint_of(const char *ip, uint16_t port, struct endpoint *out)
@@ -81,6 +83,69 @@ int endpoint_of_url(const char *url, struct endpoint *out)
 			return parse(host, strcspn(host, "/?#"), schemes[i].port, out);
 	}
 	return -EINVAL;
+}
+
+static bool is_port(const char *text, size_t n)
+{
+	char digits[8];
+	int64_t port;
+
+	if (n == 0 || n >= sizeof(digits))
+		return false;
+	memcpy(digits, text, n);
+	digits[n] = '\0';
+	return num_parse_i64(digits, 1, UINT16_MAX, &port) == 0;
+}
+
+const char *endpoint_url_fault(const char *url)
+{
+	const char *host = strstr(url, "://"), *end, *port;
+
+	for (const char *p = url; *p; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f)
+			return "it contains a space or a control character: take that out";
+	if (strlen(url) > ENDPOINT_URL_MAX)
+		return "it is longer than 2048 bytes: shorten it";
+	if (!str_has_prefix(url, "https://") && !str_has_prefix(url, "http://"))
+		return "give a URL with https:// or http://";
+	host += strlen("://");
+	end = host + strcspn(host, "/");
+	if (*host == '[') {
+		port = memchr(host, ']', (size_t)(end - host));
+		if (!port)
+			return "close the bracket: https://[fd00::1]:6443";
+		port++;
+	} else {
+		port = host + strcspn(host, ":/");
+	}
+	if (port == host || strchr(url, '@') || strpbrk(host, "?#"))
+		return "give https://HOST[:PORT][/PATH], without a user, ? or #";
+	if (port < end && (*port != ':' || !is_port(port + 1, (size_t)(end - port) - 1)))
+		return "the port must be a number from 1 to 65535, and an IPv6 address in brackets";
+	return NULL;
+}
+
+int endpoint_listen_parse(const char *text, struct sockaddr_storage *out_addr, size_t *out_len)
+{
+	const char *colon = strrchr(text, ':');
+	cleanup(freep) char *host = colon ? str_ndup(text, (size_t)(colon - text)) : NULL;
+	struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *ai = NULL;
+	char *bare = host;
+	int64_t port;
+
+	if (!colon || num_parse_i64(colon + 1, 0, UINT16_MAX, &port) < 0) /* getaddrinfo() cuts 99999 to 34463 */
+		return -EINVAL;
+	if (*bare == '[' && bare[strlen(bare) - 1] == ']') {
+		bare[strlen(bare) - 1] = '\0';
+		bare++;
+	}
+	if (getaddrinfo(*bare ? bare : NULL, colon + 1, &hints, &ai) != 0)
+		return -EINVAL;
+	memcpy(out_addr, ai->ai_addr, ai->ai_addrlen);
+	*out_len = ai->ai_addrlen;
+	freeaddrinfo(ai);
+	return 0;
 }
 
 void endpoint_ip(const struct endpoint *e, char out[ENDPOINT_TEXT_SIZE])

@@ -1,4 +1,4 @@
-/* daemon.c — edge-healer agent, with and without --standby; edge-healer check-config
+/* daemon.c — edge-healer agent, with and without --standby; edge-healer remove-standby
  *
  * Primary: take the seat (node/seat.h), run. Standby: wait for the seat with as little as possible, run, and when a primary shows
  * up stop in order and begin anew as a fresh process: the memory of a daemon is not kept by one that waits.
@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/preflight.h"
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -96,13 +97,31 @@ static int run_agent(struct run *run, struct conf *conf)
 	return r;
 }
 
-static int load(const char *path, struct conf **out_conf)
+/* With all checks that check-config makes. */
+static int load(const struct run *run, struct conf **out_conf)
+{
+	cleanup(buf_fini) struct buf errors = BUF_INIT, warnings = BUF_INIT;
+	cleanup(conf_freep) struct conf *c = NULL;
+	const struct conf_source src = { .path = run->config_path, .environ_like = (const char *const *)environ };
+
+	(void)conf_read(&src, &c, &errors, &warnings);
+	preflight_check(c, run->standby, &errors);
+	if (warnings.len)
+		fputs(warnings.data, stderr);
+	if (errors.len) {
+		fputs(errors.data, stderr);
+		return -EINVAL;
+	}
+	*out_conf = take(c);
+	return 0;
+}
+
+/* The values alone: what removes a file needs no credentials. */
+static int load_values(const char *path, struct conf **out_conf)
 {
 	cleanup(buf_fini) struct buf errors = BUF_INIT, warnings = BUF_INIT;
 	int r = conf_load(path, (const char *const *)environ, out_conf, &errors, &warnings);
 
-	if (warnings.len)
-		fputs(warnings.data, stderr);
 	if (r < 0)
 		fputs(errors.data, stderr);
 	return r;
@@ -158,7 +177,7 @@ static int wait_for_seat(struct run *run, struct conf **conf)
 	r = seat_wait(&run->seat, store);
 	if (r < 0)
 		say_cannot_lock(store, r);
-	return r < 0 ? r : load(run->config_path, conf);
+	return r < 0 ? r : load(run, conf);
 }
 
 /* Begin anew with the same words; returns only when that fails. */
@@ -207,7 +226,7 @@ int cli_agent(int argc, char **argv)
 		(void)fprintf(stderr, "edge-healer: %s: no such fault point\n", FAULT_ENV);
 		return CLI_USAGE;
 	}
-	if (load(run.config_path, &conf) < 0)
+	if (load(&run, &conf) < 0)
 		return CLI_FAILED;
 	stop_at_once();
 	r = run.standby ? wait_for_seat(&run, &conf) : take_seat(&run, conf->store_path);
@@ -232,7 +251,7 @@ int cli_remove_standby(int argc, char **argv)
 
 	if (r)
 		return r;
-	if (load(run.config_path, &conf) < 0)
+	if (load_values(run.config_path, &conf) < 0)
 		return CLI_FAILED;
 	r = standby_identify(conf->kubelet_static_pod_path, &mark);
 	if (r == 0)
@@ -245,37 +264,4 @@ int cli_remove_standby(int argc, char **argv)
 		fprintf(stderr, "edge-healer: %s/" STANDBY_FILE ": %s\n", conf->kubelet_static_pod_path,
 			r == -EINVAL ? "it has no mark of ours; left alone" : err_str(r));
 	return r == 0 || r == -ENOENT ? CLI_OK : CLI_FAILED;
-}
-
-int cli_check_config(int argc, char **argv)
-{
-	cleanup(buf_fini) struct buf errors = BUF_INIT, warnings = BUF_INIT, text = BUF_INIT;
-	cleanup(conf_freep) struct conf *conf = NULL;
-	const char *path = getenv("EDGE_HEALER_CONFIG");
-	bool print = false;
-
-	for (int i = 1; i < argc; i++) {
-		if (str_eq(argv[i], "--reference")) {
-			conf_print_reference(&text);
-			fputs(text.data, stdout);
-			return CLI_OK;
-		}
-		if (str_eq(argv[i], "--print"))
-			print = true;
-		else
-			path = argv[i];
-	}
-	if (conf_load(path, (const char *const *)environ, &conf, &errors, &warnings) < 0) {
-		fputs(errors.data, stderr);
-		return CLI_FAILED;
-	}
-	if (warnings.len)
-		fputs(warnings.data, stderr);
-	if (print) {
-		conf_print(conf, &text);
-		fputs(text.data, stdout);
-	} else {
-		printf("%s: ok\n", path ? path : "defaults and environment");
-	}
-	return CLI_OK;
 }

@@ -38,9 +38,18 @@ const struct cli_verb cli_verbs[] = {
 	  "      --cluster-domain NAME   kubelet's clusterDomain (default cluster.local)\n"
 	  "      --epoch N      of the claim (default 1)\n"
 	  "      --kubelet-version V   from v1.34 on every printable key of envFrom is a variable (default: the strict rule)\n" },
-	{ "check-config", "[FILE]", "check a configuration; prints every error", cli_check_config,
+	{ "check-config", "[FILE|-]", "check a configuration as the agent's start does; prints every error",
+	  cli_check_config,
+	  "Without FILE: $EDGE_HEALER_CONFIG, else the defaults; - is stdin. The environment counts as for the agent.\n"
+	  "What the file names is checked on this machine: the credentials are loaded as the agent loads them\n"
+	  "(kubeconfig, or the service account in a pod), key and token files must be readable, the folder of the\n"
+	  "store writable, the address to listen on one of this machine. So run it on the node, or in its pod;\n"
+	  "elsewhere with --syntax-only.\n\n"
+	  "      --syntax-only  the file is for another machine: check its keys, values and how they go together, and\n"
+	  "                     neither the environment nor any other file of this machine; node may be missing\n"
 	  "      --print        print the effective configuration\n"
-	  "      --reference    print all keys as a Markdown table\n" },
+	  "      --reference    print all keys as a Markdown table\n\n"
+	  "Exit codes: 0 an agent would start, 1 it would not (each error on stderr, with file and line), 2 wrong usage.\n" },
 	{ "remove-standby", "[--config FILE]", "remove the standby of this node from kubelet's folder", cli_remove_standby,
 	  "  -c, --config FILE  names kubelet.static_pod_path (default $EDGE_HEALER_CONFIG, else none)\n" },
 	{ "hold", "--lock FILE -- COMMAND [ARGUMENT]...", "run a command only while the standby works", cli_hold,

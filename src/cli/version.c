@@ -32,7 +32,7 @@ int cli_completion(int argc, char **argv)
 		if (cli_verb_is_listed(&cli_verbs[i]))
 			printf("%s%s", i ? " " : "", cli_verbs[i].name);
 	printf("\"\n\tlocal options=\"--server --token-file --output --watch --help --node --namespace --limit --config --objects "
-	       "--bundle-dir --kubelet-version --standby\"\n"
+	       "--bundle-dir --kubelet-version --standby --syntax-only --print --reference\"\n"
 	       "\tif [ \"$COMP_CWORD\" = 1 ]; then\n\t\tmapfile -t COMPREPLY < <(compgen -W \"$verbs\" -- \"$2\")\n"
 	       "\telif [[ $2 == -* ]]; then\n\t\tmapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$2\")\n"
 	       "\telse\n\t\tmapfile -t COMPREPLY < <(compgen -f -- \"$2\")\n\tfi\n}\ncomplete -F _edge_healer edge-healer\n");

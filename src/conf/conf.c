@@ -6,15 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/endpoint.h"
 #include "base/err.h"
 #include "base/file.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "conf_int.h"
 
 #define ENV_PREFIX "EDGE_HEALER_"
-#define SOCKET_PATH_MAX 107	/* unix(7): sun_path has 108 bytes */
 
 /* The plain names that manifests of such daemons use. */
 static const struct { const char *name, *path; } plain_names[] = {
@@ -36,6 +33,7 @@ void conf_free(struct conf *c)
 		return;
 	for (size_t i = 0; i < conf_key_count; i++)
 		conf_key_clear(c, &conf_keys[i]);
+	conf_origins_free(c->origins);
 	free(c);
 }
 
@@ -52,25 +50,26 @@ static void set_defaults(struct conf *c)
 		(void)conf_key_set(c, &conf_keys[i], conf_keys[i].fallback, &why);
 }
 
-static void read_file(struct conf *c, const char *path, struct buf *errors, struct buf *warnings)
+static void read_file(struct conf *c, const struct conf_source *src, struct buf *errors, struct buf *warnings)
 {
 	cleanup(buf_fini) struct buf text = BUF_INIT;
-	int r = file_read(path, CONF_FILE_MAX, &text);
+	int r = src->text ? 0 : file_read(src->path, CONF_FILE_MAX, &text);
 
-	if (r == -E2BIG)
-		buf_addf(errors, "%s: larger than %d bytes\n", path, CONF_FILE_MAX);
+	if (r == -E2BIG || (src->text && strlen(src->text) > CONF_FILE_MAX))
+		buf_addf(errors, "%s: larger than %d bytes\n", src->path, CONF_FILE_MAX);
 	else if (r < 0)
-		buf_addf(errors, "%s: %s\n", path, err_str(r));
+		buf_addf(errors, "%s: %s\n", src->path, err_str(r));
+	else if (src->text)
+		conf_yaml_read(c, src->path, src->text, strlen(src->text), errors, warnings);
 	else
-		conf_yaml_read(c, path, text.data ? text.data : "", text.len, errors, warnings);
+		conf_yaml_read(c, src->path, text.data ? text.data : "", text.len, errors, warnings);
 }
 
-/* "serf.rpc" → "EDGE_HEALER_SERF_RPC" */
-static void env_name(const char *path, char *out, size_t size)
+void conf_env_name(const char *path, char out[ENV_NAME_SIZE])
 {
-	size_t n = (size_t)snprintf(out, size, ENV_PREFIX);
+	size_t n = (size_t)snprintf(out, ENV_NAME_SIZE, ENV_PREFIX);
 
-	for (; *path && n + 1 < size; path++)
+	for (; *path && n + 1 < ENV_NAME_SIZE; path++)
 		out[n++] = *path == '.' ? '_' : (char)toupper((unsigned char)*path);
 	out[n] = '\0';
 }
@@ -89,8 +88,13 @@ static void set_from_env(struct conf *c, const struct conf_key *k, const char *n
 {
 	cleanup(buf_fini) struct buf why = BUF_INIT;
 
-	if (value && conf_key_set(c, k, value, &why) < 0)
-		buf_addf(errors, "environment %s: %s: %s\n", name, k->path, why.data);
+	if (!value)
+		return;
+	conf_set_env(c, k, name);
+	if (conf_key_set(c, k, value, &why) == 0)
+		return;
+	conf_mark_bad(c, k);
+	conf_complain(c, k->path, errors, "%s", why.data);
 }
 
 static bool is_other_name(const char *var)
@@ -101,22 +105,48 @@ static bool is_other_name(const char *var)
 	return false;
 }
 
+/* The variable that was meant; "" = none is near. EDGE_HEALER_NODE_NAME is NODE_NAME. */
+static void nearest_env(const char *var, char out[ENV_NAME_SIZE])
+{
+	const char *paths[128], *near;
+	cleanup(freep) char *path = str_dup(var + strlen(ENV_PREFIX));
+	size_t n = 0;
+
+	*out = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(plain_names); i++)
+		if (str_eq(path, plain_names[i].name))
+			(void)str_copy(out, ENV_NAME_SIZE, plain_names[i].name);
+	for (char *p = path; *p; p++)
+		*p = *p == '_' ? '.' : (char)tolower((unsigned char)*p);
+	for (; n < conf_key_count && n < ARRAY_LEN(paths); n++)
+		paths[n] = conf_keys[n].path;
+	near = *out ? NULL : str_nearest(path, paths, n);
+	if (near)
+		conf_env_name(near, out);
+}
+
 static void check_unknown_env(const char *const *env, struct buf *errors)
 {
-	char name[128];
+	char name[ENV_NAME_SIZE], near[ENV_NAME_SIZE];
 
 	for (; env && *env; env++) {
+		cleanup(freep) char *var = str_ndup(*env, strcspn(*env, "="));
 		size_t i;
 
 		if (!str_has_prefix(*env, ENV_PREFIX) || is_other_name(*env))
 			continue;
 		for (i = 0; i < conf_key_count; i++) {
-			env_name(conf_keys[i].path, name, sizeof(name));
-			if (strncmp(*env, name, strlen(name)) == 0 && (*env)[strlen(name)] == '=')
+			conf_env_name(conf_keys[i].path, name);
+			if (str_eq(name, var))
 				break;
 		}
-		if (i == conf_key_count)
-			buf_addf(errors, "environment %.*s: no such key\n", (int)strcspn(*env, "="), *env);
+		if (i < conf_key_count)
+			continue;
+		nearest_env(var, near);
+		i = errors->len;
+		buf_addf(errors, "environment %s: no such key%s%s%s", var, *near ? "; did you mean " : "", near,
+			 *near ? "?" : "");
+		conf_end_line(errors, i);
 	}
 }
 
@@ -129,63 +159,52 @@ static void set_metrics_port(struct conf *c, const char *port, struct buf *error
 	if (!port)
 		return;
 	if (num_parse_i64(port, 0, 65535, &n) < 0) {
-		buf_addf(errors, "environment " ENV_METRICS_PORT ": \"%s\" is no port\n", port);
+		size_t begin = errors->len;
+
+		buf_addf(errors, "environment %s: \"%s\" is no port: write a number from 0 to 65535", ENV_METRICS_PORT, port);
+		conf_end_line(errors, begin);
 		return;
 	}
 	listen = str_format("%.*s:%lld", colon ? (int)(colon - c->http_listen) : 0, c->http_listen, (long long)n);
-	str_set(&c->http_listen, listen);
+	set_from_env(c, conf_key_find("http.listen"), ENV_METRICS_PORT, listen, errors);
 }
 
 static void read_env(struct conf *c, const char *const *env, struct buf *errors)
 {
-	char name[128];
+	char name[ENV_NAME_SIZE];
 
 	for (size_t i = 0; i < ARRAY_LEN(plain_names); i++)
 		set_from_env(c, conf_key_find(plain_names[i].path), plain_names[i].name, env_get(env, plain_names[i].name),
 			     errors);
 	set_metrics_port(c, env_get(env, ENV_METRICS_PORT), errors);
 	for (size_t i = 0; i < conf_key_count; i++) {
-		env_name(conf_keys[i].path, name, sizeof(name));
+		conf_env_name(conf_keys[i].path, name);
 		set_from_env(c, &conf_keys[i], name, env_get(env, name), errors);
 	}
 	check_unknown_env(env, errors);
 }
 
-/* Checks across keys, and of texts with a form. */
-static void check(const struct conf *c, struct buf *errors)
+int conf_read(const struct conf_source *src, struct conf **out_conf, struct buf *errors, struct buf *warnings)
 {
-	struct endpoint e;
+	struct conf *c = mem_new(struct conf);
+	size_t before = errors->len;
 
-	if (str_is_empty(c->node))
-		buf_adds(errors, "node: required: set NODE_NAME (spec.nodeName by the downward API) or the key node\n");
-	if (log_check_levels(c->log_level) < 0)
-		buf_addf(errors, "log.level: \"%s\": write error, warn, info or debug, or info,serf=debug\n", c->log_level);
-	if (!strrchr(c->serf_rpc, ':'))
-		buf_addf(errors, "serf.rpc: \"%s\" has no port: write 127.0.0.1:7373\n", c->serf_rpc);
-	if (!strrchr(c->http_listen, ':'))
-		buf_addf(errors, "http.listen: \"%s\" has no port: write 0.0.0.0:8000\n", c->http_listen);
-	if (!str_is_empty(c->http_socket) && (c->http_socket[0] != '/' || strlen(c->http_socket) > SOCKET_PATH_MAX))
-		buf_addf(errors, "http.socket: \"%s\": write a whole path of at most %d bytes\n", c->http_socket, SOCKET_PATH_MAX);
-	if (c->serf_peer_ttl_ms <= c->serf_poll_ms)
-		buf_adds(errors, "serf.peer_ttl: must be longer than serf.poll, or no answer is ever fresh\n");
-	if (str_is_empty(c->store_path))
-		buf_adds(errors, "store.path: required\n");
-	for (size_t i = 0; i < c->kubelet_gate_addresses.count; i++)
-		if (endpoint_parse(c->kubelet_gate_addresses.items[i], &e) < 0)
-			buf_addf(errors, "kubelet.gate_addresses: \"%s\": write 10.0.0.1:6443 or [fd00::1]:6443\n",
-				 c->kubelet_gate_addresses.items[i]);
+	c->origins = conf_origins_new(src->path);
+	set_defaults(c);
+	if (src->path)
+		read_file(c, src, errors, warnings);
+	read_env(c, src->environ_like, errors);
+	conf_check_cross(c, src->alone, errors, warnings);
+	*out_conf = c;
+	return errors->len > before ? -EINVAL : 0;
 }
 
 int conf_load(const char *path, const char *const *env, struct conf **out_conf, struct buf *errors, struct buf *warnings)
 {
-	cleanup(conf_freep) struct conf *c = mem_new(struct conf);
+	cleanup(conf_freep) struct conf *c = NULL;
+	const struct conf_source src = { .path = path, .environ_like = env };
 
-	set_defaults(c);
-	if (path)
-		read_file(c, path, errors, warnings);
-	read_env(c, env, errors);
-	check(c, errors);
-	if (errors->len)
+	if (conf_read(&src, &c, errors, warnings) < 0)
 		return -EINVAL;
 	*out_conf = take(c);
 	return 0;
@@ -211,13 +230,13 @@ void conf_print(const struct conf *c, struct buf *out)
 
 void conf_print_reference(struct buf *out)
 {
-	char name[128];
+	char name[ENV_NAME_SIZE];
 
 	buf_adds(out, "| key | default | environment | meaning |\n|---|---|---|---|\n");
 	for (size_t i = 0; i < conf_key_count; i++) {
 		const struct conf_key *k = &conf_keys[i];
 
-		env_name(k->path, name, sizeof(name));
+		conf_env_name(k->path, name);
 		buf_addf(out, "| `%s` | `%s` | `%s` | %s%s |\n", k->path, *k->fallback ? k->fallback : "\"\"", name, k->help,
 			 k->pending ? " (no effect yet)" : "");
 	}

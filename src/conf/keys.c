@@ -22,28 +22,34 @@ static const char *const reconcile_names[] = { "best", "keep_original", "keep_re
 
 #define DAY INT64_C(86400000)
 #define AT(field) offsetof(struct conf, field)
-#define TEXT(path, field, def, help) { path, CONF_TEXT, AT(field), def, 0, 0, NULL, false, help }
-#define LATER(path, field, def, help) { path, CONF_TEXT, AT(field), def, 0, 0, NULL, true, help }
-#define LIST(path, field, def, late, help) { path, CONF_LIST, AT(field), def, 0, 0, NULL, late, help }
-#define DUR(path, field, def, lo, hi, late, help) { path, CONF_DURATION, AT(field), def, lo, hi, NULL, late, help }
-#define INT(path, field, def, lo, hi, help) { path, CONF_INT, AT(field), def, lo, hi, NULL, false, help }
-#define ENUM(path, field, def, names, late, help) { path, CONF_ENUM, AT(field), def, 0, 0, names, late, help }
+/* MUST: may not be empty. */
+#define TEXT(path, field, def, form, help) { path, CONF_TEXT, AT(field), def, 0, 0, NULL, false, help, form, false }
+#define MUST(path, field, def, form, help) { path, CONF_TEXT, AT(field), def, 0, 0, NULL, false, help, form, true }
+#define LATER(path, field, def, help) { path, CONF_TEXT, AT(field), def, 0, 0, NULL, true, help, NULL, false }
+#define LIST(path, field, def, form, help) { path, CONF_LIST, AT(field), def, 0, 0, NULL, false, help, form, false }
+#define DUR(path, field, def, lo, hi, late, help) \
+	{ path, CONF_DURATION, AT(field), def, lo, hi, NULL, late, help, NULL, false }
+#define INT(path, field, def, lo, hi, help) { path, CONF_INT, AT(field), def, lo, hi, NULL, false, help, NULL, false }
+#define ENUM(path, field, def, names, late, help) \
+	{ path, CONF_ENUM, AT(field), def, 0, 0, names, late, help, NULL, false }
 
 const struct conf_key conf_keys[] = {
-	TEXT("node", node, "", "name of this node as Kubernetes knows it (NODE_NAME)"),
-	TEXT("site", site, "", "losses, witnesses and bidders are those of this site; empty = the node's zone label"),
+	TEXT("node", node, "", form_node, "name of this node as Kubernetes knows it (NODE_NAME)"),
+	TEXT("site", site, "", form_site,
+	     "losses, witnesses and bidders are those of this site; empty = the node's zone label"),
 	ENUM("mode", mode, "heal", mode_names, false, "observe: report everything, do nothing"),
-	TEXT("log.level", log_level, "info", "error, warn, info or debug; also per subsystem: info,serf=debug"),
+	TEXT("log.level", log_level, "info", form_log_levels,
+	     "error, warn, info or debug; also per subsystem: info,serf=debug"),
 	ENUM("log.format", log_format, "text", format_names, false, "text or json lines on stderr"),
 
-	TEXT("serf.rpc", serf_rpc, "127.0.0.1:7373", "RPC address of the serf agent (GOSSIP_ADDR)"),
-	TEXT("serf.auth_key_file", serf_auth_key_file, "", "file with the RPC auth key; empty = no auth"),
+	MUST("serf.rpc", serf_rpc, "127.0.0.1:7373", form_rpc, "RPC address of the serf agent (GOSSIP_ADDR)"),
+	TEXT("serf.auth_key_file", serf_auth_key_file, "", form_file, "file with the RPC auth key; empty = no auth"),
 	DUR("serf.poll", serf_poll_ms, "250ms", 50, 60000, false, "how often members are asked for"),
 	DUR("serf.peer_ttl", serf_peer_ttl_ms, "2s", 200, 600000, false, "older answers are not acted upon"),
-	LIST("serf.join", serf_join, "", false, "addresses to join when the agent knows nobody else"),
+	LIST("serf.join", serf_join, "", form_join, "addresses to join when the agent knows nobody else"),
 
-	TEXT("kube.kubeconfig", kube_kubeconfig, "", "kubeconfig file; empty = in-cluster credentials"),
-	TEXT("kube.server", kube_server, "", "overrides the API server's URL"),
+	TEXT("kube.kubeconfig", kube_kubeconfig, "", form_file, "kubeconfig file; empty = in-cluster credentials"),
+	TEXT("kube.server", kube_server, "", form_server, "overrides the API server's URL"),
 	DUR("kube.offline_after", kube_offline_after_ms, "3s", 500, 600000, false, "failures only, for this long = offline"),
 	DUR("kube.hung_after", kube_hung_after_ms, "20s", 5000, 600000, false,
 	    "it answers, but no read or write works for this long = failing"),
@@ -51,44 +57,51 @@ const struct conf_key conf_keys[] = {
 	DUR("kube.watch_timeout", kube_watch_timeout_ms, "5m", 5000, 3600000, false, "a watch is renewed after about this"),
 	INT("kube.page", kube_page, "500", 1, 10000, "objects per page of a list"),
 
-	TEXT("store.path", store_path, "/data/desired.db", "the SQLite file (CACHE_PATH)"),
-	TEXT("store.key_file", store_key_file, "", "keys that encrypt Secrets at rest, made if missing; empty = <store.path>.key"),
-	TEXT("http.listen", http_listen, "0.0.0.0:8000", "address of /metrics, /healthz and /v1 (METRICS_PORT sets the port)"),
-	TEXT("http.socket", http_socket, "/run/edge-healer.sock",
+	MUST("store.path", store_path, "/data/desired.db", form_file, "the SQLite file (CACHE_PATH)"),
+	TEXT("store.key_file", store_key_file, "", form_file,
+	     "keys that encrypt Secrets at rest, made if missing; empty = <store.path>.key"),
+	MUST("http.listen", http_listen, "0.0.0.0:8000", form_listen,
+	     "address of /metrics, /healthz and /v1 (METRICS_PORT sets the port)"),
+	TEXT("http.socket", http_socket, "/run/edge-healer.sock", form_socket,
 	     "Unix socket of root's own (mode 0600), which the client verbs use first; empty = none"),
 	ENUM("http.loopback", http_loopback, "open", loopback_names, false,
 	     "/v1 for processes of this machine: open, or with the token of http.token_file"),
-	TEXT("http.token_file", http_token_file, "",
+	TEXT("http.token_file", http_token_file, "", form_file,
 	     "bearer token for /v1 from elsewhere; empty = /v1 is for this machine only"),
 	ENUM("metrics.offline_ready", metrics_offline_ready, "false", bool_names, false,
 	     "a series edge_healer_offline_ready for each workload, at most 500"),
 
-	TEXT("kubelet.static_pod_path", kubelet_static_pod_path, "/etc/kubernetes/manifests", "kubelet's static-pod folder"),
-	TEXT("kubelet.cgroup_root", kubelet_cgroup_root, "/sys/fs/cgroup",
+	MUST("kubelet.static_pod_path", kubelet_static_pod_path, "/etc/kubernetes/manifests", form_folder,
+	     "kubelet's static-pod folder"),
+	MUST("kubelet.cgroup_root", kubelet_cgroup_root, "/sys/fs/cgroup", form_folder,
 	     "folder that holds kubepods or *kubepods.slice, or the controllers' folders that hold it (cgroup v1)"),
-	TEXT("kubelet.pod_logs", kubelet_pod_logs, "/var/log/pods", "kubelet's pod log folder"),
-	TEXT("kubelet.bundle_dir", kubelet_bundle_dir, "/var/lib/edge-healer/bundles",
+	MUST("kubelet.pod_logs", kubelet_pod_logs, "/var/log/pods", form_folder, "kubelet's pod log folder"),
+	MUST("kubelet.bundle_dir", kubelet_bundle_dir, "/var/lib/edge-healer/bundles", form_folder,
 	     "files of the ConfigMaps and Secrets of copies; the same path on the host"),
-	TEXT("kubelet.healthz", kubelet_healthz, "http://127.0.0.1:10248/healthz",
+	TEXT("kubelet.healthz", kubelet_healthz, "http://127.0.0.1:10248/healthz", form_health,
 	     "kubelet's own health endpoint, by number: a restart of kubelet is seen by who listens there; empty = not looked at"),
-	TEXT("kubelet.boot_id_file", kubelet_boot_id_file, "/proc/sys/kernel/random/boot_id",
+	MUST("kubelet.boot_id_file", kubelet_boot_id_file, "/proc/sys/kernel/random/boot_id", form_file,
 	     "file whose text changes with every boot"),
 	INT("kubelet.port", kubelet_port, "10250", 1, 65535, "kubelet's port, tried by witnesses"),
 	ENUM("kubelet.gate", kubelet_gate, "auto", gate_names, false,
 	     "make kubelet's API calls fail fast while offline; auto: where we may, on: an error where we may not"),
-	LIST("kubelet.gate_addresses", kubelet_gate_addresses, "", false, "further API server addresses (IP:port) for the gate"),
+	LIST("kubelet.gate_addresses", kubelet_gate_addresses, "", form_gate_address,
+	     "further API server addresses (IP:port) for the gate"),
 	ENUM("kubelet.pulled_images", kubelet_pulled_images, "verified", pulled_names, false,
 	     "images pulled with an imagePullSecret: verified as kubelet 1.35 and above does; trusted: its "
 	     "imagePullCredentialsVerificationPolicy is NeverVerify, or they were preloaded"),
-	TEXT("kubelet.kubeconfig", kubelet_kubeconfig, "", "kubelet's kubeconfig, for the gate; empty = the usual places"),
+	TEXT("kubelet.kubeconfig", kubelet_kubeconfig, "", form_file,
+	     "kubelet's kubeconfig, for the gate; empty = the usual places"),
 
-	TEXT("pod.name", pod_name, "", "name of our own pod (POD_NAME): the standby is made of it"),
-	TEXT("pod.namespace", pod_namespace, "", "its namespace (POD_NAMESPACE)"),
-	TEXT("pod.container", pod_container, "edge-healer", "our container in it; of no matter when it is the only one"),
+	TEXT("pod.name", pod_name, "", form_object, "name of our own pod (POD_NAME): the standby is made of it"),
+	TEXT("pod.namespace", pod_namespace, "", form_label, "its namespace (POD_NAMESPACE)"),
+	TEXT("pod.container", pod_container, "edge-healer", form_label,
+	     "our container in it; of no matter when it is the only one"),
 	ENUM("pod.standby", pod_standby, "auto", standby_names, false,
 	     "keep a static pod of our own pod for cold boots; auto: where it can be, on: an error where not, off: remove it"),
 
-	LIST("heal.namespaces", heal_namespaces, "*,!kube-system", false, "globs; '!' excludes; the last match decides"),
+	LIST("heal.namespaces", heal_namespaces, "*,!kube-system", form_namespace,
+	     "globs; '!' excludes; the last match decides"),
 	LATER("heal.selector", heal_selector, "", "label selector of workloads to heal"),
 	ENUM("heal.policy", heal_policy, "at-least-once", policy_names, false,
 	     "of workloads without the annotation edge-healer.io/policy"),
@@ -105,14 +118,14 @@ const struct conf_key conf_keys[] = {
 	ENUM("heal.secret_env", heal_secret_env, "literal", secret_env_names, false,
 	     "variables from Secrets: literal in the copy's manifest and mirror pod, or refuse such workloads offline"),
 	ENUM("heal.minority", heal_minority, "passive", minority_names, false,
-	     "what the smaller part of a split site does; active needs a budget.max_lost_nodes that the larger part stays below"),
+	     "what the smaller part of a split site does; active needs a budget.max_lost_nodes above 50%"),
 
 	ENUM("reconcile.policy", reconcile_policy, "best", reconcile_names, false,
 	     "which one stays when the original and our copy both run; also edge-healer.io/reconcile"),
 	DUR("reconcile.gone_grace", reconcile_gone_grace_ms, "60s", 0, DAY, false,
 	    "a copy outlives its ReplicaSet for this long: a stale mirror looks the same"),
 	{ "budget.max_lost_nodes", CONF_PERCENT, AT(budget_max_lost_nodes), "50%", 1, 100, NULL, false,
-	  "more lost members of the site than this trip the breaker" },
+	  "more lost members of the site than this trip the breaker", NULL, false },
 	INT("budget.restores_per_minute", budget_restores_per_minute, "120", 1, 100000, "restores of this node per minute"),
 };
 const size_t conf_key_count = ARRAY_LEN(conf_keys);
@@ -180,6 +193,37 @@ static int set_enum(struct conf *c, const struct conf_key *k, const char *value,
 	return -EINVAL;
 }
 
+/* Nothing puts a value in its place, and as it is it would be used. */
+static bool is_template(const struct conf_key *k, const char *value, struct buf *why)
+{
+	static const char *const marks[] = { "${", "$(", "{{" };
+	char env[ENV_NAME_SIZE];
+
+	for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+		if (!strstr(value, marks[i]))
+			continue;
+		conf_env_name(k->path, env);
+		buf_addf(
+		    why,
+		    "\"%s\": nothing is expanded here: write the value itself, or leave the key out and set %s in the "
+		    "environment",
+		    value, env);
+		return true;
+	}
+	return false;
+}
+
+static int check_text(const struct conf_key *k, const char *value, struct buf *why)
+{
+	if (!*value) {
+		if (!k->needed)
+			return 0;
+		buf_addf(why, "it may not be empty: leave the key out for the default (%s)", k->fallback);
+		return -EINVAL;
+	}
+	return is_template(k, value, why) || (k->form && !k->form(value, why)) ? -EINVAL : 0;
+}
+
 int conf_key_add(struct conf *c, const struct conf_key *k, const char *value, struct buf *why)
 {
 	struct conf_list *l = field(c, k);
@@ -192,6 +236,12 @@ int conf_key_add(struct conf *c, const struct conf_key *k, const char *value, st
 		buf_addf(why, "more than %d items", CONF_LIST_MAX);
 		return -EINVAL;
 	}
+	if (!*value) {
+		buf_adds(why, "an item is empty: take it out");
+		return -EINVAL;
+	}
+	if (check_text(k, value, why) < 0)
+		return -EINVAL;
 	l->items[l->count++] = str_dup(value);
 	return 0;
 }
@@ -209,18 +259,28 @@ void conf_key_clear(struct conf *c, const struct conf_key *k)
 	l->count = 0;
 }
 
+/* All that is wrong with any of the items; "" is an empty list. */
 static int set_list(struct conf *c, const struct conf_key *k, const char *value, struct buf *why)
 {
+	int r = 0;
+
 	conf_key_clear(c, k);
-	for (const char *p = value; *p;) {
+	for (const char *p = value; p && *value;) {
 		size_t n = strcspn(p, ",");
 		cleanup(freep) char *item = str_ndup(p, n);
-		int r = *item ? conf_key_add(c, k, item, why) : 0;
 
-		if (r < 0)
-			return r;
-		p += n + (p[n] == ',');
+		buf_adds(why, why->len ? "; " : "");
+		r = conf_key_add(c, k, item, why) < 0 ? -EINVAL : r;
+		p = p[n] ? p + n + 1 : NULL;
 	}
+	return r;
+}
+
+static int set_text(struct conf *c, const struct conf_key *k, const char *value, struct buf *why)
+{
+	if (check_text(k, value, why) < 0)
+		return -EINVAL;
+	str_set(field(c, k), value);
 	return 0;
 }
 
@@ -228,8 +288,7 @@ int conf_key_set(struct conf *c, const struct conf_key *k, const char *value, st
 {
 	switch (k->type) {
 	case CONF_TEXT:
-		str_set(field(c, k), value);
-		return 0;
+		return set_text(c, k, value, why);
 	case CONF_DURATION:
 		return set_duration(c, k, value, why);
 	case CONF_INT:

@@ -11,14 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
 #include "base/base64.h"
+#include "base/endpoint.h"
+#include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "kube/kube_int.h"
 
-#define SERVER_MAX 2048
 enum { REFRESH_ERROR_SIZE = 512 };
 
 static int refuse(char *err, size_t err_size, int r, const char *fmt, ...) PRINTF_LIKE(4, 5);
@@ -103,16 +103,14 @@ static bool is_text_line(const char *s)
 
 static int check_server(struct kube_credentials *c, char *err, size_t err_size)
 {
-	const char *host = strstr(c->server, "://");
+	const char *fault = endpoint_url_fault(c->server);
+	const char *from = str_is_empty(c->conf.server) ? c->source : "kube.server";
 	size_t n = strlen(c->server);
 
-	if (n > SERVER_MAX || !is_text_line(c->server))
-		return refuse(err, err_size, -EINVAL, "server: the URL is too long or contains a space");
-	if (!str_has_prefix(c->server, "https://") && !str_has_prefix(c->server, "http://"))
-		return refuse(err, err_size, -EINVAL, "server \"%s\": give a URL with https:// or http://", c->server);
-	host += strlen("://");
-	if (!*host || *host == '/' || strchr(host, '@') || strpbrk(host, "?#"))
-		return refuse(err, err_size, -EINVAL, "server: give https://HOST[:PORT][/PATH], without a user, ? or #");
+	if (fault && (strchr(c->server, '@') || !is_text_line(c->server)))	/* a password is not repeated */
+		return refuse(err, err_size, -EINVAL, "%s: server: %s", from, fault);
+	if (fault)
+		return refuse(err, err_size, -EINVAL, "%s: server \"%.200s\": %s", from, c->server, fault);
 	while (c->server[n - 1] == '/')
 		c->server[--n] = '\0';
 	return 0;

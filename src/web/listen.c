@@ -8,11 +8,11 @@
  * the socket stays readable, so we rest WEB_ACCEPT_RETRY_MS and try again.
  */
 #include <errno.h>
-#include <netdb.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/endpoint.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -21,33 +21,9 @@
 #define LISTEN_BACKLOG                                                                                                 \
 	1024 /* a burst that waits here is closed one by one, not dropped and sent again a second later */
 
-static void addrinfo_freep(struct addrinfo **ai)
-{
-	if (*ai)
-		freeaddrinfo(*ai);
-}
-
 static uint16_t port_of(const union web_address *a)
 {
 	return ntohs(a->sa.sa_family == AF_INET6 ? a->in6.sin6_port : a->in.sin_port);
-}
-
-/* "host:port", "[v6]:port" or ":port"; the caller frees *out_ai. */
-static int address_resolve(const char *address, struct addrinfo **out_ai)
-{
-	const char *colon = strrchr(address, ':');
-	cleanup(freep) char *host = colon ? str_ndup(address, (size_t)(colon - address)) : NULL;
-	struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
-	char *bare = host;
-	int64_t port;
-
-	if (!colon || num_parse_i64(colon + 1, 0, UINT16_MAX, &port) < 0) /* getaddrinfo() cuts 99999 to 34463 */
-		return -EINVAL;
-	if (*bare == '[' && bare[strlen(bare) - 1] == ']') {
-		bare[strlen(bare) - 1] = '\0';
-		bare++;
-	}
-	return getaddrinfo(*bare ? bare : NULL, colon + 1, &hints, out_ai) == 0 ? 0 : -EINVAL;
 }
 
 /* ---- accepting ---- */
@@ -138,17 +114,19 @@ static int listener_begin(struct listener *l, int fd, int r)
 
 int listener_open(struct listener *l, const char *address)
 {
-	cleanup(addrinfo_freep) struct addrinfo *ai = NULL;
+	struct sockaddr_storage at;
 	union web_address bound = {.sa.sa_family = AF_UNSPEC};
 	socklen_t n = sizeof(bound);
 	const int on = 1;
-	int r = address_resolve(address, &ai);
-	int fd = r < 0 ? r : socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	size_t len = 0;
+	int r = endpoint_listen_parse(address, &at, &len);
+	int fd = r < 0 ? r : socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (r < 0 || fd < 0)
 		return r < 0 ? r : -errno;
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || getsockname(fd, &bound.sa, &n) < 0)
+	if (bind(fd, (const struct sockaddr *)(const void *)&at, (socklen_t)len) < 0 ||
+	    getsockname(fd, &bound.sa, &n) < 0)
 		r = -errno;
 	l->port = port_of(&bound);
 	return listener_begin(l, fd, r);

@@ -124,12 +124,14 @@ static void test_bad_values(void **state)
 	    {"heal:\n  namespaces: {a: b}\n", "must be a list"},
 	    {"heal:\n  namespaces: [[a]]\n", "items must be text"},
 	    {"log:\n  level: loud\n", "log.level: \"loud\""},
-	    {"serf:\n  rpc: localhost\n", "serf.rpc: \"localhost\" has no port"},
+	    {"serf:\n  rpc: localhost\n", "c.yaml:2: serf.rpc: \"localhost\": it has no port: write 127.0.0.1:7373"},
 	    {"http:\n  listen: localhost\n", "http.listen"},
-	    {"http:\n  socket: run/x.sock\n", "http.socket: \"run/x.sock\": write a whole path of at most 107 bytes"},
+	    {"http:\n  socket: run/x.sock\n",
+	     "http.socket: \"run/x.sock\": write a whole path, from / on, of at most 107 bytes"},
 	    {"http:\n  loopback: closed\n", "http.loopback"},
-	    {"serf:\n  poll: 2s\n  peer_ttl: 2s\n", "serf.peer_ttl: must be longer"},
-	    {"store:\n  path: ''\n", "store.path: required"},
+	    {"serf:\n  poll: 2s\n  peer_ttl: 2s\n", "c.yaml:3: serf.peer_ttl: 2s, with serf.poll 2s ("},
+	    {"store:\n  path: ''\n",
+	     "c.yaml:2: store.path: it may not be empty: leave the key out for the default (/data/desired.db)"},
 	    {"[a, b]\n", "must be a mapping"},
 	    {"just text\n", "must be a mapping"},
 	    {"mode: 'heal\n", "not YAML"},
@@ -225,7 +227,7 @@ static void test_environment(void **state)
 					    "METRICS_PORT=9100", "NODE_NAMES=no",
 					    "UNRELATED=1",       NULL};
 	static const char *const both[] = {"NODE_NAME=plain",          "EDGE_HEALER_NODE=ours",
-					   "EDGE_HEALER_SERF_RPC=h:1", "EDGE_HEALER_HEAL_NAMESPACES=a,b,c",
+					   "EDGE_HEALER_SERF_RPC=10.0.0.2:1", "EDGE_HEALER_HEAL_NAMESPACES=a,b,c",
 					   "EDGE_HEALER_SITE=",        NULL};
 	/* of the client, and what kubelet sets for a Service that is named edge-healer */
 	static const char *const foreign[] = {"NODE_NAME=e",
@@ -239,7 +241,7 @@ static void test_environment(void **state)
 					      NULL};
 
 	(void)state;
-	assert_int_equal(load("serf:\n  rpc: file:1\n", plain), 0);
+	assert_int_equal(load("serf:\n  rpc: 10.9.9.9:1\n", plain), 0);
 	assert_string_equal(conf->node, "e");
 	assert_string_equal(conf->serf_rpc, "10.0.0.1:7373"); /* above the file */
 	assert_string_equal(conf->store_path, "/x.db");
@@ -249,7 +251,7 @@ static void test_environment(void **state)
 	assert_string_equal(conf->http_listen, "[::]:9100");
 	assert_int_equal(load("site: file\n", both), 0);
 	assert_string_equal(conf->node, "ours");
-	assert_string_equal(conf->serf_rpc, "h:1");
+	assert_string_equal(conf->serf_rpc, "10.0.0.2:1");
 	assert_int_equal(conf->heal_namespaces.count, 3);
 	assert_string_equal(conf->site, "");
 	assert_int_equal(load(NULL, foreign), 0);
@@ -273,8 +275,8 @@ static void test_gate_addresses(void **state)
 	assert_int_equal(conf->kubelet_gate_addresses.count, 2);
 	assert_true(warnings.len == 0);
 	assert_int_equal(load("kubelet:\n  gate_addresses: ['10.0.0.1', 'api:6443']\n", node_env), -EINVAL);
-	assert_non_null(strstr(errors.data, "kubelet.gate_addresses: \"10.0.0.1\": write"));
-	assert_non_null(strstr(errors.data, "kubelet.gate_addresses: \"api:6443\": write"));
+	assert_non_null(strstr(errors.data, "kubelet.gate_addresses: \"10.0.0.1\": write an IP address and a port"));
+	assert_non_null(strstr(errors.data, "c.yaml:2: kubelet.gate_addresses: \"api:6443\": write"));
 }
 
 static void test_print_loads_again(void **state)
@@ -283,8 +285,8 @@ static void test_print_loads_again(void **state)
 
 	(void)state;
 	assert_int_equal(
-	    load("site: \"a\\\"b\\\\c\\td: #e\\u00e9\"\nmode: observe\nserf:\n  join: ['x\"y', 'a b']\n  poll: 750ms\n"
-		 "budget:\n  max_lost_nodes: 33\nheal:\n  namespaces: []\n  policy: at-most-once\n",
+	    load("site: \"a\\\"b\\\\c\\td: #e\\u00e9\"\nmode: observe\nserf:\n  join: ['x', 'b:1']\n  poll: 750ms\n"
+		 "budget:\n  max_lost_nodes: 33\nheal:\n  namespaces: [\"*\", \"!a\"]\n  policy: at-most-once\n",
 		 node_env),
 	    0);
 	conf_print(conf, &once);
@@ -292,8 +294,8 @@ static void test_print_loads_again(void **state)
 	conf_print(conf, &twice);
 	assert_string_equal(once.data, twice.data);
 	assert_string_equal(conf->site, "a\"b\\c\td: #e\xc3\xa9");
-	assert_string_equal(conf->serf_join.items[0], "x\"y");
-	assert_int_equal(conf->heal_namespaces.count, 0);
+	assert_string_equal(conf->serf_join.items[1], "b:1");
+	assert_string_equal(conf->heal_namespaces.items[1], "!a");
 	for (size_t i = 0; i < conf_key_count; i++) {
 		const char *dot = strrchr(conf_keys[i].path, '.');
 		cleanup(freep) char *key = str_format("%s: ", dot ? dot + 1 : conf_keys[i].path);
@@ -332,6 +334,124 @@ static void test_defaults_are_valid(void **state)
 	}
 }
 
+/* Cross-checks stand where the key was set, be it a variable, and name the other with its place. */
+static void test_places(void **state)
+{
+	static const char *const env[] = {"NODE_NAME=n", "EDGE_HEALER_SERF_POLL=5s", "METRICS_PORT=10250", NULL};
+	static const char *const both[] = {"NODE_NAME=n", "EDGE_HEALER_SERF_POLL=5s", "EDGE_HEALER_SERF_PEER_TTL=1s",
+					   NULL};
+
+	(void)state;
+	assert_int_equal(load(NULL, env), -EINVAL);
+	expect_error("environment EDGE_HEALER_SERF_POLL: serf.poll: 5s, with serf.peer_ttl 2s (the default): ");
+	expect_error(
+	    "environment METRICS_PORT: http.listen: \"0.0.0.0:10250\", with kubelet.port 10250 (the default): ");
+	assert_int_equal(load("serf:\n  peer_ttl: 4s\n", env), -EINVAL);
+	expect_error("c.yaml:2: serf.peer_ttl: 4s, with serf.poll 5s (EDGE_HEALER_SERF_POLL in the environment): ");
+	assert_int_equal(load("serf:\n  peer_ttl: 9s\n", both), -EINVAL);
+	expect_error(
+	    "environment EDGE_HEALER_SERF_PEER_TTL: serf.peer_ttl: 1s, with serf.poll 5s (EDGE_HEALER_SERF_POLL in");
+}
+
+static void test_unknown_variables(void **state)
+{
+	static const char *const env[] = {"NODE_NAME=n", "EDGE_HEALER_SERFRPC=x", "EDGE_HEALER_NODE_NAME=n",
+					  "EDGE_HEALER_QUITE_ELSE=x", "EDGE_HEALER_A\nB=x", NULL};
+
+	(void)state;
+	assert_int_equal(load(NULL, env), -EINVAL);
+	assert_string_equal(errors.data,
+			    "environment EDGE_HEALER_SERFRPC: no such key; did you mean EDGE_HEALER_SERF_RPC?\n"
+			    "environment EDGE_HEALER_NODE_NAME: no such key; did you mean NODE_NAME?\n"
+			    "environment EDGE_HEALER_QUITE_ELSE: no such key\n"
+			    "environment EDGE_HEALER_A?B: no such key\n");
+}
+
+/* A value that was refused takes no part in the checks of several keys: one complaint, not two. */
+static void test_one_complaint_a_fault(void **state)
+{
+	(void)state;
+	assert_int_equal(load("serf:\n  poll: 5\n  peer_ttl: 200ms\n", node_env), -EINVAL);
+	assert_string_equal(strchr(errors.data, '\n'), "\n");
+	assert_int_equal(load("store:\n  path: x.db\n", node_env), -EINVAL);
+	assert_string_equal(strchr(errors.data, '\n'), "\n");
+	assert_int_equal(load("node: A\n", NULL), -EINVAL);
+	assert_string_equal(strchr(errors.data, '\n'), "\n");
+}
+
+/* The file of another machine: its environment gives the node, and its links are not ours. */
+static void test_alone(void **state)
+{
+	struct conf_source src = {.path = "x.yaml", .alone = true};
+	cleanup(freep) char *link = str_format("%s/link", dir);
+	cleanup(freep) char *text = str_format("store:\n  path: %s/db\nkubelet:\n  static_pod_path: %s\n", link, dir);
+
+	(void)state;
+	assert_int_equal(symlink(dir, link), 0);
+	src.text = text;
+	assert_int_equal(conf_read(&src, &conf, &errors, &warnings), -EINVAL);	/* as written it is in there */
+	conf_free(take(conf));
+	buf_clear(&errors);
+	tmp_write(tmp_path(dir, "c.yaml"), "");
+	src.text = "site: here\n";
+	assert_int_equal(conf_read(&src, &conf, &errors, &warnings), 0);
+	assert_string_equal(conf->site, "here");
+	conf_free(take(conf));
+	src.alone = false;
+	assert_int_equal(conf_read(&src, &conf, &errors, &warnings), -EINVAL);
+	expect_error("node: required");
+}
+
+static void test_links(void **state)
+{
+	cleanup(freep) char *manifests = str_format("%s/manifests", dir), *link = str_format("%s/link", dir);
+	const char *const paths[] = {link, manifests};
+	struct conf_source src = {.path = "x.yaml"};
+
+	(void)state;
+	assert_int_equal(file_make_dirs(tmp_path(manifests, "deep"), 0700), 0);
+	assert_int_equal(symlink(tmp_path(manifests, "deep"), link), 0);
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		cleanup(freep) char *text = str_format(
+		    "node: n\nkubelet:\n  static_pod_path: %s\n  bundle_dir: %s/new/one\n", manifests, paths[i]);
+
+		src.text = text;
+		src.alone = false;
+		assert_int_equal(conf_read(&src, &conf, &errors, &warnings), -EINVAL);
+		expect_error("x.yaml:4: kubelet.bundle_dir: ");
+		conf_free(take(conf));
+		buf_clear(&errors);
+		src.alone = true;	/* then the link is only a name */
+		assert_int_equal(conf_read(&src, &conf, &errors, &warnings), i == 0 ? 0 : -EINVAL);
+		conf_free(take(conf));
+		buf_clear(&errors);
+	}
+}
+
+/* Two names of one file (a hard link) are seen too. */
+static void test_one_file(void **state)
+{
+	cleanup(freep) char *a = str_format("%s/a", dir), *b = str_format("%s/b", dir);
+	cleanup(freep) char *text = str_format("node: n\nstore:\n  path: %s\nkube:\n  kubeconfig: %s\n", a, b);
+	const struct conf_source src = {.path = "x.yaml", .text = text};
+
+	(void)state;
+	tmp_write(a, "apiVersion: v1\n");
+	assert_int_equal(link(a, b), 0);
+	assert_int_equal(conf_read(&src, &conf, &errors, &warnings), -EINVAL);
+	expect_error("x.yaml:3: store.path: ");
+	expect_error("is the same file as kube.kubeconfig");
+}
+
+static void test_nul(void **state)
+{
+	(void)state;
+	assert_int_equal(load("store:\n  path: \"/data/x\\0.db\"\n", node_env), -EINVAL);
+	expect_error("c.yaml:2: store.path: the value contains a NUL: take it out");
+	assert_int_equal(load("\"mode\\0x\": observe\n", node_env), -EINVAL);
+	expect_error("c.yaml:1: (top): keys must be text");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +469,13 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_print_loads_again, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_reference, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_defaults_are_valid, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_places, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_unknown_variables, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_one_complaint_a_fault, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_alone, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_links, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_one_file, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_nul, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,18 +8,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char *const env[] = {"NODE_NAME=n", NULL};
-
-/* The same reader as conf_load() uses, without a file in between. */
-static struct conf *read_text(const char *text, size_t n)
+/* All checks of values, but those that look at the files of this machine. */
+static struct conf *read_text(const char *data, size_t n)
 {
 	cleanup(buf_fini) struct buf errors = BUF_INIT, warnings = BUF_INIT;
 	cleanup(conf_freep) struct conf *c = NULL;
+	cleanup(freep) char *text = str_ndup(data, n);
+	const struct conf_source src = {.path = "fuzz", .text = text, .alone = true};
 
-	if (conf_load(NULL, env, &c, &errors, &warnings) < 0)
-		abort();
-	conf_yaml_read(c, "fuzz", text, n, &errors, &warnings);
-	if (errors.len)
+	if (conf_read(&src, &c, &errors, &warnings) < 0)
 		return NULL;
 	return take(c);
 }
