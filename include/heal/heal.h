@@ -55,6 +55,8 @@
  * Others start the pod only when a majority says that its last grant is older than heal_start_delay_ms(): no clocks are compared,
  * only durations, and the allowance is for clocks that run at different speeds and for the time that freezing takes. */
 #define HEAL_LEASE_PARTS 4		/* the lease is asked for anew this many times in stop_after */
+#define HEAL_RUNS_MAX 64		/* pods in one question who runs them: it must fit into a Serf query */
+#define HEAL_RUNS_RETRY_MS 1000	/* between two questions who runs the copies that overtook ours */
 #define HEAL_LEASE_FIRST_MS 3000	/* the first lease of a node must come within this */
 #define HEAL_ALLOWANCE_MS 2000
 #define HEAL_ALLOWANCE_PERCENT 10
@@ -152,6 +154,11 @@ void heal_on_mine(struct heal *h, const char *from, const struct mine *m);
 void heal_on_mine_end(struct heal *h, struct mono now);
 /* Our side of that question: fills uids (borrowed from the view) and returns how many. */
 size_t heal_mine_of(const struct heal *h, const struct view *view, const char *node, const char *uids[HEAL_MINE_MAX]);
+
+/* Our copies that run although a peer's claim is better: which to ask about (borrowed until the next tick), and the answer: it runs
+ * copies of these. */
+size_t heal_overtaken(struct heal *h, const char *uids[HEAL_RUNS_MAX], struct mono now);
+void heal_on_runs(struct heal *h, const char *from, const char *const *uids, size_t n);
 
 /* At most once, as the holder of a lease. `fenced`: uids of our pods that the peer has let somebody else take. An answer to an
  * older question than the last one is of no use: the lease counts from the question. */

@@ -309,6 +309,7 @@ void ask_mine(struct agent *a);
 void ask_grant(struct agent *a, const struct action *act);
 void ask_fence(struct agent *a, const struct action *act);
 void ask_on_query(struct agent *a, uint64_t id, const char *name, const void *payload, size_t n);
+void ask_runs(struct agent *a);			/* ACTION_ASK_RUNS */
 void asks_free(struct agent *a);
 
 /* nodes.c */

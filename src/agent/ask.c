@@ -3,6 +3,7 @@
  *   eh-mine    after a reboot: which of my pods are still mine?            answered by members of the same site from their mirror
  *   eh-grant   at-most-once: I live; which of my pods have you let go?     answered always: a grant is what it takes to run on
  *   eh-fence   at-most-once: that pod's node is lost, may I start it?      answered yes at most once, see heal/once.c
+ *   eh-runs    my copies of these run, and better claims are known: whose run?   answered by whoever runs one, see heal/overtake.c
  *
  * A question is one Serf query; answers come one by one, then its end, whatever happened.
  */
@@ -113,6 +114,25 @@ static void fence_on_end(struct ask *q)
 	heal_on_fence_end(q->a->heal, q->pod_uid);
 }
 
+/* ---- eh-runs ---- */
+
+static bool runs_on_answer(struct ask *q, const char *from, const void *payload, size_t n)
+{
+	struct uid_list l = { .a = q->a };
+	uint64_t mirror;
+
+	if (wire_get_uids(payload, n, &mirror, add_own, &l) < 0)
+		return false;
+	heal_on_runs(q->a->heal, from, l.uids, l.count);
+	return true;
+}
+
+static void runs_on_end(struct ask *q)
+{
+	(void)q;			/* heal/ asks again as long as it needs to know */
+}
+
+static const struct ask_kind runs_kind = { WIRE_RUNS_QUERY, runs_on_answer, runs_on_end };
 static const struct ask_kind mine_kind = { WIRE_MINE_QUERY, mine_on_answer, mine_on_end };
 static const struct ask_kind grant_kind = { WIRE_GRANT_QUERY, grant_on_answer, grant_on_end };
 static const struct ask_kind fence_kind = { WIRE_FENCE_QUERY, fence_on_answer, fence_on_end };
@@ -186,6 +206,18 @@ void ask_fence(struct agent *a, const struct action *act)
 		(void)str_copy(ask(a, &fence_kind, b.data, b.len)->pod_uid, UID_SIZE, act->pod_uid);
 	else
 		heal_on_fence_end(a->heal, act->pod_uid);
+}
+
+void ask_runs(struct agent *a)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+	const char *uids[HEAL_RUNS_MAX];
+	size_t n = heal_overtaken(a->heal, uids, loop_now(a->loop));
+
+	if (!n)
+		return;
+	wire_put_uids(&b, a->mirror_version, uids, n);
+	(void)ask(a, &runs_kind, b.data, b.len);
 }
 
 void asks_free(struct agent *a)
@@ -265,6 +297,28 @@ static bool answer_fence(struct agent *a, const void *payload, size_t n, struct 
 	return true;
 }
 
+/* Of the copies that are asked about: those that run here. */
+static void add_running(void *arg, const char *half)
+{
+	struct uid_list *l = arg;
+
+	map_for_each(struct copy, c, l->a->copies)
+		if (l->count < HEAL_MINE_MAX && c->state == COPY_RUNNING && strncmp(c->pod_uid, half, WIRE_UID_LEN) == 0)
+			l->uids[l->count++] = c->pod_uid;
+}
+
+static bool answer_runs(struct agent *a, const void *payload, size_t n, struct buf *out)
+{
+	struct uid_list l = { .a = a };
+	uint64_t mirror;
+
+	if (wire_get_uids(payload, n, &mirror, add_running, &l) < 0)
+		return false;
+	if (l.count)
+		wire_put_uids(out, a->mirror_version, l.uids, l.count);
+	return true;
+}
+
 static const struct {
 	const char *query;
 	bool (*answer)(struct agent *a, const void *payload, size_t n, struct buf *out);	/* false: malformed */
@@ -272,6 +326,7 @@ static const struct {
 	{ WIRE_MINE_QUERY, answer_mine },
 	{ WIRE_GRANT_QUERY, answer_grant },
 	{ WIRE_FENCE_QUERY, answer_fence },
+	{ WIRE_RUNS_QUERY, answer_runs },
 };
 
 void ask_on_query(struct agent *a, uint64_t id, const char *name, const void *payload, size_t n)

@@ -218,8 +218,8 @@ static void remove_workload(struct agent *a, const char *uid)
 {
 	if (store_batch_begin(a) == 0)
 		wrote(a, store_delete_doc(a->store, STORE_WORKLOAD, uid));
-	view_remove_workload(a->view, uid);
 	specs_forget_workload(a, uid);
+	view_remove_workload(a->view, uid);	/* last: `uid` may be the object's own */
 }
 
 static void remove_node(struct agent *a, const char *name)

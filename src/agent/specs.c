@@ -65,7 +65,7 @@ struct spec *specs_newest(const struct agent *a, const char *workload_uid)
 static void place(struct spec *s, int64_t made)
 {
 	struct spec_owner *o = s->owner;
-	struct list *before = o->specs.prev;
+	struct list *before;
 
 	list_remove(&s->link);
 	s->made = made;
@@ -213,20 +213,18 @@ void specs_forget_pod(struct agent *a, const struct pod *p)
 
 void specs_forget_workload(struct agent *a, const char *uid)
 {
-	struct spec_owner *o = owner_find(a, uid);
-	size_t n = o ? o->count : 0;
+	const struct spec_owner *o = owner_find(a, uid);
+	struct spec *unused[SPECS_MAX + 1];
+	size_t n = 0;
 
 	readiness_forget(a, uid);
-	for (; n > 0; n--) {		/* the owner may go with the last one */
-		struct spec *s = list_first(&o->specs, struct spec, link);
-
-		if (!s->pods) {
-			spec_drop(a, s);
-		} else {		/* its pods are there yet: it goes with the last of them */
-			list_remove(&s->link);
-			list_add_tail(&o->specs, &s->link);
-		}
-	}
+	if (!o)
+		return;
+	list_for_each(s, &o->specs, struct spec, link)
+		if (!s->pods && n < ARRAY_LEN(unused))	/* the others go with the last of their pods */
+			unused[n++] = s;
+	for (size_t i = 0; i < n; i++)		/* the owner may go with the last one */
+		spec_drop(a, unused[i]);
 }
 
 /* ---- ReplicaSets ---- */

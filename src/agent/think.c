@@ -71,6 +71,7 @@ static bool is_question(enum action_kind k)
 	case ACTION_ASK_MINE:
 	case ACTION_ASK_GRANT:
 	case ACTION_ASK_FENCE:
+	case ACTION_ASK_RUNS:
 		return true;
 	default:
 		return false;
@@ -181,6 +182,9 @@ static void execute_one(struct agent *a, const struct action *act)
 		break;
 	case ACTION_ASK_FENCE:
 		ask_fence(a, act);
+		break;
+	case ACTION_ASK_RUNS:
+		ask_runs(a);
 		break;
 	case ACTION_RESTORE:		/* collected: all of one plan are written together */
 		break;

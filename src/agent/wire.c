@@ -18,6 +18,8 @@
  *                                            type=3 | mirror u64 | count u8 | count × 8 bytes: its pods that are fenced
  *   "eh-fence" (payload: type=4 | length u8, pod uid | length u8, node | length u8, who asks | mirror u64)
  *                                            type=5 | flags u8: 1 = yes
+ *   "eh-runs" (payload: as the answer, the pods asked about)
+ *                                            type=3 | mirror u64 | count u8 | count × 8 bytes: those of which a copy runs there
  *
  * All numbers are big-endian. Unknown versions are dropped by the receiver: an older healer ignores what it does not know.
  */

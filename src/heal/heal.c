@@ -22,6 +22,7 @@ struct heal *heal_new(const struct heal_conf *conf)
 	h->marks = map_new();
 	h->words = map_new();
 	h->once = once_new();
+	h->overtakes = overtakes_new();
 	h->granter = granter_new();
 	h->home = home_new();
 	h->claims = claims_new();
@@ -37,6 +38,7 @@ void heal_free(struct heal *h)
 	marks_free(h);
 	words_free(h);
 	once_free(h->once);
+	overtakes_free(h->overtakes);
 	granter_free(h->granter);
 	home_free(h->home);
 	claims_free(h->claims);

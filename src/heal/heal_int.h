@@ -82,6 +82,7 @@ struct heal {
 	int gateway;			/* facts.gateway of the last tick */
 	struct map *words;		/* node name → struct word, of site.c */
 	struct once *once;
+	struct overtakes *overtakes;	/* of overtake.c */
 	struct granter *granter;
 	uint64_t mirror;		/* facts.mirror_version of the last tick */
 	struct mono there_since;	/* since when we hear the others without a break; 0 = we do not */
@@ -123,6 +124,13 @@ bool peer_is_online(const struct heal *h, const struct peers *peers, struct mono
 int64_t online_turn_ms(const struct heal *h, const struct peers *peers, struct mono now);
 
 /* once.c */
+/* overtake.c: a copy of ours runs and `by` has the better claim. Confirmed: `by` says that its own runs. */
+struct overtakes *overtakes_new(void);
+void overtakes_free(struct overtakes *all);
+bool overtake_is_confirmed(struct overtakes *all, const char *pod_uid, const char *by);
+void overtake_ended(struct overtakes *all, const char *pod_uid);	/* nobody's claim is better any more */
+void overtakes_tick(struct overtakes *all, const struct tick *t, const struct heal_facts *f, struct plan *plan);
+
 struct once *once_new(void);
 void once_free(struct once *o);
 void once_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);

@@ -274,6 +274,20 @@ static bool claim_is_lost(const struct heal *h, const struct copy *c)
 	return live && !str_eq(live->node, h->conf.self) && live->epoch >= c->epoch;
 }
 
+/* What runs goes for what runs. What may run at most once goes at once, and so does what has not started yet. */
+static bool must_yield(struct heal *h, const struct copy *c, const struct heal_facts *f)
+{
+	const struct workload *w = view_workload(f->view, c->workload_uid);
+
+	if (!claim_is_lost(h, c)) {
+		overtake_ended(h->overtakes, c->pod_uid);
+		return false;
+	}
+	if (c->state != COPY_RUNNING || !w || policy_of(h, w) == POLICY_AT_MOST_ONCE)
+		return true;
+	return overtake_is_confirmed(h->overtakes, c->pod_uid, claims_live(h->claims, c->pod_uid)->node);
+}
+
 /* kubelet saw the API server for a moment that we did not see, and started the pod itself. */
 static bool runs_twice_here(const struct heal *h, const struct copy *c, const struct heal_facts *f)
 {
@@ -289,7 +303,7 @@ static void copy_tick(struct heal *h, const struct copy *c, const struct tick *t
 
 	if (c->state == COPY_DROPPING)
 		return;
-	if (claim_is_lost(h, c)) {
+	if (must_yield(h, c, f)) {
 		(void)snprintf(reason, sizeof(reason), "lost the claim to %.100s", claims_live(h->claims, c->pod_uid)->node);
 		copy_action(plan, ACTION_WITHDRAW, c, reason);
 		return;
@@ -315,4 +329,5 @@ void copies_tick(struct heal *h, const struct tick *t, const struct heal_facts *
 		standins_collect(h, f);
 	map_for_each(struct copy, c, f->copies)
 		copy_tick(h, c, t, f, plan);
+	overtakes_tick(h->overtakes, t, f, plan);
 }

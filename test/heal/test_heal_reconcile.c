@@ -255,6 +255,16 @@ static void a_copy_that_does_not_start_is_withdrawn(void **state)
 	rig_fini(&g);
 }
 
+static const char *const overtaken[] = { "uid-web-1" };
+
+/* Of how many copies of ours does it ask now whether another one runs? */
+static size_t asked_about(struct rig *g)
+{
+	const char *uids[HEAL_RUNS_MAX];
+
+	return rig_count(g, ACTION_ASK_RUNS) ? heal_overtaken(g->heal, uids, g->now) : 0;
+}
+
 static void the_loser_of_a_claim_withdraws(void **state)
 {
 	static const struct { const char *node; uint32_t epoch; bool lost; } rows[] = {
@@ -274,10 +284,68 @@ static void the_loser_of_a_claim_withdraws(void **state)
 		(void)rig_copy(&g, "uid-web-1", COPY_RUNNING);
 		(void)rig_claim(&g, "uid-web-1", rows[i].node, rows[i].epoch, CLAIM_LIVE);
 		rig_after(&g, 1);
-		if (rows[i].lost)
+		if (rows[i].lost) {
+			assert_int_equal(asked_about(&g), 1);
+			heal_on_runs(g.heal, rows[i].node, overtaken, 1);
+			rig_after(&g, 1);
 			expect_only(&g, ACTION_WITHDRAW, "lost the claim");
-		else
+		} else {
 			assert_int_equal(g.plan.count, 0);
+		}
+		rig_fini(&g);
+	}
+}
+
+/* A claim comes before the deed, and may never be followed by one. */
+static void what_runs_goes_only_for_what_runs(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 5);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n5");
+	rig_lose(&g, "n5");
+	(void)rig_copy(&g, "uid-web-1", COPY_RUNNING);
+	(void)rig_claim(&g, "uid-web-1", "n3", 2, CLAIM_LIVE);
+	for (int i = 0; i < 20; i++) {		/* asked again and again, and not in each tick */
+		rig_after(&g, 1);
+		assert_int_equal(asked_about(&g), 1);
+		rig_after(&g, HEAL_RUNS_RETRY_MS - 2);
+		assert_int_equal(rig_count(&g, ACTION_ASK_RUNS), 0);
+		heal_on_runs(g.heal, "n4", overtaken, 1);	/* whoever it is, it is not the claimant */
+		rig_after(&g, 1);
+		assert_int_equal(rig_count(&g, ACTION_WITHDRAW), 0);
+	}
+	(void)rig_claim(&g, "uid-web-1", "n4", 3, CLAIM_LIVE);	/* what one said is nothing about the next one */
+	heal_on_runs(g.heal, "n3", overtaken, 1);
+	rig_after(&g, 1);
+	assert_int_equal(asked_about(&g), 1);
+	assert_int_equal(rig_count(&g, ACTION_WITHDRAW), 0);
+	(void)rig_claim(&g, "uid-web-1", "n4", 3, CLAIM_WITHDRAWN);	/* it gave up: ours is as good as ever */
+	rig_after(&g, HEAL_RUNS_RETRY_MS);
+	assert_int_equal(rig_count(&g, ACTION_ASK_RUNS) + rig_count(&g, ACTION_WITHDRAW), 0);
+	rig_fini(&g);
+}
+
+/* What does not run yet leaves no hole, and of what may run once there is never a second. */
+static void others_go_for_the_claim_alone(void **state)
+{
+	for (int once = 0; once < 2; once++) {
+		struct rig g;
+
+		(void)state;
+		rig_init(&g, 5);
+		if (once)
+			rig_rs(&g, "web", 1)->policy = POLICY_AT_MOST_ONCE;
+		else
+			rig_rs(&g, "web", 1);
+		rig_pod(&g, "web-1", "web", "n5");
+		(void)rig_copy(&g, "uid-web-1", once ? COPY_RUNNING : COPY_STARTING);
+		(void)rig_claim(&g, "uid-web-1", "n3", 2, CLAIM_LIVE);
+		rig_after(&g, 1);
+		assert_non_null(rig_find(&g, ACTION_WITHDRAW, "uid-web-1"));
+		assert_int_equal(rig_count(&g, ACTION_ASK_RUNS), 0);
 		rig_fini(&g);
 	}
 }
@@ -532,6 +600,8 @@ int main(void)
 		cmocka_unit_test(a_pod_that_is_going_already_is_not_replaced),
 		cmocka_unit_test(a_copy_that_does_not_start_is_withdrawn),
 		cmocka_unit_test(the_loser_of_a_claim_withdraws),
+		cmocka_unit_test(what_runs_goes_only_for_what_runs),
+		cmocka_unit_test(others_go_for_the_claim_alone),
 		cmocka_unit_test(offline_and_tilted_nothing_is_handed_over),
 		cmocka_unit_test(which_of_two_healthy_ones_stays),
 		cmocka_unit_test(the_copy_stays_until_what_replaces_the_original_is_ready),

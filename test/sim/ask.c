@@ -95,6 +95,8 @@ static void give(struct world *w, int i, const struct answer *x)
 		heal_on_mine(h, w->n[x->from].name, &(struct mine){ x->mirror, uids, x->count });
 	else if (x->kind == ACTION_ASK_GRANT)
 		heal_on_grant(h, w->n[x->from].name, &(struct grant){ x->round, uids, x->count });
+	else if (x->kind == ACTION_ASK_RUNS)
+		heal_on_runs(h, w->n[x->from].name, uids, x->count);
 	else
 		heal_on_fence(h, x->about, w->n[x->from].name, x->yes);
 }
@@ -174,6 +176,21 @@ static void asked_fence(struct world *w, int i, int asker, struct answer *x)
 	x->yes = heal_asked_fence(w->n[i].a.heal, w->n[i].a.view, &w->n[i].a.peers, &q, node_mono(w, i)) && fences_save(w, i);
 }
 
+/* Of the pods of a question those of which a copy runs here; false: none. */
+static bool keep_running(const struct map *copies, struct answer *x)
+{
+	size_t n = 0;
+
+	for (size_t k = 0; k < x->count; k++) {
+		const struct copy *c = map_get(copies, x->uids[k]);
+
+		if (c && c->state == COPY_RUNNING)
+			memmove(x->uids[n++], x->uids[k], UID_SIZE);
+	}
+	x->count = n;
+	return n > 0;
+}
+
 static void on_question(struct world *w, const struct event *e)
 {
 	struct answer x = *(const struct answer *)e->a.data;
@@ -197,6 +214,9 @@ static void on_question(struct world *w, const struct event *e)
 		if (!fences_save(w, e->a.node))
 			return;
 		add_uids(&x, uids, fenced);
+	} else if (x.kind == ACTION_ASK_RUNS) {
+		if (!keep_running(n->a.copies, &x))
+			return;
 	} else {
 		asked_fence(w, e->a.node, e->a.other, &x);
 	}
@@ -216,7 +236,7 @@ static void on_end(struct world *w, const struct event *e)
 		heal_on_mine_end(a->heal, node_mono(w, e->a.node));
 	else if (x->kind == ACTION_ASK_GRANT)
 		heal_on_grant_end(a->heal, x->round);
-	else
+	else if (x->kind == ACTION_ASK_FENCE)
 		heal_on_fence_end(a->heal, x->about);
 	agent_soon(w, e->a.node);
 }
@@ -265,4 +285,15 @@ void ask_grant(struct world *w, int i, const struct action *act)
 void ask_fence(struct world *w, int i, const struct action *act)
 {
 	ask_about(w, i, ACTION_ASK_FENCE, act->pod_uid, node_index(w, act->node));
+}
+
+void ask_runs(struct world *w, int i)
+{
+	struct answer x = { .kind = ACTION_ASK_RUNS };
+	const char *uids[HEAL_RUNS_MAX];
+	size_t n = heal_overtaken(w->n[i].a.heal, uids, node_mono(w, i));
+
+	add_uids(&x, uids, n);
+	if (n)
+		query(w, i, &x);
 }
