@@ -43,7 +43,7 @@ struct once {
 	size_t granter_count;
 	struct map *fenced, *fenced_next;	/* uids of pods here that somebody else may run; those of this round alone */
 	bool lapsed;			/* a lease is there, but before it others could have had fences: our copies go first */
-	bool anew;			/* nothing was asked for until now: the first answers are waited for, whatever the lease was */
+	bool anew;			/* nothing was asked for until now: the first answers are waited for */
 	bool settled;			/* a round of this process has ended with a majority */
 };
 
