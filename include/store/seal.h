@@ -22,7 +22,7 @@ enum { SEAL_E_NO_KEY = 1,		/* the key that sealed it is not in the file */
 struct seal;
 
 /* Read the keys; a file that is not there is made with one key (0600, synced). 0, -EPERM (group or others may read or
- * write it, or it is no regular file), -EINVAL (no keys, or not this format) or -errno. */
+ * write it, it is another user's, a symbolic link, or no regular file), -EINVAL (no keys, or not this format) or -errno. */
 int seal_open(const char *path, struct seal **out_seal);
 void seal_free(struct seal *s);		/* NULL-safe; wipes */
 void seal_freep(struct seal **s);

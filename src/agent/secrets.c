@@ -16,7 +16,8 @@
 
 static const char *why_not(int r)
 {
-	return r == -EPERM    ? "it must be a regular file that only its owner may read (chmod 600)"
+	return r == -EPERM    ? "it must be a regular file, no symbolic link, that is ours and that only we may read "
+				"(chown, chmod 600)"
 	       : r == -EINVAL ? "its lines must be: ID BASE64 (32 bytes), the newest first"
 			      : err_str(r);
 }

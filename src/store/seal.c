@@ -96,7 +96,7 @@ static int take_lines(struct seal *s, const char *text)
 
 static int read_keys(const char *path, struct seal *s)
 {
-	cleanup(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	cleanup(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 	char text[SEAL_FILE_MAX + 1];
 	struct stat st;
 	size_t len = 0;
@@ -104,8 +104,8 @@ static int read_keys(const char *path, struct seal *s)
 	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_mode & 077)
+		return errno == ELOOP ? -EPERM : -errno;
+	if (!S_ISREG(st.st_mode) || st.st_mode & 077 || st.st_uid != geteuid())	/* its owner can change who may read it */
 		return -EPERM;
 	while (len < sizeof(text) && n > 0) {
 		n = read(fd, text + len, sizeof(text) - len);

@@ -61,6 +61,7 @@ static void test_file_is_refused(void **state)
 	static const char *const bad[] = {"", "#\n", "a\n", "a \n", "a QUFB\n", KEY_A "\n", "a b " KEY_A "\n", "a!b " KEY_A "\n",
 					  "a " KEY_A "\na " KEY_B "\n", "a " KEY_A "\nb\n"};
 	struct seal *s = NULL;
+	cleanup(freep) char *other = str_format("%s.link", path);
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -75,6 +76,18 @@ static void test_file_is_refused(void **state)
 	assert_int_equal(seal_open(path, &s), -EPERM);
 	assert_int_equal(seal_open(dir, &s), -EPERM);
 	assert_int_equal(seal_open(tmp_path(dir, "no/key"), &s), -ENOENT);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(symlink(path, other), 0);
+	assert_int_equal(seal_open(other, &s), -EPERM);
+	assert_int_equal(unlink(other), 0);
+	assert_int_equal(symlink("nowhere", other), 0);	/* none is made where it points */
+	assert_int_equal(seal_open(other, &s), -EPERM);
+	assert_int_equal(unlink(other), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(path, 65534, 65534), 0);
+		assert_int_equal(seal_open(path, &s), -EPERM);
+		assert_int_equal(chown(path, 0, 0), 0);
+	}
 	assert_null(s);
 	assert_int_equal(chmod(path, 0400), 0);
 	assert_int_equal(seal_open(path, &s), 0);
