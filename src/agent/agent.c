@@ -293,6 +293,7 @@ int agent_new(const struct agent_params *params, struct conf *conf, struct agent
 	list_init(&a->witnesses);
 	list_init(&a->questions);
 	list_init(&a->asks);
+	answers_new(a);
 	list_init(&a->node_ops);
 	list_init(&a->silences);
 	apply_log(conf);
@@ -317,6 +318,7 @@ void agent_free(struct agent *a)
 	tell_free(a);
 	effects_free(a);
 	node_ops_free(a);
+	answers_free(a);
 	asks_free(a);
 	gossip_free(a);
 	if (a->stopped)

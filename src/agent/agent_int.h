@@ -62,6 +62,8 @@
 #define EVENT_RETRY_MAX_MS 60000	/* … or as the API server says, but after this at the latest */
 #define CLAIMS_MAX 50000			/* more than this are not believed */
 #define EPOCH_JUMP_MAX 1000		/* nor one whose epoch is further than this from what is known of its pod */
+#define ANSWERS_WAIT_MS 20		/* that promise something share the sync of what they promise */
+#define ANSWERS_MAX 64			/* … and so many wait for one */
 #define QUESTIONS_MAX 64		/* of witnesses, under way at once */
 #define TAG_MEM_MAX (INT64_C(1) << 30)	/* MiB, either way; what is beyond is no tag */
 #define TAG_CPU_MAX INT64_C(1000000000)	/* milli-CPU */
@@ -150,6 +152,7 @@ struct agent {
 	struct link link;
 	struct uplink *uplink;			/* of uplink.c */
 	struct ways *ways;			/* of ways.c */
+	struct answers *answers;		/* of answers.c */
 	struct mono synced_at;
 	struct agent_gate gate;
 
@@ -309,6 +312,12 @@ void ask_mine(struct agent *a);
 void ask_grant(struct agent *a, const struct action *act);
 void ask_fence(struct agent *a, const struct action *act);
 void ask_on_query(struct agent *a, uint64_t id, const char *name, const void *payload, size_t n);
+/* answers.c: `out` (copied) answers the query when what it promises is stored; never, if that fails. permitted: NULL = no fence */
+struct wire_fence;
+void answers_new(struct agent *a);
+void answers_free(struct agent *a);
+void answers_put(struct agent *a, uint64_t id, const struct buf *out, const struct wire_fence *permitted);
+
 void ask_runs(struct agent *a);			/* ACTION_ASK_RUNS */
 void asks_free(struct agent *a);
 

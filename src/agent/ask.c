@@ -246,7 +246,10 @@ static bool is_neighbour(const struct agent *a, const char *node)
 	return p && self && p->standing == PEER_MEMBER && p->site == self->site && !str_eq(node, a->self);
 }
 
-static bool answer_mine(struct agent *a, const void *payload, size_t n, struct buf *out)
+/* What is answered, and what of it must be stored first. */
+struct reply { struct buf out; bool promises; struct wire_fence permitted; };
+
+static bool answer_mine(struct agent *a, const void *payload, size_t n, struct reply *r)
 {
 	const char *uids[HEAL_MINE_MAX];
 	char node[NODE_NAME_SIZE];
@@ -254,11 +257,11 @@ static bool answer_mine(struct agent *a, const void *payload, size_t n, struct b
 	if (!name_of(payload, n, node))
 		return false;
 	if (is_neighbour(a, node))
-		wire_put_uids(out, a->mirror_version, uids, heal_mine_of(a->heal, a->view, node, uids));
+		wire_put_uids(&r->out, a->mirror_version, uids, heal_mine_of(a->heal, a->view, node, uids));
 	return true;
 }
 
-static bool answer_grant(struct agent *a, const void *payload, size_t n, struct buf *out)
+static bool answer_grant(struct agent *a, const void *payload, size_t n, struct reply *r)
 {
 	const char *uids[HEAL_MINE_MAX];
 	char node[NODE_NAME_SIZE];
@@ -272,12 +275,12 @@ static bool answer_grant(struct agent *a, const void *payload, size_t n, struct 
 	if (q.stop_after_ms > STOP_AFTER_MAX_MS)
 		q.stop_after_ms = STOP_AFTER_MAX_MS;	/* what a configuration may say at most */
 	fenced = heal_asked_grant(a->heal, &q, uids, loop_now(a->loop));
-	if (fences_save(a) == 0)	/* who asked us is stored first, and for how long */
-		wire_put_uids(out, a->mirror_version, uids, fenced);
+	wire_put_uids(&r->out, a->mirror_version, uids, fenced);
+	r->promises = true;		/* who asked us is stored first, and for how long */
 	return true;
 }
 
-static bool answer_fence(struct agent *a, const void *payload, size_t n, struct buf *out)
+static bool answer_fence(struct agent *a, const void *payload, size_t n, struct reply *r)
 {
 	struct wire_fence f;
 	struct fence_question q = { .pod_uid = f.pod_uid, .node = f.node, .asker = f.asker };
@@ -285,15 +288,12 @@ static bool answer_fence(struct agent *a, const void *payload, size_t n, struct 
 	if (wire_get_fence(payload, n, &f) < 0)
 		return false;
 	q.mirror = f.mirror;
-	if (is_neighbour(a, f.asker)) {
-		bool yes = heal_asked_fence(a->heal, a->view, &a->peers, &q, loop_now(a->loop)) && fences_save(a) == 0;
-
-		wire_put_yes(out, yes);
-		if (yes)
-			tell(a, &(struct tale){ .event = "fence permitted", .uid = f.pod_uid, .node = intern(f.node) },
-			     "pod=%s for=%s start_delay_ms=%lld", f.pod_uid, f.asker,
-			     (long long)heal_start_delay_ms(a->conf->heal_stop_after_ms));
-	}
+	if (!is_neighbour(a, f.asker))
+		return true;
+	r->promises = heal_asked_fence(a->heal, a->view, &a->peers, &q, loop_now(a->loop));
+	wire_put_yes(&r->out, r->promises);
+	if (r->promises)
+		r->permitted = f;
 	return true;
 }
 
@@ -307,7 +307,7 @@ static void add_running(void *arg, const char *half)
 			l->uids[l->count++] = c->pod_uid;
 }
 
-static bool answer_runs(struct agent *a, const void *payload, size_t n, struct buf *out)
+static bool answer_runs(struct agent *a, const void *payload, size_t n, struct reply *r)
 {
 	struct uid_list l = { .a = a };
 	uint64_t mirror;
@@ -315,13 +315,13 @@ static bool answer_runs(struct agent *a, const void *payload, size_t n, struct b
 	if (wire_get_uids(payload, n, &mirror, add_running, &l) < 0)
 		return false;
 	if (l.count)
-		wire_put_uids(out, a->mirror_version, l.uids, l.count);
+		wire_put_uids(&r->out, a->mirror_version, l.uids, l.count);
 	return true;
 }
 
 static const struct {
 	const char *query;
-	bool (*answer)(struct agent *a, const void *payload, size_t n, struct buf *out);	/* false: malformed */
+	bool (*answer)(struct agent *a, const void *payload, size_t n, struct reply *r);	/* false: malformed */
 } answers[] = {
 	{ WIRE_MINE_QUERY, answer_mine },
 	{ WIRE_GRANT_QUERY, answer_grant },
@@ -332,13 +332,16 @@ static const struct {
 void ask_on_query(struct agent *a, uint64_t id, const char *name, const void *payload, size_t n)
 {
 	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
-		cleanup(buf_fini) struct buf out = BUF_INIT;
+		struct reply r = { .out = BUF_INIT };
 
 		if (!str_eq(name, answers[i].query))
 			continue;
-		if (!answers[i].answer(a, payload, n, &out))
+		if (!answers[i].answer(a, payload, n, &r))
 			metric_inc(METRIC_GOSSIP_DROPPED);
-		else if (out.len)
-			(void)serf_client_respond(a->serf, id, out.data, out.len);
+		else if (r.promises)
+			answers_put(a, id, &r.out, r.permitted.pod_uid[0] ? &r.permitted : NULL);
+		else if (r.out.len)
+			(void)serf_client_respond(a->serf, id, r.out.data, r.out.len);
+		buf_fini(&r.out);
 	}
 }
