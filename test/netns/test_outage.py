@@ -1,7 +1,7 @@
 """The uplink swallows packets, and nodes or parts of them die meanwhile."""
 import time
 
-from net_stage import CLAIMS_COME_LATE, stage, wait_for
+from net_stage import stage, wait_for
 
 
 @stage(nodes=5)
@@ -44,7 +44,7 @@ def test_black_holed_and_a_node_killed_its_pods_run_elsewhere_once(c):
     c.assert_untouched(others)
 
 
-@stage(nodes=9, config=CLAIMS_COME_LATE)
+@stage(nodes=9)
 def test_nine_nodes_and_two_of_them_die_at_once(c):
     c.run_web(replicas=18)
     c.offline()
