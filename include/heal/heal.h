@@ -48,7 +48,8 @@
 #define HEAL_TAINT_WAIT_MS 1000		/* a lost node's pods are deleted when it has the taint, or after this */
 #define HEAL_MARK_KEEP_MS 600000	/* how long it is remembered what was done, when nothing is left to heal */
 #define HEAL_TAINT_RETRY_MS 10000	/* a taint that is not as it should be is written again after this */
-#define HEAL_ALONE_MS 5000		/* a rebooted node waits this long for its first peer */
+#define HEAL_ALONE_MS 5000		/* a rebooted node waits this long for its first peer; then it is a site of one, or of
+					 * two with its gateway, that goes on: a lone node of three or more starts nothing */
 #define HEAL_MINE_RETRY_MS 2000		/* the question of a rebooted node is put again after this, if too few answered */
 #define HEAL_MINE_MAX 128		/* pods of one node; kubelet's own limit is 110 */
 /* At most once: whoever may run such a pod holds a lease of stop_after from a majority of its site, counted from when it asked.

@@ -7,6 +7,9 @@
  *   WAIT ──a peer is there──> ASKING ──enough answered──> KNOWN: what all name and what does not run is lost
  *     └──nobody for HEAL_ALONE_MS──────────────────────────> KNOWN ──somebody comes──> ASKING
  *
+ * KNOWN is not enough to act: like everybody it needs a majority of the site (of two: its gateway). A lone rebooted node of three
+ * or more starts nothing of its own until a majority answers.
+ *
  * Local: a pod was seen running since the link went offline and its cgroup has been empty for local_grace. kubelet restarts
  * containers by itself; what is gone for so long, it does not bring back.
  */
