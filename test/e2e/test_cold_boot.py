@@ -1,7 +1,7 @@
 """A node boots without the API server: kubelet starts none of its pods, we do, unless the neighbours have them."""
 import time
 
-from stage import levels, longest, stage, wait_for
+from stage import Skip, levels, longest, stage, wait_for
 
 
 @stage()
@@ -83,3 +83,26 @@ def test_a_kubelet_that_is_restarted_in_the_outage_is_told(c):
     assert [h['by'] for h in c.rows('kubelet restarted')] == [node.name]
     c.mend()
     wait_for(lambda: '[+]kubelet' in (node.http('/readyz?verbose') or ''), 20, 'it removes again what it should')
+
+
+@stage()
+def test_a_kubelet_that_booted_offline_is_given_no_pod_with_a_runtime_class(c):
+    """It learns what a class is from the API server alone, and would try for ever."""
+    if c.given_kubeconfig:
+        raise Skip('the RuntimeClass would have to be there')
+    c.run_web('plain', 6)
+    c.run_web('sealed', 6, spec={'runtimeClassName': 'gvisor'})
+    node = next(n for n in c.nodes if c.pods_on(n, 'plain') and c.pods_on(n, 'sealed'))
+    plain, sealed = c.pods_on(node, 'plain'), c.pods_on(node, 'sealed')
+    names = {p['metadata']['name'] for p in c.own_pods('sealed') if p['metadata']['uid'] in sealed}
+    c.offline()
+    node.power_off()
+    node.power_on()
+
+    def told():
+        rows = [h for h in node.history() if h['event'] == 'refused' and h['pod'] in names]
+        return {h['pod'] for h in rows} == names and {h['detail'] for h in rows}
+    reasons = wait_for(told, 60, 'they are refused there')
+    assert all('runtimeClassName gvisor' in text and 'started offline' in text for text in reasons), reasons
+    wait_for(lambda: set(plain) <= {r['orig'] for r in c.runs() if not r['end']}, 60, 'the others run again')
+    assert not [r for r in c.runs() if r['orig'] in sealed and r['node'] == node.name], 'none was given to that kubelet'
