@@ -35,6 +35,7 @@ int wire_get_witness(const void *data, size_t n, bool *out_sees, bool *out_api);
 #define WIRE_MINE_QUERY "eh-mine"		/* payload: the rebooted node's name; answer: pods that are still its own */
 #define WIRE_GRANT_QUERY "eh-grant"		/* payload: see wire_put_ask_grant; answer: its pods that are fenced */
 #define WIRE_FENCE_QUERY "eh-fence"		/* payload: see wire_put_fence; answer: yes or no */
+#define WIRE_UNUSED_QUERY "eh-unused"		/* payload: a list of pods; answer: those whose fence it has no use for */
 #define WIRE_RUNS_QUERY "eh-runs"		/* payload: a list of pods; answer: those of which a copy runs there */
 #define WIRE_UIDS_MAX 120			/* pods in one answer: serf's limit of a response is 1,024 bytes */
 

@@ -66,6 +66,8 @@
 #define HEAL_FENCE_RETRY_MS 2000
 #define HEAL_FENCE_PAUSE_MS 700		/* … up to three of these later, so that two askers do not refuse each other for ever */
 #define HEAL_FENCE_HOLD_MS 90000	/* … and held by those who gave it for this long at least: three repeats of a claim */
+#define HEAL_UNUSED_RETRY_MS 5000	/* between two questions to the holders of fences that nobody sees used */
+#define HEAL_UNUSED_MAX 64		/* pods in one of them: it must fit into a Serf query */
 #define HEAL_CLAIM_HOLD_MS 105000	/* a claim that its living claimant did not repeat for this long has ended: three repeats */
 #define HEAL_FENCE_NODES 8		/* so many nodes lose an at-most-once pod in turn; then it waits for the API server */
 #define HEAL_FENCES_MAX 1024		/* remembered; the oldest go first */
@@ -170,8 +172,10 @@ struct mono heal_lease_until(const struct heal *h);		/* 0 = none; to be stored: 
 void heal_set_lease(struct heal *h, struct mono until);		/* of a former process in this boot */
 /* Until now nothing could be asked for, as in mode observe: pods that run are judged after HEAL_LEASE_FIRST_MS, not at once. */
 void heal_lease_anew(struct heal *h);
-void heal_on_fence(struct heal *h, const char *pod_uid, const char *from, bool permits);
-void heal_on_fence_end(struct heal *h, const char *pod_uid);
+/* asked: action.declared of the question; an answer to an older one counts for nothing. */
+struct permit { const char *pod_uid; struct mono asked; bool permits; };
+void heal_on_fence(struct heal *h, const char *from, const struct permit *p);
+void heal_on_fence_end(struct heal *h, const char *pod_uid, struct mono asked);
 /* As one who grants. A question for a grant is always granted, but for the pods it returns (at most HEAL_MINE_MAX, borrowed until
  * the next call). A fence is permitted when the pod's node has asked us before and its last grant is old enough, and so for who
  * holds the pod's fence now; not if our mirror is as fresh as the asker's and has no such pod. */
@@ -188,6 +192,13 @@ void heal_set_fence(struct heal *h, const struct fence_question *f, struct mono 
 /* Who has asked us for grants: saved and set with them. */
 void heal_each_grant(const struct heal *h, void (*fn)(void *arg, const struct grant_question *q), void *arg);
 void heal_set_grant(struct heal *h, const struct grant_question *q);
+/* The pods whose fences we gave and see nobody use: which to ask their holders about (borrowed until the next tick; returns how
+ * many), in the round that began at `now`. The answer of a holder: of these it has no use. */
+size_t heal_fences_unseen(struct heal *h, const char *uids[HEAL_UNUSED_MAX], struct mono now);
+void heal_on_unused(struct heal *h, const char *from, struct mono asked, const char *const *uids, size_t n);
+/* As a holder: do we claim the pod, or ask to? Matches the first `len` characters of its uid. That no copy of it is here the caller
+ * knows. */
+bool heal_uses(const struct heal *h, const char *uid, size_t len);
 /* The start delay: longer than stop_after by the allowance. */
 int64_t heal_start_delay_ms(int64_t stop_after_ms);
 

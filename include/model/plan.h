@@ -24,8 +24,10 @@ enum action_kind {
 	ACTION_READ_LEASE,	/* node: read its Lease; answer with heal_on_node_lease() */
 	ACTION_ASK_MINE,	/* ask the peers which pods of this node are still its own; heal_on_mine(), heal_on_mine_end() */
 	ACTION_ASK_GRANT,	/* ask the peers for the lease of at-most-once; heal_on_grant(), heal_on_grant_end() */
-	ACTION_ASK_FENCE,	/* pod of node: ask the peers to let it run there no more; heal_on_fence(), heal_on_fence_end() */
+	ACTION_ASK_FENCE,	/* pod of node: ask the peers to let it run there no more, in the round `declared`;
+				 * heal_on_fence(), heal_on_fence_end() */
 	ACTION_ASK_RUNS,	/* ask who runs copies of the pods of heal_overtaken(); heal_on_runs() */
+	ACTION_ASK_UNUSED,	/* ask who has no use for the fences of heal_fences_unseen(); heal_on_unused() */
 	ACTION_REFUSE,		/* pod: cannot be restored, `reason` says why; to be told, not to be done */
 };
 

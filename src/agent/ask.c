@@ -4,6 +4,7 @@
  *   eh-grant   at-most-once: I live; which of my pods have you let go?     answered always: a grant is what it takes to run on
  *   eh-fence   at-most-once: that pod's node is lost, may I start it?      answered yes at most once, see heal/once.c
  *   eh-runs    my copies of these run, and better claims are known: whose run?   answered by whoever runs one, see heal/overtake.c
+ *   eh-unused  at-most-once: we let you start these, do you?     answered with those that it has no use for, see heal/fence.c
  *
  * A question is one Serf query; answers come one by one, then its end, whatever happened.
  */
@@ -23,7 +24,7 @@ struct ask {
 	const struct ask_kind *kind;
 	struct op *op;
 	char pod_uid[UID_SIZE];		/* eh-fence */
-	struct mono asked;		/* eh-grant */
+	struct mono asked;		/* eh-grant, eh-fence, eh-unused: which round */
 };
 
 struct ask_kind {
@@ -105,13 +106,13 @@ static bool fence_on_answer(struct ask *q, const char *from, const void *payload
 	if (wire_get_yes(payload, n, &yes) < 0)
 		return false;
 	log_info(LOG_HEAL, "fence", "pod=%s from=%s permits=%d", q->pod_uid, from, yes);
-	heal_on_fence(q->a->heal, q->pod_uid, from, yes);
+	heal_on_fence(q->a->heal, from, &(struct permit){ q->pod_uid, q->asked, yes });
 	return true;
 }
 
 static void fence_on_end(struct ask *q)
 {
-	heal_on_fence_end(q->a->heal, q->pod_uid);
+	heal_on_fence_end(q->a->heal, q->pod_uid, q->asked);
 }
 
 /* ---- eh-runs ---- */
@@ -127,12 +128,45 @@ static bool runs_on_answer(struct ask *q, const char *from, const void *payload,
 	return true;
 }
 
-static void runs_on_end(struct ask *q)
+/* ---- eh-unused ---- */
+
+struct fence_match { struct uid_list *list; const char *half; };
+
+static void match_fence(void *arg, const struct fence_question *f)
+{
+	struct fence_match *m = arg;
+	struct uid_list *l = m->list;
+
+	if (l->count < HEAL_MINE_MAX && strncmp(f->pod_uid, m->half, WIRE_UID_LEN) == 0)
+		l->uids[l->count++] = f->pod_uid;
+}
+
+static void add_fenced(void *arg, const char *half)
+{
+	struct uid_list *l = arg;
+
+	heal_each_fence(l->a->heal, match_fence, &(struct fence_match){ l, half });
+}
+
+static bool unused_on_answer(struct ask *q, const char *from, const void *payload, size_t n)
+{
+	struct uid_list l = { .a = q->a };
+	uint64_t mirror;
+
+	if (wire_get_uids(payload, n, &mirror, add_fenced, &l) < 0)
+		return false;
+	log_info(LOG_HEAL, "unused", "from=%s pods=%zu", from, l.count);
+	heal_on_unused(q->a->heal, from, q->asked, l.uids, l.count);
+	return true;
+}
+
+static void nothing_on_end(struct ask *q)
 {
 	(void)q;			/* heal/ asks again as long as it needs to know */
 }
 
-static const struct ask_kind runs_kind = { WIRE_RUNS_QUERY, runs_on_answer, runs_on_end };
+static const struct ask_kind unused_kind = { WIRE_UNUSED_QUERY, unused_on_answer, nothing_on_end };
+static const struct ask_kind runs_kind = { WIRE_RUNS_QUERY, runs_on_answer, nothing_on_end };
 static const struct ask_kind mine_kind = { WIRE_MINE_QUERY, mine_on_answer, mine_on_end };
 static const struct ask_kind grant_kind = { WIRE_GRANT_QUERY, grant_on_answer, grant_on_end };
 static const struct ask_kind fence_kind = { WIRE_FENCE_QUERY, fence_on_answer, fence_on_end };
@@ -197,15 +231,31 @@ void ask_fence(struct agent *a, const struct action *act)
 {
 	cleanup(buf_fini) struct buf b = BUF_INIT;
 	struct wire_fence f = { 0 };
+	struct ask *q;
 
 	(void)str_copy(f.pod_uid, sizeof(f.pod_uid), act->pod_uid);
 	(void)str_copy(f.node, sizeof(f.node), act->node);
 	(void)str_copy(f.asker, sizeof(f.asker), a->self);
 	f.mirror = a->mirror_version;
-	if (wire_put_fence(&b, &f) == 0)
-		(void)str_copy(ask(a, &fence_kind, b.data, b.len)->pod_uid, UID_SIZE, act->pod_uid);
-	else
-		heal_on_fence_end(a->heal, act->pod_uid);
+	if (wire_put_fence(&b, &f) < 0) {
+		heal_on_fence_end(a->heal, act->pod_uid, act->declared);
+		return;
+	}
+	q = ask(a, &fence_kind, b.data, b.len);
+	(void)str_copy(q->pod_uid, sizeof(q->pod_uid), act->pod_uid);
+	q->asked = act->declared;
+}
+
+void ask_unused(struct agent *a, const struct action *act)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+	const char *uids[HEAL_UNUSED_MAX];
+	size_t n = heal_fences_unseen(a->heal, uids, act->declared);
+
+	if (!n)
+		return;
+	wire_put_uids(&b, a->mirror_version, uids, n);
+	ask(a, &unused_kind, b.data, b.len)->asked = act->declared;
 }
 
 void ask_runs(struct agent *a)
@@ -319,6 +369,40 @@ static bool answer_runs(struct agent *a, const void *payload, size_t n, struct r
 	return true;
 }
 
+struct halves {
+	const struct agent *a;
+	char text[HEAL_UNUSED_MAX][WIRE_UID_LEN + 1];
+	const char *uids[HEAL_UNUSED_MAX];	/* of `text` */
+	size_t count;
+};
+
+/* Of the pods whose fence is ours: those that we neither claim nor have, in whatever state. */
+static void add_unused(void *arg, const char *half)
+{
+	struct halves *l = arg;
+
+	if (l->count == HEAL_UNUSED_MAX || heal_uses(l->a->heal, half, WIRE_UID_LEN))
+		return;
+	map_for_each(struct copy, c, l->a->copies)
+		if (strncmp(c->pod_uid, half, WIRE_UID_LEN) == 0)
+			return;
+	(void)str_copy(l->text[l->count], sizeof(l->text[0]), half);
+	l->uids[l->count] = l->text[l->count];
+	l->count++;
+}
+
+static bool answer_unused(struct agent *a, const void *payload, size_t n, struct reply *r)
+{
+	struct halves l = { .a = a };
+	uint64_t mirror;
+
+	if (wire_get_uids(payload, n, &mirror, add_unused, &l) < 0)
+		return false;
+	if (l.count)
+		wire_put_uids(&r->out, a->mirror_version, l.uids, l.count);
+	return true;
+}
+
 static const struct {
 	const char *query;
 	bool (*answer)(struct agent *a, const void *payload, size_t n, struct reply *r);	/* false: malformed */
@@ -327,6 +411,7 @@ static const struct {
 	{ WIRE_GRANT_QUERY, answer_grant },
 	{ WIRE_FENCE_QUERY, answer_fence },
 	{ WIRE_RUNS_QUERY, answer_runs },
+	{ WIRE_UNUSED_QUERY, answer_unused },
 };
 
 void ask_on_query(struct agent *a, uint64_t id, const char *name, const void *payload, size_t n)

@@ -20,6 +20,8 @@
  *                                            type=5 | flags u8: 1 = yes
  *   "eh-runs" (payload: as the answer, the pods asked about)
  *                                            type=3 | mirror u64 | count u8 | count × 8 bytes: those of which a copy runs there
+ *   "eh-unused" (payload: as the answer, the pods asked about)
+ *                                            type=3 | mirror u64 | count u8 | count × 8 bytes: those that it does not need
  *
  * All numbers are big-endian. Unknown versions are dropped by the receiver: an older healer ignores what it does not know.
  */

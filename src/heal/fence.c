@@ -8,10 +8,16 @@
  *   - when we do not know better: a mirror at least as fresh as the asker's does not show the pod any more
  *   - to one asker at a time
  *
+ * Two may ask at once, and then both have some of the permits: one of them a majority, or neither. What the loser has nobody uses,
+ * and it would keep the pod's node from going on for long after the winner has ended. So a holder whose claim is not seen is asked;
+ * when it answers that it has no use for its fence, that is over. A claim of somebody else proves nothing: it may be an old one,
+ * heard late.
+ *
  * What we granted before our own start is not known: until a start delay has passed we permit nothing. Fences, and who asks us, are
  * stored: who forgot a fence would let the pod's node go on beside the holder.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/str.h"
@@ -29,9 +35,12 @@ struct fence {
 	size_t node_count;
 	const char *holder;		/* interned: who may start it */
 	struct mono at;
+	struct mono asked;		/* the holder, whether it has a use for it; 0 = not since `at` */
+	bool unused;			/* it has none, as it said */
 };
 
 struct granter {
+	struct mono ask_due;		/* the next question to holders */
 	struct map *grants, *fences;	/* node → struct granted, pod uid → struct fence */
 	unsigned version;		/* moves with every change that is to be stored */
 	struct mono born;		/* since when we remember */
@@ -188,6 +197,8 @@ static void fence_give(struct granter *o, struct fence *f, const char *holder, s
 	f->node_count = n;
 	f->holder = holder;
 	f->at = now;
+	f->asked = (struct mono){ 0 };
+	f->unused = false;
 }
 
 /* False: the pod was lost by too many nodes, one after the other; who of them comes back could not be told. */
@@ -267,6 +278,79 @@ static bool fence_is_void(const struct heal *h, const struct fence *fence, const
 	return true;
 }
 
+/* ---- fences that nobody uses ---- */
+
+/* Its holder lives, and its claim is not seen. Within FRESH_MS it may be about to claim. */
+static bool fence_is_unseen(const struct heal *h, const struct fence *fence, const struct heal_facts *f, struct mono now)
+{
+	const struct claim *c = claims_live(h->claims, fence->pod_uid);
+
+	return fence->holder != h->conf.self && is_alive(f->peers, fence->holder) && !(c && str_eq(c->node, fence->holder)) &&
+	       view_pod(f->view, fence->pod_uid) && mono_reached(now, mono_add_ms(fence->at, HEAL_FENCE_FRESH_MS));
+}
+
+static void unused_ask(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
+{
+	struct granter *o = h->granter;
+	bool any = false;
+
+	map_for_each(struct fence, fence, o->fences)
+		any = any || fence_is_unseen(h, fence, f, t->now);
+	if (!any || t->tilted)
+		return;
+	if (mono_reached(t->now, o->ask_due)) {
+		o->ask_due = mono_add_ms(t->now, HEAL_UNUSED_RETRY_MS);
+		map_for_each(struct fence, fence, o->fences)
+			if (fence_is_unseen(h, fence, f, t->now))
+				fence->asked = t->now;
+		plan_add(plan, ACTION_ASK_UNUSED)->declared = t->now;
+	}
+	plan_wake_at(plan, o->ask_due);
+}
+
+/* Those beyond MAX are asked about when the first are answered for, or given up by their age. */
+size_t heal_fences_unseen(struct heal *h, const char *uids[HEAL_UNUSED_MAX], struct mono now)
+{
+	size_t n = 0;
+
+	map_for_each(struct fence, f, h->granter->fences)
+		if (mono_is_set(now) && f->asked.ns == now.ns && n < HEAL_UNUSED_MAX)
+			uids[n++] = f->pod_uid;
+	return n;
+}
+
+void heal_on_unused(struct heal *h, const char *from, struct mono asked, const char *const *uids, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct fence *f = map_get(h->granter->fences, uids[i]);
+
+		if (f && mono_is_set(asked) && f->asked.ns == asked.ns && str_eq(f->holder, from))
+			f->unused = true;
+	}
+}
+
+struct claimed_match { const char *self, *uid; size_t len; bool found; };
+
+static void match_claim(void *arg, const struct claim *c)
+{
+	struct claimed_match *m = arg;
+
+	m->found = m->found ||
+		   (c->state == CLAIM_LIVE && str_eq(c->node, m->self) && strncmp(c->pod_uid, m->uid, m->len) == 0);
+}
+
+/* Our own permission is what we go by: it lives as long as our question for the others' does, and longer. */
+bool heal_uses(const struct heal *h, const char *uid, size_t len)
+{
+	struct claimed_match m = { .self = h->conf.self, .uid = uid, .len = len };
+
+	map_for_each(struct fence, f, h->granter->fences)
+		if (f->holder == h->conf.self && strncmp(f->pod_uid, uid, len) == 0)
+			return true;
+	claims_each(h->claims, match_claim, &m);
+	return m.found || once_asks(h, uid, len);
+}
+
 /* A fence goes when its holder lives and claims the pod no more. A pod that is gone from the cluster keeps its fence: its old
  * node may not know that yet. */
 void fences_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan)
@@ -278,14 +362,16 @@ void fences_tick(struct heal *h, const struct tick *t, const struct heal_facts *
 		bool mine = fence->holder == h->conf.self && !map_get(f->copies, fence->pod_uid);
 		/* what others claim we may not have heard; what we do not hold ourselves we know */
 		struct mono due = mono_add_ms(fence->at, mine ? HEAL_FENCE_FRESH_MS : HEAL_FENCE_HOLD_MS);
+		struct mono look = mono_add_ms(fence->at, HEAL_FENCE_FRESH_MS);
 
-		if (!mono_reached(t->now, due))
-			plan_wake_at(plan, due);
+		if (!mono_reached(t->now, due) && !fence->unused)
+			plan_wake_at(plan, mono_reached(t->now, look) ? due : look);
 		else if (view_pod(f->view, fence->pod_uid) && holder_lives && !held)
 			fence_release(h, fence, t->now);
 		else if (fence_is_void(h, fence, t, f))
 			fence_drop(h->granter, fence);
 	}
+	unused_ask(h, t, f, plan);
 }
 
 /* The holder says that it has ended its claim: it has stopped the pod before. */

@@ -138,6 +138,7 @@ bool once_applies(const struct heal *h, const struct heal_facts *f, const struct
 bool once_holds_lease(const struct heal *h, const struct peers *peers, struct mono now);
 bool once_may_start(struct heal *h, const struct pod *p, const char *node, const struct tick *t, const struct heal_facts *f,
 		    struct plan *plan);
+bool once_asks(const struct heal *h, const char *uid, size_t len);	/* for a fence; matches so much of the pod's uid */
 
 /* fence.c */
 struct granter *granter_new(void);

@@ -377,7 +377,16 @@ static void fence_ask(struct heal *h, const struct pod *p, const char *node, con
 	a->asked = t->now;
 	(void)map_put(h->once->askings, a->pod_uid, a);
 	act->node = node;
+	act->declared = t->now;
 	(void)str_copy(act->pod_uid, sizeof(act->pod_uid), p->uid);
+}
+
+bool once_asks(const struct heal *h, const char *uid, size_t len)
+{
+	map_for_each(struct asking, a, h->once->askings)
+		if (strncmp(a->pod_uid, uid, len) == 0)
+			return true;
+	return false;
 }
 
 /* May the pod of `node` start elsewhere, here or by the cluster? Asks the peers as needed. The node itself needs no fence for
@@ -413,11 +422,19 @@ bool once_may_start(struct heal *h, const struct pod *p, const char *node, const
 	return false;
 }
 
-void heal_on_fence(struct heal *h, const char *pod_uid, const char *from, bool permits)
+/* Of that question and no former one: what was permitted then may have been given to another since. */
+static struct asking *asking_of(struct heal *h, const char *pod_uid, struct mono asked)
 {
 	struct asking *a = map_get(h->once->askings, pod_uid);
 
-	if (!a || !permits || str_eq(from, h->conf.self) || str_eq(from, a->node) || a->count == SUSPECT_VOICES_MAX)
+	return a && a->asked.ns == asked.ns ? a : NULL;
+}
+
+void heal_on_fence(struct heal *h, const char *from, const struct permit *p)
+{
+	struct asking *a = asking_of(h, p->pod_uid, p->asked);
+
+	if (!a || !p->permits || str_eq(from, h->conf.self) || str_eq(from, a->node) || a->count == SUSPECT_VOICES_MAX)
 		return;
 	for (size_t i = 0; i < a->count; i++)
 		if (str_eq(a->voices[i], from))
@@ -425,9 +442,9 @@ void heal_on_fence(struct heal *h, const char *pod_uid, const char *from, bool p
 	a->voices[a->count++] = intern(from);
 }
 
-void heal_on_fence_end(struct heal *h, const char *pod_uid)
+void heal_on_fence_end(struct heal *h, const char *pod_uid, struct mono asked)
 {
-	struct asking *a = map_get(h->once->askings, pod_uid);
+	struct asking *a = asking_of(h, pod_uid, asked);
 
 	if (a)
 		a->ended = true;

@@ -287,3 +287,38 @@ void rig_needs(struct workload *w, const char *image)
 	w->images = mem_resize(w->images, w->image_count + 1, sizeof(w->images[0]));
 	w->images[w->image_count++] = image_hash(image);
 }
+
+/* ---- at most once ---- */
+
+struct workload *rig_once_rs(struct rig *g, int32_t replicas)
+{
+	struct workload *w = rig_rs(g, "one", replicas);
+
+	w->policy = POLICY_AT_MOST_ONCE;
+	return w;
+}
+
+size_t rig_asked_by(struct rig *g, const char *node, const char *fenced[HEAL_MINE_MAX])
+{
+	return heal_asked_grant(g->heal, &(struct grant_question){ node, g->conf.stop_after_ms }, fenced, g->now);
+}
+
+size_t rig_fenced_for(struct rig *g, const char *node)
+{
+	const char *fenced[HEAL_MINE_MAX];
+
+	return rig_asked_by(g, node, fenced);
+}
+
+void rig_all_ask(struct rig *g)
+{
+	for (size_t i = 1; i < g->peers.count; i++)
+		(void)rig_fenced_for(g, g->items[i].name);
+}
+
+bool rig_ask_fence(struct rig *g, const char *node, const char *asker)
+{
+	struct fence_question q = { "uid-one-1", node, asker, g->f.mirror_version + 1 };
+
+	return heal_asked_fence(g->heal, g->view, &g->peers, &q, g->now);
+}

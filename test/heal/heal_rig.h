@@ -63,6 +63,12 @@ const char *rig_rank(const struct rig *g, const char *uid, size_t k);	/* of the 
 enum suspect_state rig_suspect(const struct rig *g, const char *node);	/* fails when it is none */
 bool rig_loss(const struct rig *g, const char *uid, struct loss_view *out);
 
+struct workload *rig_once_rs(struct rig *g, int32_t replicas);	/* "one", at most once */
+size_t rig_asked_by(struct rig *g, const char *node, const char *fenced[HEAL_MINE_MAX]);	/* it asks for a grant: its fenced pods */
+size_t rig_fenced_for(struct rig *g, const char *node);	/* the same, how many */
+void rig_all_ask(struct rig *g);			/* whose leases are to run out before anybody takes their pods */
+bool rig_ask_fence(struct rig *g, const char *node, const char *asker);	/* for the node's uid-one-1 */
+
 void rig_only_me(struct rig *g);			/* only n1 may take pods: the others lose their capacity tags */
 void rig_rank_first(struct rig *g, const char *first);	/* free CPU decides: `first` before the others, we last */
 void rig_lists(struct node *n, const char *const *images, size_t count);	/* just these images */

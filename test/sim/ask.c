@@ -19,7 +19,7 @@ struct answer {				/* on its way back */
 	uint64_t mirror;
 	int64_t asked;			/* a witness: when it heard the question */
 	int64_t stop_after_ms;		/* of who asks for a grant */
-	struct mono round;		/* a grant: of which question */
+	struct mono round;		/* a grant, a fence, what is unused: of which question */
 	char uids[ANSWER_UIDS][UID_SIZE];
 	size_t count;
 };
@@ -97,8 +97,10 @@ static void give(struct world *w, int i, const struct answer *x)
 		heal_on_grant(h, w->n[x->from].name, &(struct grant){ x->round, uids, x->count });
 	else if (x->kind == ACTION_ASK_RUNS)
 		heal_on_runs(h, w->n[x->from].name, uids, x->count);
+	else if (x->kind == ACTION_ASK_UNUSED)
+		heal_on_unused(h, w->n[x->from].name, x->round, uids, x->count);
 	else
-		heal_on_fence(h, x->about, w->n[x->from].name, x->yes);
+		heal_on_fence(h, w->n[x->from].name, &(struct permit){ x->about, x->round, x->yes });
 }
 
 static void on_answer(struct world *w, const struct event *e)
@@ -191,6 +193,18 @@ static bool keep_running(const struct map *copies, struct answer *x)
 	return n > 0;
 }
 
+/* Of the pods of a question those that this node has no use for; false: none. */
+static bool keep_unused(const struct sagent *a, struct answer *x)
+{
+	size_t n = 0;
+
+	for (size_t k = 0; k < x->count; k++)
+		if (!map_get(a->copies, x->uids[k]) && !heal_uses(a->heal, x->uids[k], UID_SIZE))
+			memmove(x->uids[n++], x->uids[k], UID_SIZE);
+	x->count = n;
+	return n > 0;
+}
+
 static void on_question(struct world *w, const struct event *e)
 {
 	struct answer x = *(const struct answer *)e->a.data;
@@ -217,6 +231,9 @@ static void on_question(struct world *w, const struct event *e)
 	} else if (x.kind == ACTION_ASK_RUNS) {
 		if (!keep_running(n->a.copies, &x))
 			return;
+	} else if (x.kind == ACTION_ASK_UNUSED) {
+		if (!keep_unused(&n->a, &x))
+			return;
 	} else {
 		asked_fence(w, e->a.node, e->a.other, &x);
 	}
@@ -237,7 +254,7 @@ static void on_end(struct world *w, const struct event *e)
 	else if (x->kind == ACTION_ASK_GRANT)
 		heal_on_grant_end(a->heal, x->round);
 	else if (x->kind == ACTION_ASK_FENCE)
-		heal_on_fence_end(a->heal, x->about);
+		heal_on_fence_end(a->heal, x->about, x->round);
 	agent_soon(w, e->a.node);
 }
 
@@ -258,9 +275,9 @@ static void query(struct world *w, int i, const struct answer *x)
 	after_ms(w, QUERY_MS, on_end, me);
 }
 
-static void ask_about(struct world *w, int i, enum action_kind kind, const char *about, int from)
+static void ask_about(struct world *w, int i, enum action_kind kind, const char *about, int from, struct mono round)
 {
-	struct answer x = { .kind = kind, .from = from, .mirror = w->n[i].a.mirror_version };
+	struct answer x = { .kind = kind, .from = from, .mirror = w->n[i].a.mirror_version, .round = round };
 
 	(void)str_copy(x.about, sizeof(x.about), str_or(about, ""));
 	query(w, i, &x);
@@ -269,12 +286,12 @@ static void ask_about(struct world *w, int i, enum action_kind kind, const char 
 void ask_witness(struct world *w, int i, const char *node)
 {
 	tell(w, i, "asks about %s", node);
-	ask_about(w, i, ACTION_WITNESS, node, 0);
+	ask_about(w, i, ACTION_WITNESS, node, 0, (struct mono){ 0 });
 }
 
 void ask_mine(struct world *w, int i)
 {
-	ask_about(w, i, ACTION_ASK_MINE, NULL, 0);
+	ask_about(w, i, ACTION_ASK_MINE, NULL, 0, (struct mono){ 0 });
 }
 
 void ask_grant(struct world *w, int i, const struct action *act)
@@ -284,7 +301,7 @@ void ask_grant(struct world *w, int i, const struct action *act)
 
 void ask_fence(struct world *w, int i, const struct action *act)
 {
-	ask_about(w, i, ACTION_ASK_FENCE, act->pod_uid, node_index(w, act->node));
+	ask_about(w, i, ACTION_ASK_FENCE, act->pod_uid, node_index(w, act->node), act->declared);
 }
 
 void ask_runs(struct world *w, int i)
@@ -292,6 +309,17 @@ void ask_runs(struct world *w, int i)
 	struct answer x = { .kind = ACTION_ASK_RUNS };
 	const char *uids[HEAL_RUNS_MAX];
 	size_t n = heal_overtaken(w->n[i].a.heal, uids, node_mono(w, i));
+
+	add_uids(&x, uids, n);
+	if (n)
+		query(w, i, &x);
+}
+
+void ask_unused(struct world *w, int i, const struct action *act)
+{
+	struct answer x = { .kind = ACTION_ASK_UNUSED, .round = act->declared };
+	const char *uids[HEAL_UNUSED_MAX];
+	size_t n = heal_fences_unseen(w->n[i].a.heal, uids, act->declared);
 
 	add_uids(&x, uids, n);
 	if (n)
