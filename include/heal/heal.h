@@ -56,6 +56,7 @@
  * Others start the pod only when a majority says that its last grant is older than heal_start_delay_ms(): no clocks are compared,
  * only durations, and the allowance is for clocks that run at different speeds and for the time that freezing takes. */
 #define HEAL_LEASE_PARTS 4		/* the lease is asked for anew this many times in stop_after */
+#define HEAL_STIR_MS 10000		/* a member that came or went within this is not seen alike by all: claims may cross */
 #define HEAL_RUNS_MAX 64		/* pods in one question who runs them: it must fit into a Serf query */
 #define HEAL_RUNS_RETRY_MS 1000	/* between two questions who runs the copies that overtook ours */
 #define HEAL_LEASE_FIRST_MS 3000	/* the first lease of a node must come within this */

@@ -7,7 +7,7 @@
 #include "model/pod.h"
 
 enum copy_state {
-	COPY_CLAIMED,			/* row and claim written, no file yet */
+	COPY_CLAIMED,			/* row and claim written, no file yet: not before its deadline */
 	COPY_STARTING,			/* manifest renamed, not proven to run */
 	COPY_RUNNING,			/* its pod cgroup is populated */
 	COPY_DROPPING,			/* file removed, waiting for the pod to be gone */

@@ -37,6 +37,7 @@ struct action {
 	const char *node;		/* interned: the lost node, or the node in question */
 	uint32_t epoch, rank;
 	struct mono declared;		/* when the loss was declared; 0 = not about a loss */
+	int64_t wait_ms;		/* restore: from the claim to the manifest, for a better claim to be heard */
 	char reason[REASON_SIZE];
 };
 

@@ -293,6 +293,7 @@ int agent_new(const struct agent_params *params, struct conf *conf, struct agent
 	list_init(&a->witnesses);
 	list_init(&a->questions);
 	list_init(&a->asks);
+	list_init(&a->restores);
 	answers_new(a);
 	list_init(&a->node_ops);
 	list_init(&a->silences);
@@ -334,8 +335,10 @@ void agent_free(struct agent *a)
 	if (a->view)
 		mirror_free(a);
 	uplink_free(a);
-	if (a->copies)
+	if (a->copies) {
+		restores_free(a);
 		copies_free_all(a);
+	}
 	if (a->observed)
 		observed_clear(a);
 	map_free(a->observed);

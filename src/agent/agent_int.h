@@ -179,6 +179,7 @@ struct agent {
 
 	struct map *copies;			/* pod uid → struct copy */
 	struct timer *proof_timer, *drop_timer;
+	struct list restores;			/* claimed, and not written yet: restore.c */
 	struct list dials, witnesses, questions, effects, asks, node_ops;	/* operations under way */
 
 	struct timer *look_timer;		/* local.c */
@@ -390,11 +391,14 @@ void effects_free(struct agent *a);
 /* copies.c */
 int copies_load(struct agent *a);
 void copies_free_all(struct agent *a);
-void copies_restore(struct agent *a, const struct action *const *acts, size_t n);
 void copy_end(struct agent *a, const struct action *act);	/* ACTION_WITHDRAW, ACTION_DROP */
 void copies_count(const struct agent *a);
 bool copies_any(const struct agent *a, enum copy_state state);
 int64_t copies_grace_ms(struct agent *a, const char *workload_uid);	/* terminationGracePeriodSeconds; NULL = the default */
+
+/* restore.c */
+void copies_restore(struct agent *a, const struct action *const *acts, size_t n);
+void restores_free(struct agent *a);		/* before copies_free_all(): what waits is not written */
 
 /* objects.c: the ConfigMaps and Secrets that pods refer to */
 void objects_new(struct agent *a);

@@ -1,7 +1,7 @@
 /* copies.c — the life of our copies, from claim to removal
  *
  * Happy path of a batch (all pods that one plan gives to this node):
- *   1. dotfiles of all manifests; one durable transaction: intent, claim and copy row of each (state claimed)
+ *   1. (restore.c) dotfiles of all manifests; one durable transaction: intent, claim and copy row of each (state claimed)
  *   2. the claims are told
  *   3. the files of ConfigMaps and Secrets (bundles.c); fsync and rename of each manifest; one fsync of the folder (state starting)
  *   4. every PROOF_MS it is looked whether their pod cgroups are populated and one of their containers has its log (state running)
@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "agent_int.h"
+#include "copies.h"
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -28,9 +28,7 @@
 #include "node/cgroup.h"
 #include "node/manifest.h"
 #include "node/render.h"
-#include "specs.h"
 
-enum { CLAIM_WON = 0, CLAIM_LOST = 1, CLAIM_GIVEN_UP = 2 };	/* labels of METRIC_CLAIMS */
 #define DROP_GRACE_S 30				/* Kubernetes' default of terminationGracePeriodSeconds */
 #define DROP_PATIENCE_MS 15000			/* a pod that outlives its file and its grace for longer is told, and held still */
 
@@ -54,19 +52,19 @@ bool copies_any(const struct agent *a, enum copy_state state)
 	return false;
 }
 
-static struct tale tale_of(const struct copy *c, const char *event, const char *reason)
+struct tale copy_tale(const struct copy *c, const char *event, const char *reason)
 {
 	return (struct tale){ .event = event, .kube_reason = reason, .ns = c->ns, .pod = c->name, .uid = c->pod_uid,
 			      .node = c->lost_node };
 }
 
-static void copy_save(struct agent *a, const struct copy *c)
+void copy_save(struct agent *a, const struct copy *c)
 {
 	if (store_batch_begin(a) == 0 && store_put_copy(a->store, c) < 0)
 		a->store_failed = true;
 }
 
-static struct claim claim_of(const struct agent *a, const struct copy *c, enum claim_state state)
+struct claim copy_claim(const struct agent *a, const struct copy *c, enum claim_state state)
 {
 	struct claim claim = { .epoch = c->epoch, .rank = c->rank, .mirror = a->mirror_version, .state = state,
 			       .at = loop_wall(a->loop) };
@@ -78,9 +76,9 @@ static struct claim claim_of(const struct agent *a, const struct copy *c, enum c
 
 /* Our claim is over: the next rank may go on (withdrawn) or all is well (done). Its row and the copy's, "dropping", are on disk
  * before anybody hears of it: else we would come back from a crash with a claim that the others have seen end. */
-static struct claim copy_note_end(struct agent *a, struct copy *c, enum claim_state state)
+struct claim copy_note_end(struct agent *a, struct copy *c, enum claim_state state)
 {
-	struct claim claim = claim_of(a, c, state);
+	struct claim claim = copy_claim(a, c, state);
 
 	c->state = COPY_DROPPING;
 	copy_save(a, c);
@@ -90,7 +88,7 @@ static struct claim copy_note_end(struct agent *a, struct copy *c, enum claim_st
 	return claim;
 }
 
-static void copy_forget(struct agent *a, struct copy *c)
+void copy_forget(struct agent *a, struct copy *c)
 {
 	fault_pass(FAULT_DROP_GONE);
 	if (store_batch_begin(a) == 0 && store_delete_copy(a->store, c->pod_uid) < 0)
@@ -107,7 +105,7 @@ static void copy_forget(struct agent *a, struct copy *c)
 /* ---- 5: ending ---- */
 
 /* Where pod cgroups cannot be read it may be there. */
-static bool is_gone(const struct agent *a, const struct copy *c)
+bool copy_is_gone(const struct agent *a, const struct copy *c)
 {
 	return !manifest_exists(a->conf->kubelet_static_pod_path, c->file) &&
 	       cgroup_pod_look(a->cgroups, c->static_uid) == -ENOENT;
@@ -144,8 +142,8 @@ static void on_drop_due(void *arg)
 		if (c->state != COPY_DROPPING)
 			continue;
 		remove_again(a, c);
-		if (is_gone(a, c)) {
-			struct tale t = tale_of(c, "copy gone", NULL);
+		if (copy_is_gone(a, c)) {
+			struct tale t = copy_tale(c, "copy gone", NULL);
 
 			tell(a, &t, "file=%s", c->file);
 			tell_end(a, c);
@@ -225,7 +223,7 @@ void copy_end(struct agent *a, const struct action *act)
 
 	if (!c || c->state == COPY_DROPPING)
 		return;
-	t = tale_of(c, withdrawn ? "withdrawn" : "handed over", withdrawn ? "CopyWithdrawn" : "HandedOver");
+	t = copy_tale(c, withdrawn ? "withdrawn" : "handed over", withdrawn ? "CopyWithdrawn" : "HandedOver");
 	t.warning = withdrawn;
 	metric_add(METRIC_HANDOVER, handover_label(act), 1);
 	if (withdrawn)
@@ -284,7 +282,7 @@ static bool is_worked_on(const struct agent *a, const struct copy *c)
 }
 
 /* A kubelet that hangs in the black hole gets its time as well. */
-static void set_deadline(const struct agent *a, struct copy *c, struct mono now)
+void copy_set_deadline(const struct agent *a, struct copy *c, struct mono now)
 {
 	int64_t ms = a->conf->heal_start_timeout_ms, hang_ms = agent_gate_hang_ms(a);
 
@@ -304,7 +302,7 @@ static void extend_deadline(const struct agent *a, struct copy *c)
 }
 
 /* Label of the cause: a node, or a pod of our own. */
-static int cause_of(const struct agent *a, const char *lost_node)
+int copy_cause(const struct agent *a, const char *lost_node)
 {
 	return !str_eq(lost_node, a->self) ? LOSS_NODE : a->cold_boot ? LOSS_COLD_BOOT : LOSS_LOCAL;
 }
@@ -312,7 +310,7 @@ static int cause_of(const struct agent *a, const char *lost_node)
 static void copy_proven(struct agent *a, struct copy *c)
 {
 	struct mono now = loop_now(a->loop);
-	struct tale t = tale_of(c, "restored", "Restored");
+	struct tale t = copy_tale(c, "restored", "Restored");
 
 	fault_pass(FAULT_RESTORE_PROVEN);
 	c->state = COPY_RUNNING;
@@ -321,7 +319,7 @@ static void copy_proven(struct agent *a, struct copy *c)
 	if (mono_is_set(c->written_mono))
 		metric_observe(METRIC_STAGE_START, 0, (double)mono_since_ms(now, c->written_mono) / 1e3);
 	if (mono_is_set(c->declared_mono))
-		metric_observe(METRIC_RESTORE_LATENCY, METRIC_AT2(cause_of(a, c->lost_node), 1, 2),
+		metric_observe(METRIC_RESTORE_LATENCY, METRIC_AT2(copy_cause(a, c->lost_node), 1, 2),
 			       (double)mono_since_ms(now, c->declared_mono) / 1e3);
 	metric_add(METRIC_CLAIMS, CLAIM_WON, 1);
 	copy_save(a, c);
@@ -351,19 +349,10 @@ static void on_proof_due(void *arg)
 		agent_gate_over(a, GATE_FOR_START);
 }
 
-/* ---- 1 to 3: a batch ---- */
-
-struct restore {
-	struct copy *c;
-	json_object *pod;		/* rendered; may hold values of Secrets */
-	struct bundle bundle;		/* its files */
-	struct intent intent;
-	int result;
-	char reason[REASON_SIZE];
-};
+/* ---- after a restart ---- */
 
 /* What the pod was made of, as the cluster admitted it; of a batch each is read once. Borrowed from `docs`. */
-static json_object *content_of(struct agent *a, struct map *docs, const struct spec *s)
+json_object *copies_content(struct agent *a, struct map *docs, const struct spec *s)
 {
 	json_object *doc = s ? map_get(docs, s->hash) : NULL;
 
@@ -375,254 +364,12 @@ static json_object *content_of(struct agent *a, struct map *docs, const struct s
 	return doc;
 }
 
-/* The last look before a claim; heal/ ranked by the same list. kubelet would try to pull it until start_timeout. */
-static bool image_is_absent(const struct agent *a, const struct workload *w, char reason[REASON_SIZE])
-{
-	const char *lacks = NULL;
-
-	if (!w || images_of(a, w, &lacks) != IMAGE_ABSENT)
-		return false;
-	(void)snprintf(reason, REASON_SIZE, "image %s is not on this node", lacks);
-	return true;
-}
-
-/* A kubelet that began without the API server knows no RuntimeClass: it would try the pod for ever. */
-static bool kubelet_lacks_its_class(const struct agent *a, const json_object *content, char reason[REASON_SIZE])
-{
-	const char *class = render_runtime_class(json_get_key(content, "spec"));
-
-	if (!class || !(a->cold_boot || a->kubelet.young))
-		return false;
-	(void)snprintf(reason, REASON_SIZE, "runtimeClassName %.60s: this kubelet was started offline, and only the API server "
-					    "says what it is", class);
-	return true;
-}
-
-static int restore_render(struct agent *a, struct restore *r, struct map *docs, const struct pod *p, const struct action *act)
-{
-	const struct workload *w = view_workload(a->view, p->owner);
-	json_object *content = content_of(a, docs, p->spec);
-	cleanup(json_putp) json_object *pod = NULL;
-	struct render_params params = { .node = a->self, .original_uid = p->uid, .workload_uid = p->owner, .epoch = act->epoch,
-					.lookup = objects_lookup, .lookup_arg = a, .bundle_dir = a->conf->kubelet_bundle_dir,
-					.bundle = &r->bundle };
-	struct copy *c = r->c;
-	char file[MANIFEST_NAME_SIZE], uid[UUID_TEXT_SIZE];
-
-	if (!content) {
-		(void)str_copy(r->reason, sizeof(r->reason), "what the cluster admitted of it is not in the store");
-		return RENDER_E_REFUSED;
-	}
-	if (kubelet_lacks_its_class(a, content, r->reason) || image_is_absent(a, w, r->reason))
-		return RENDER_E_REFUSED;
-	objects_set_rules(a, &params);
-	pod = render_pod_of_template(content, p->ns, p->name, p->uid);
-	r->result = render_static_pod(pod, &params, &r->pod, r->reason);
-	if (r->result)
-		return r->result;
-	render_uid(p->uid, act->epoch, uid);
-	manifest_name(p->name, uid, file);
-	(void)str_copy(c->pod_uid, sizeof(c->pod_uid), p->uid);
-	(void)str_copy(c->static_uid, sizeof(c->static_uid), uid);
-	(void)str_copy(c->workload_uid, sizeof(c->workload_uid), p->owner);
-	c->ns = str_dup(p->ns);
-	c->name = str_dup(p->name);
-	c->workload = str_dup(w ? w->name : "");
-	c->lost_node = str_dup(act->node);
-	c->file = str_dup(file);
-	c->containers = manifest_containers_of(r->pod);
-	c->epoch = act->epoch;
-	c->rank = act->rank;
-	c->request = p->request;
-	c->declared_mono = act->declared;
-	c->claimed = loop_wall(a->loop);
-	c->declared.ns = c->claimed.ns - (loop_now(a->loop).ns - act->declared.ns);
-	return 0;
-}
-
-static int batch_commit(struct agent *a, struct restore *items, size_t n)
-{
-	int r;
-
-	r = rescue_begin(a);
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		struct restore *it = &items[i];
-		struct claim claim = claim_of(a, it->c, CLAIM_LIVE);
-
-		it->intent = (struct intent){ .kind = ACTION_RESTORE, .epoch = it->c->epoch };
-		(void)str_copy(it->intent.pod_uid, sizeof(it->intent.pod_uid), it->c->pod_uid);
-		(void)str_copy(it->intent.target, sizeof(it->intent.target), it->c->file);
-		r = store_open_intent(a->store, &it->intent, it->c->claimed);
-		r = r < 0 ? r : store_put_claim(a->store, &claim);
-		r = r < 0 ? r : store_put_copy(a->store, it->c);
-	}
-	if (r == 0)
-		return store_commit(a->store);
-	store_rollback(a->store);
-	return r;
-}
-
-static void batch_claim(struct agent *a, struct restore *items, size_t n)
-{
-	struct claim *claims = mem_new_n(struct claim, n);
-
-	for (size_t i = 0; i < n; i++) {
-		claims[i] = claim_of(a, items[i].c, CLAIM_LIVE);
-		(void)heal_on_claim(a->heal, &claims[i], loop_now(a->loop));
-		(void)map_put(a->copies, items[i].c->pod_uid, items[i].c);
-	}
-	gossip_new_claims(a, claims, n);
-	free(claims);
-}
-
-static void restore_written(struct agent *a, struct restore *it, struct mono now)
-{
-	struct copy *c = it->c;
-	struct tale t = tale_of(c, "manifest written", NULL);
-
-	c->state = COPY_STARTING;
-	c->written = loop_wall(a->loop);
-	c->written_mono = now;
-	set_deadline(a, c, now);
-	metric_observe(METRIC_STAGE_WRITE, 0, (double)mono_since_ms(now, c->declared_mono) / 1e3);
-	copy_save(a, c);
-	tell(a, &t, "file=%s after_us=%lld", c->file, (long long)((now.ns - c->declared_mono.ns) / 1000));
-}
-
-static void restore_failed(struct agent *a, struct restore *it)
-{
-	struct copy *c = it->c;
-	struct tale t = tale_of(c, "manifest not written", "RestoreFailed");
-	struct claim claim = copy_note_end(a, c, CLAIM_WITHDRAWN);
-
-	t.warning = true;
-	metric_add(METRIC_EFFECT_ERRORS, EFFECT_WRITE, 1);
-	metric_add(METRIC_CLAIMS, CLAIM_GIVEN_UP, 1);
-	tell(a, &t, "folder=%s error=\"%s\"", a->conf->kubelet_static_pod_path, err_str(it->result));
-	store_batch_flush(a);
-	fault_pass(FAULT_RESTORE_UNDO);
-	(void)manifest_remove(a->conf->kubelet_static_pod_path, c->file);	/* renamed, but its folder was not synced */
-	gossip_new_claims(a, &claim, 1);
-	heal_on_restore_failed(a->heal, c->pod_uid, loop_now(a->loop));
-	if (is_gone(a, c))
-		copy_forget(a, c);
-	else
-		timer_start_ms(a->drop_timer, DROP_LOOK_MS);
-}
-
-static void batch_finish(struct agent *a, struct restore *items, size_t n)
-{
-	struct mono written = mono_read();	/* the batch took time that the loop's clock does not show */
-
-	for (size_t i = 0; i < n; i++) {
-		if (store_batch_begin(a) == 0)
-			(void)store_close_intent(a->store, items[i].intent.id);
-		if (items[i].result == 0)
-			restore_written(a, &items[i], written);
-		else
-			restore_failed(a, &items[i]);
-	}
-	copies_count(a);
-	gossip_tags_soon(a);
-	timer_start_ms(a->proof_timer, PROOF_MS);
-}
-
-static void docs_free(struct map *docs)
+void copies_docs_free(struct map *docs)
 {
 	map_for_each(json_object, rs, docs)
 		json_putp(&rs);
 	map_free(docs);
 }
-
-/* Render all; what is refused is told and left out. Returns how many remain. */
-static size_t batch_render(struct agent *a, struct restore *items, const struct action *const *acts, size_t n)
-{
-	struct map *docs = map_new();
-	size_t kept = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct pod *p = view_pod(a->view, acts[i]->pod_uid);
-		struct restore *it = &items[kept];
-
-		*it = (struct restore){ .c = copy_new() };
-		if (p && p->owner && !map_get(a->copies, p->uid) && restore_render(a, it, docs, p, acts[i]) == 0) {
-			metric_add(METRIC_LOSSES, cause_of(a, acts[i]->node), 1);
-			kept++;
-			continue;
-		}
-		if (p && it->reason[0]) {
-			metric_add(METRIC_REFUSED, cause_of(a, acts[i]->node), 1);
-			tell(a, &(struct tale){ .event = "refused", .kube_reason = "RestoreRefused", .warning = true, .ns = p->ns,
-						.pod = p->name, .uid = p->uid, .node = acts[i]->node },
-			     "reason=\"%s\"", it->reason);
-			heal_on_restore_failed(a->heal, p->uid, loop_now(a->loop));
-		}
-		bundle_fini(&it->bundle);
-		copy_free(it->c);
-	}
-	objects_forget_docs(a);
-	docs_free(docs);
-	return kept;
-}
-
-/* Steps 1 to 3 of the head comment. The dotfiles are written before the commit (they are no effect): its sync carries theirs. */
-static int batch_run(struct agent *a, struct restore *items, size_t n)
-{
-	cleanup(freep) struct manifest *files = mem_new_n(struct manifest, n);
-	const char *dir = a->conf->kubelet_static_pod_path;
-	int r;
-
-	for (size_t i = 0; i < n; i++)
-		files[i] = (struct manifest){ .file = items[i].c->file, .text = json_text(items[i].pod) };
-	fault_pass(FAULT_RESTORE_PREPARE);
-	manifest_prepare(dir, files, n);
-	fault_pass(FAULT_RESTORE_COMMIT);
-	r = batch_commit(a, items, n);
-	if (r < 0) {
-		manifest_abandon(dir, files, n);
-		return r;
-	}
-	fault_pass(FAULT_RESTORE_TELL);
-	batch_claim(a, items, n);
-	fault_pass(FAULT_RESTORE_BUNDLE);
-	for (size_t i = 0; i < n; i++)
-		if (files[i].result == 0)
-			files[i].result = bundles_write(a, items[i].c, &items[i].bundle);
-	fault_pass(FAULT_RESTORE_PUBLISH);
-	agent_gate_need(a, GATE_FOR_START);
-	(void)manifest_publish(dir, files, n);
-	fault_pass(FAULT_RESTORE_CLOSE);
-	for (size_t i = 0; i < n; i++) {
-		items[i].result = files[i].result;
-		json_wipe_text(files[i].text);
-	}
-	batch_finish(a, items, n);
-	return 0;
-}
-
-void copies_restore(struct agent *a, const struct action *const *acts, size_t n)
-{
-	struct restore *items = mem_new_n(struct restore, n);
-	int r;
-
-	n = batch_render(a, items, acts, n);
-	r = n ? batch_run(a, items, n) : 0;
-	for (size_t i = 0; i < n; i++) {
-		if (r < 0) {		/* no intent, no effect: somebody else's turn */
-			heal_on_restore_failed(a->heal, items[i].c->pod_uid, loop_now(a->loop));
-			copy_free(items[i].c);
-		}
-		bundle_fini(&items[i].bundle);
-		json_wipe_putp(&items[i].pod);
-	}
-	if (r < 0) {
-		a->store_failed = true;
-		log_error(LOG_STORE, "no intent, no effect", "copies=%zu error=%s", n, err_str(r));
-	}
-	free(items);
-}
-
-/* ---- after a restart ---- */
 
 static void resume_copy(void *arg, struct copy *c)
 {
@@ -633,12 +380,12 @@ static void resume_copy(void *arg, struct copy *c)
 	if (c->state == COPY_CLAIMED || c->state == COPY_STARTING) {
 		/* Written or not, kubelet has what the folder says. Without a file heal/ withdraws it at once. */
 		c->state = COPY_STARTING;
-		set_deadline(a, c, loop_now(a->loop));
+		copy_set_deadline(a, c, loop_now(a->loop));
 		if (!there)
 			c->deadline = c->start_limit = loop_now(a->loop);
 	} else if (c->state == COPY_RUNNING && there && a->cold_boot) {
 		c->state = COPY_STARTING;	/* it ran before this boot: kubelet starts it anew, or does not */
-		set_deadline(a, c, loop_now(a->loop));
+		copy_set_deadline(a, c, loop_now(a->loop));
 		c->deadline = c->start_limit;
 	}
 	log_info(LOG_HEAL, "resumed", "pod=%s/%s state=%s file=%s there=%d", c->ns, c->name, copy_state_name(c->state), c->file,
@@ -702,7 +449,7 @@ static void resume_copies(struct agent *a)
 
 	map_for_each(struct copy, c, a->copies) {
 		const struct pod *p = view_pod(a->view, c->pod_uid);
-		const json_object *content = content_of(a, docs, p && p->spec ? p->spec : specs_newest(a, c->workload_uid));
+		const json_object *content = copies_content(a, docs, p && p->spec ? p->spec : specs_newest(a, c->workload_uid));
 
 		c->request.pods = 1;
 		if (content)
@@ -713,7 +460,7 @@ static void resume_copies(struct agent *a)
 		if (c->state == COPY_DROPPING && agent_may_act(a))
 			copy_remove_file(a, c);
 	}
-	docs_free(docs);
+	copies_docs_free(docs);
 }
 
 int copies_load(struct agent *a)

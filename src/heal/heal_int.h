@@ -46,6 +46,7 @@ struct loss {
 	struct mono gave_up;		/* since when everyone who fits has given up; 0 = not so */
 	unsigned rounds;		/* how often all of them have */
 	bool told;			/* the refusal has been told */
+	bool may_cross;			/* others may claim it at the same moment, and nothing but the claims decides */
 	char note[REASON_SIZE];
 };
 
@@ -193,6 +194,7 @@ void losses_free(struct heal *h);
 bool may_restore_offline(struct heal *h, const struct heal_facts *f, struct mono now);
 bool budget_take(struct heal *h, struct mono now, struct plan *plan);
 int my_rank(const struct heal *h, const struct loss *l);
+int64_t claim_lead_ms(const struct heal *h);	/* who steps in for a silent one claims so long before it acts */
 void losses_act(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
 
 /* room.c */

@@ -67,12 +67,14 @@ static void loss_drop(struct heal *h, struct loss *l)
 	free(l);
 }
 
-/* When this node's turn comes; past the kept ranks, when the pod is to be ranked again. */
+/* When this node's turn comes; past the kept ranks, when the pod is to be ranked again. Who steps in for a silent one claims before
+ * it acts: see claim_wait_ms(). */
 static struct mono loss_turn(const struct heal *h, const struct loss *l)
 {
 	int k = my_rank(h, l);
+	int64_t after_ms = (k >= 0 ? k : (int64_t)l->rank_count + 1) * h->conf.claim_timeout_ms;
 
-	return mono_add_ms(l->declared, (k >= 0 ? k : (int64_t)l->rank_count + 1) * h->conf.claim_timeout_ms);
+	return mono_add_ms(l->declared, after_ms - (k > 0 && l->may_cross ? claim_lead_ms(h) : 0));
 }
 
 static uint32_t loss_epoch(const struct heal *h, const char *uid)
@@ -93,14 +95,19 @@ static int64_t gave_up_retry_ms(const struct loss *l)
 	return ms < HEAL_GAVE_UP_RETRY_MS ? ms : HEAL_GAVE_UP_RETRY_MS;
 }
 
-/* Nobody can take it now. If that is because all who could gave up, they are asked again much later, in a new epoch. */
-static void loss_no_bidder(struct heal *h, struct loss *l, const struct rank_pod *rp, const struct tick *t, struct plan *plan)
+static bool anybody_gave_up(const struct heal *h, const struct loss *l)
 {
 	const char *gone[RANK_GONE];
 
 	claims_withdrawn(h->claims, l->uid, l->epoch, gone);
+	return gone[0] != NULL;
+}
+
+/* Nobody can take it now. If that is because all who could gave up, they are asked again much later, in a new epoch. */
+static void loss_no_bidder(struct heal *h, struct loss *l, const struct rank_pod *rp, const struct tick *t, struct plan *plan)
+{
 	l->due = mono_add_ms(t->now, HEAL_REFUSED_RETRY_MS);
-	if (!gone[0]) {
+	if (!anybody_gave_up(h, l)) {
 		l->gave_up = (struct mono){ 0 };
 		loss_tell(l, plan, rp->misfit == FIT_OK ? "no node of the site may bid" : fit_reason(rp->misfit));
 		return;
@@ -127,7 +134,8 @@ static void loss_rank(struct heal *h, struct loss *l, const struct rank_pod *rp,
 		loss_no_bidder(h, l, rp, t, plan);
 		return;
 	}
-	l->gave_up = (struct mono){ 0 };
+	if (!anybody_gave_up(h, l))	/* one that stays silent does not make the others' giving up undone */
+		l->gave_up = (struct mono){ 0 };
 	l->state = LOSS_OPEN;
 	l->due = loss_turn(h, l);
 }
@@ -212,8 +220,10 @@ static void batch_open(struct heal *h, const struct tick *t, const struct heal_f
 		const struct pod *p = view_pod(f->view, b->pods[i].uid);
 		const char *lost_node = cause == LOSS_UNBOUND ? NULL : lost_node_of(h, p);
 		struct mono from = turns_from(h, t, f, p, lost_node);
+		struct loss *l = loss_open(h, p->uid, cause, lost_node);
 
-		loss_rank(h, loss_open(h, p->uid, cause, lost_node), &b->pods[i], t, from, plan);
+		l->may_cross = cause == LOSS_NODE && !once_applies(h, f, p);
+		loss_rank(h, l, &b->pods[i], t, from, plan);
 	}
 	bidders_free(bidders, n);
 }

@@ -53,6 +53,37 @@ static bool may_start(struct heal *h, struct loss *l, const struct tick *t, cons
 	return false;
 }
 
+int64_t claim_lead_ms(const struct heal *h)
+{
+	return h->conf.claim_timeout_ms / 2;
+}
+
+/* A member has come or gone, besides the lost one. */
+static bool site_is_stirred(const struct heal *h, const struct loss *l, const struct heal_facts *f, struct mono now)
+{
+	for (size_t i = 0; i < f->peers->count; i++) {
+		const struct peer *p = &f->peers->items[i];
+
+		if (p->name != l->lost_node && p->name != h->conf.self && in_my_site(h, p) &&
+		    mono_since_ms(now, p->status_since) < HEAL_STIR_MS)
+			return true;
+	}
+	return false;
+}
+
+/* From the claim to the manifest. All rank alike while they see alike. Where a second node has gone, or one has come, some know it
+ * and others do not yet: two may then both be the first. And who steps in for a first one that is silent cannot know whether it is
+ * dead or its verdict late. So these say their claim, and act when a better one must have been heard; the first one of a quiet site
+ * does not wait. Of two claims that cross it is enough that one was made in doubt. */
+static int64_t claim_wait_ms(const struct heal *h, const struct loss *l, const struct heal_facts *f, struct mono now)
+{
+	if (!l->may_cross)
+		return 0;
+	if (site_is_stirred(h, l, f, now))
+		return h->conf.claim_timeout_ms;
+	return my_rank(h, l) > 0 ? claim_lead_ms(h) : 0;
+}
+
 static void loss_act(struct heal *h, struct loss *l, const struct tick *t, const struct heal_facts *f, struct plan *plan)
 {
 	struct action *a;
@@ -80,6 +111,7 @@ static void loss_act(struct heal *h, struct loss *l, const struct tick *t, const
 	a->epoch = l->epoch;
 	a->rank = (uint32_t)my_rank(h, l);
 	a->declared = l->declared;
+	a->wait_ms = claim_wait_ms(h, l, f, t->now);
 	plan_wake_at(plan, l->due);
 }
 

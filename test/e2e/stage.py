@@ -21,7 +21,7 @@ import shim  # noqa: E402
 ACTIONS = ('won bid', 'manifest written', 'manifest not written', 'restored', 'handed over', 'withdrawn', 'lost pod deleted')
 # For tests with many healers on few cores that count copies: one may be told of a loss 2 s after another (seen), and
 # its claim comes as much later. With the default of 0.5 s the next rank acts meanwhile, rightly, and both run for a moment.
-CLAIMS_COME_LATE = {'heal.claim_timeout': '4s'}
+CLAIMS_COME_LATE = {'heal.claim_timeout': '2s'}
 LEASE_FRESH = 30                             # seconds; a live scheduler renews every 2
 
 

@@ -10,16 +10,74 @@ static void rank_k_waits_k_timeouts(void **state)
 	rig_rs(&g, "web", 1);
 	rig_pod(&g, "web-1", "web", "n4");
 	rig_rank_first(&g, "n2");
+	rig_after(&g, HEAL_STIR_MS);
 	rig_lose(&g, "n4");
 	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
 	assert_string_equal(rig_rank(&g, "uid-web-1", 0), "n2");
 	assert_string_equal(rig_rank(&g, "uid-web-1", 1), "n3");
 	assert_string_equal(rig_rank(&g, "uid-web-1", 2), "n1");
-	assert_int_equal(mono_since_ms(g.plan.next_due, g.now), 1000);
-	rig_after(&g, 999);
+	assert_int_equal(mono_since_ms(g.plan.next_due, g.now), 750);	/* its claim is told half a timeout before it acts */
+	rig_after(&g, 749);
 	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
 	rig_after(&g, 1);
 	assert_int_equal(rig_find(&g, ACTION_RESTORE, "uid-web-1")->rank, 2);
+	assert_int_equal(rig_find(&g, ACTION_RESTORE, "uid-web-1")->wait_ms, 250);
+	rig_fini(&g);
+}
+
+/* How long do we wait between claim and manifest, we are the first, when n5 changed so long before? */
+static int64_t wait_after(int64_t ms, enum peer_status status, const char *site)
+{
+	struct rig g;
+	int64_t wait_ms;
+
+	rig_init(&g, 6);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n4");
+	rig_rank_first(&g, "n1");
+	rig_peer(&g, "n1")->free.cpu_milli = 3000;
+	rig_peer(&g, "n5")->site = intern(site);
+	rig_after(&g, HEAL_STIR_MS);
+	rig_status(&g, "n5", status);
+	rig_after(&g, ms);
+	rig_lose(&g, "n4");
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 1);
+	wait_ms = rig_find(&g, ACTION_RESTORE, "uid-web-1")->wait_ms;
+	rig_fini(&g);
+	return wait_ms;
+}
+
+/* Where a second node goes or comes, two may both be the first. */
+static void in_a_stirred_site_the_claim_comes_before_the_act(void **state)
+{
+	(void)state;
+	assert_int_equal(wait_after(HEAL_STIR_MS - 3000, PEER_FAILED, ""), 500);
+	assert_int_equal(wait_after(2 * HEAL_STIR_MS, PEER_FAILED, ""), 0);
+	assert_int_equal(wait_after(HEAL_STIR_MS - 3000, PEER_FAILED, "elsewhere"), 0);
+}
+
+/* One that could take it, and never says a word, is asked between the others' giving up: that does not undo it. */
+static void one_that_stays_silent_does_not_keep_the_others_from_trying_again(void **state)
+{
+	struct rig g;
+	const struct action *a = NULL;
+
+	(void)state;
+	rig_init(&g, 4);
+	rig_rs(&g, "web", 1);
+	rig_pod(&g, "web-1", "web", "n4");
+	rig_rank_first(&g, "n2");
+	for (int i = 0; i < 2; i++) {
+		(void)rig_claim(&g, "uid-web-1", i ? "n3" : "n1", 1, CLAIM_LIVE);
+		(void)rig_claim(&g, "uid-web-1", i ? "n3" : "n1", 1, CLAIM_WITHDRAWN);
+	}
+	rig_lose(&g, "n4");
+	for (int64_t waited = 0; !a && waited < HEAL_GAVE_UP_FIRST_MS + 4 * HEAL_REFUSED_RETRY_MS; waited += 100) {
+		rig_after(&g, 100);
+		a = rig_find(&g, ACTION_RESTORE, "uid-web-1");
+	}
+	assert_non_null(a);
+	assert_int_equal(a->epoch, 2);
 	rig_fini(&g);
 }
 
@@ -323,6 +381,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(rank_k_waits_k_timeouts),
+		cmocka_unit_test(in_a_stirred_site_the_claim_comes_before_the_act),
+		cmocka_unit_test(one_that_stays_silent_does_not_keep_the_others_from_trying_again),
 		cmocka_unit_test(a_claim_keeps_us_out_and_a_withdrawal_lets_us_in_at_once),
 		cmocka_unit_test(when_all_ranks_are_silent_others_are_asked),
 		cmocka_unit_test(everyone_gave_up_is_not_for_ever),

@@ -8,7 +8,6 @@
 #include "sim.h"
 
 enum { LATE_S = 40,			/* gossip may tell of a return this late, and a retry follow */
-       CROWD_S = 2,			/* claims made within one delay of gossip know nothing of each other */
        SETTLED_S = 95,			/* three repeats of a claim */
        RAN_S = 32,			/* a pod that ran so recently may still be taken for Ready */
        GONE_S = 50,			/* gone_grace less the drift of the clocks */
@@ -425,16 +424,12 @@ static const struct copy *live_copy(const struct world *w, int i, const char *ui
 {
 	const struct copy *c = w->n[i].a.up ? map_get(w->n[i].a.copies, uid) : NULL;
 
-	return c && c->state != COPY_DROPPING ? c : NULL;
+	return c && c->state != COPY_DROPPING && c->state != COPY_CLAIMED ? c : NULL;
 }
 
-/* Copies of one pod among nodes that hear each other; more than `most` only for so long, more than CROWD_MAX never. */
-enum { CROWD_MAX = 3 };
-
-static void check_copies(struct world *w, int most, int64_t for_ns, const char *when)
+/* Copies of one pod among nodes that hear each other; a claim that waits is none yet. */
+static void check_copies(struct world *w, int most, const char *when)
 {
-	bool crowd = false;
-
 	for (int i = 0; i < w->nodes; i++) {
 		if (!w->n[i].a.up)
 			continue;
@@ -444,15 +439,10 @@ static void check_copies(struct world *w, int most, int64_t for_ns, const char *
 			for (int j = i; j < w->nodes; j++)
 				n += (j == i || gossips(w, i, j)) && live_copy(w, j, c->pod_uid) &&
 				     live_copy(w, j, c->pod_uid)->epoch == c->epoch;
-			if (n <= most || !live_copy(w, i, c->pod_uid))
-				continue;
-			crowd = true;
-			w->crowd_since = w->crowd_since ? w->crowd_since : w->now;
-			if (n > CROWD_MAX || w->now - w->crowd_since >= for_ns)
+			if (n > most && live_copy(w, i, c->pod_uid))
 				broken(w, 2, "%d copies of %s%s", n, c->name, when);
 		}
 	}
-	w->crowd_since = crowd ? w->crowd_since : 0;
 }
 
 void check_step(struct world *w)
@@ -464,7 +454,7 @@ void check_step(struct world *w)
 				check_once_runs(w, r);
 		for (int i = 0; i < w->nodes; i++)
 			check_rows(w, i);
-		check_copies(w, w->conf.minority_active ? SIM_NODES : 2, SEC(CROWD_S), "");
+		check_copies(w, w->conf.minority_active ? SIM_NODES : 2, "");
 	}
 }
 
@@ -472,7 +462,7 @@ void check_step(struct world *w)
 void check_settled(struct world *w)
 {
 	if (w->now - w->changed_at > SEC(SETTLED_S))
-		check_copies(w, 1, 0, " after everything has settled");
+		check_copies(w, 1, " after everything has settled");
 	w->runs_changed = true;
 }
 

@@ -198,6 +198,8 @@ static struct copy *copy_make(const struct world *w, int i, const struct action 
 	c->request = p->request;
 	c->declared_mono = act->declared;
 	c->claimed = node_wall(w, i);
+	if (act->wait_ms)
+		c->deadline = mono_add_ms(node_mono(w, i), act->wait_ms);
 	return c;
 }
 
@@ -260,6 +262,36 @@ static bool copy_write(struct world *w, int i, struct copy *c)
 	return true;
 }
 
+struct waiting { char uid[UID_SIZE]; uint32_t epoch; };
+
+/* No better claim was heard. */
+static void on_waited(struct world *w, const struct event *e)
+{
+	const struct waiting *x = e->a.data;
+	struct sagent *a = &w->n[e->a.node].a;
+	struct copy *c = a->up && a->life == e->a.life ? map_get(a->copies, x->uid) : NULL;
+
+	if (c && c->state == COPY_CLAIMED && c->epoch == x->epoch)
+		(void)copy_write(w, e->a.node, c);
+	if (a->up && a->life == e->a.life)
+		agent_soon(w, e->a.node);
+}
+
+/* False: killed. */
+static bool copy_go_on(struct world *w, int i, struct copy *c)
+{
+	struct waiting *x;
+
+	if (!mono_is_set(c->deadline))
+		return copy_write(w, i, c);
+	x = mem_new(struct waiting);
+	*x = (struct waiting){ .epoch = c->epoch };
+	(void)str_copy(x->uid, sizeof(x->uid), c->pod_uid);
+	after_ms(w, mono_since_ms(c->deadline, node_mono(w, i)), on_waited,
+		 (struct about){ .node = i, .life = w->n[i].a.life, .data = x });
+	return true;
+}
+
 static void copies_restore(struct world *w, int i, const struct plan *plan)
 {
 	struct copy **items = mem_new_n(struct copy *, plan->count);
@@ -278,7 +310,7 @@ static void copies_restore(struct world *w, int i, const struct plan *plan)
 	if (n && batch_commit(w, i, items, n)) {
 		batch_claim(w, i, items, n);
 		for (size_t k = 0; k < n && agent_step(w, i); k++)
-			if (!copy_write(w, i, items[k]))
+			if (!copy_go_on(w, i, items[k]))
 				break;
 		tags_soon(w, i);
 		agent_soon(w, i);

@@ -32,6 +32,8 @@ MUTATIONS = [
      'if (fit_resources(&l->request, &h->local_left) != FIT_OK) {', 'if (false) {', (6,), 2000),
     ('all ranks act at once', 'loss.c',
      '(k >= 0 ? k : (int64_t)l->rank_count + 1) * h->conf.claim_timeout_ms', '0 * k', (2, 3), 20000),
+    ('claims cross and nobody waits', 'turn.c',
+     'if (!l->may_cross)\n\t\treturn 0;', 'return 0;', (2,), 20000),
     ('a refused pod of our own is filed as a lost node\'s', 'loss.c',
      '(void)home_has_lost(h, f, p, t->now, &cause);\n\tif (counts', 'cause = LOSS_NODE;\n\tif (counts', (13,), 2000),
     ('policy never is not known', 'lost.c',

@@ -208,7 +208,6 @@ struct world {
 	int invariant;			/* the one that broke */
 	bool broken, runs_changed;	/* runs_changed: since the last look at the invariants */
 	int64_t looked_at;
-	int64_t crowd_since;		/* more copies of one pod than there may be for long; 0 = not so */
 	int64_t converged_at;		/* since when nothing is left to do; 0 = not so */
 	char reason[SIM_REASON];
 };
