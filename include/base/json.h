@@ -37,6 +37,13 @@ json_object *json_new_object(void);
 json_object *json_ref(const json_object *o);		/* one more owner of the same value; NULL → NULL */
 json_object *json_new_array(void);
 json_object *json_copy(const json_object *o);		/* deep; NULL → NULL */
+/* The same value once more, not a copy: whoever changes it changes both. Given to json_set() and json_append() like any other. */
+json_object *json_share(const json_object *o);
+/* Of the value with all that is in it, in its order; like str_hash(). Two that differ have the same by chance alone, or by
+ * design of somebody who knows `seed`. */
+uint64_t json_hash(const json_object *o, uint64_t seed);
+/* A new object or array with the values of the other: to add and remove members, not to change what they hold. */
+json_object *json_copy_shallow(const json_object *o);
 void json_set(json_object *o, const char *key, json_object *value);
 void json_set_str(json_object *o, const char *key, const char *value);	/* NULL value: nothing is set */
 void json_set_i64(json_object *o, const char *key, int64_t value);

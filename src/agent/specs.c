@@ -14,6 +14,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -37,6 +38,8 @@ static struct spec_owner *owner_get(struct agent *a, const char *uid)
 	o = mem_new(struct spec_owner);
 	(void)str_copy(o->uid, sizeof(o->uid), uid);
 	list_init(&o->specs);
+	if (getrandom(&o->seed, sizeof(o->seed), GRND_NONBLOCK) != sizeof(o->seed))
+		o->seed = STR_HASH_INIT;	/* too early after a boot: then it is no secret */
 	(void)map_put(a->specs, o->uid, o);
 	return o;
 }
@@ -155,28 +158,45 @@ static int64_t made_of(const json_object *doc)
 	return t.ns / (MS_PER_S * NS_PER_MS);
 }
 
+/* Nearly all pods of a ReplicaSet are made of the same: to know that no text is made. */
+static struct spec *find_marked(const struct spec_owner *o, const json_object *content)
+{
+	uint64_t mark = o ? json_hash(content, o->seed) : 0;
+
+	if (o)
+		list_for_each(s, &o->specs, struct spec, link)
+			if (s->mark == mark && s->id)
+				return s;
+	return NULL;
+}
+
 /* The content of a pod, found or made. NULL: it is too large to be kept. */
 static struct spec *spec_of(struct agent *a, const struct pod *p, const json_object *doc)
 {
 	cleanup(json_putp) json_object *content = render_content(doc);
-	const char *text = json_text(content);
 	const struct spec_owner *o = owner_find(a, p->owner);
+	struct spec *s = find_marked(o, content);
 	int64_t made = made_of(doc);
+	const char *text = s ? NULL : json_text(content);
 	char hash[UUID_TEXT_SIZE];
-	struct spec *s;
 
-	if (strlen(text) > SPEC_DOC_MAX)
+	if (!s && strlen(text) > SPEC_DOC_MAX)
 		return NULL;
-	uuid5(p->owner, text, hash);
-	s = o ? spec_find(o, hash) : NULL;
+	if (!s) {
+		uuid5(p->owner, text, hash);
+		s = o ? spec_find(o, hash) : NULL;
+	}
 	if (s && made > s->made)
 		place(s, made);
-	if (s && s->id)
+	if (s && s->id && s->mark)
 		return s;
 	if (!s) {
 		s = spec_add(a, p->owner, hash, made);
 		objects_note(a, s, p->ns, content);
 	}
+	s->mark = json_hash(content, s->owner->seed);
+	if (s->id)
+		return s;
 	spec_store(a, s, text);
 	return s;
 }

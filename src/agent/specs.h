@@ -16,12 +16,14 @@ struct spec_owner {
 	char uid[UID_SIZE];		/* of the ReplicaSet */
 	struct list specs;		/* struct spec, the newest last */
 	size_t count;
+	uint64_t seed;			/* of their marks; random */
 };
 
 struct spec {
 	struct list link;
 	struct spec_owner *owner;
 	char hash[UUID_TEXT_SIZE];	/* of owner and content: unique among all */
+	uint64_t mark;			/* json_hash() of the content; 0 = not made by this process yet */
 	int64_t id;			/* its row in the store; 0 = not stored */
 	int64_t made;			/* creation of the newest pod that has it, seconds since 1970 */
 	size_t pods;			/* that have it */

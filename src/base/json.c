@@ -144,6 +144,73 @@ json_object *json_copy(const json_object *o)
 	return copy;
 }
 
+json_object *json_share(const json_object *o)
+{
+	return json_object_get((json_object *)(uintptr_t)o);
+}
+
+/* Its length first: where one ends and the next begins. */
+static uint64_t hash_text(uint64_t h, const char *text, size_t n)
+{
+	return str_hash(str_hash(h, &n, sizeof(n)), text, n);
+}
+
+static uint64_t hash_scalar(const json_object *o, uint64_t h)
+{
+	uint64_t whole;
+	double real;
+
+	switch (json_object_get_type(o)) {
+	case json_type_string:
+		return hash_text(h, json_object_get_string((json_object *)(uintptr_t)o),
+				 (size_t)json_object_get_string_len(o));
+	case json_type_int:		/* the one is saturated where the other is not */
+		whole = (uint64_t)json_object_get_int64(o);
+		h = str_hash(h, &whole, sizeof(whole));
+		whole = json_object_get_uint64(o);
+		return str_hash(h, &whole, sizeof(whole));
+	case json_type_boolean:
+		whole = (uint64_t)json_object_get_boolean(o);
+		return str_hash(h, &whole, sizeof(whole));
+	case json_type_double:
+		real = json_object_get_double(o);
+		return str_hash(h, &real, sizeof(real));
+	default:
+		return h;		/* null */
+	}
+}
+
+/* Documents are bounded in depth by the parser: JSON_TOKENER_DEFAULT_DEPTH is 32. */
+uint64_t json_hash(const json_object *o, uint64_t seed)
+{
+	int type = json_object_get_type(o);
+	uint64_t h = str_hash(seed, &type, sizeof(type));
+	struct json_iter it = json_iter(o);
+	size_t n = json_len(o);
+
+	if (type != json_type_array && type != json_type_object)
+		return hash_scalar(o, h);
+	h = str_hash(h, &n, sizeof(n));
+	for (size_t i = 0; i < n; i++)
+		h = json_hash(json_at(o, i), h);
+	while (json_iter_next(&it))
+		h = json_hash(it.value, hash_text(h, it.key, strlen(it.key)));
+	type = -1;			/* the end of an object */
+	return str_hash(h, &type, sizeof(type));
+}
+
+json_object *json_copy_shallow(const json_object *o)
+{
+	struct json_iter it = json_iter(o);
+	json_object *copy = json_is_array(o) ? json_new_array() : json_new_object();
+
+	for (size_t i = 0; i < json_len(o); i++)
+		json_append(copy, json_share(json_at(o, i)));
+	while (json_iter_next(&it))
+		json_set(copy, it.key, json_share(it.value));
+	return copy;
+}
+
 void json_set(json_object *o, const char *key, json_object *value)
 {
 	(void)json_object_object_add(o, key, value);

@@ -48,7 +48,7 @@ static json_object *asking(const json_object *annotations)
 
 	while (json_iter_next(&it))
 		if (!is_report(it.key))
-			json_set(out, it.key, json_copy(it.value));
+			json_set(out, it.key, json_share(it.value));
 	return out;
 }
 
@@ -58,13 +58,12 @@ static const char *const own_spec[] = { "nodeName", "ephemeralContainers", "sche
 json_object *render_content(const json_object *pod)
 {
 	const json_object *meta = json_get_key(pod, "metadata"), *labels = json_get_key(meta, "labels");
-	json_object *out = json_new_object(), *kept = json_new_object(), *spec = json_copy(json_get_key(pod, "spec"));
+	json_object *out = json_new_object(), *kept = json_new_object(), *spec = json_copy_shallow(json_get_key(pod, "spec"));
 
-	spec = spec ? spec : json_new_object();
 	for (size_t i = 0; i < ARRAY_LEN(own_spec); i++)
 		json_remove(spec, own_spec[i]);
 	token_drop(spec);
-	json_set(kept, "labels", labels ? json_copy(labels) : json_new_object());
+	json_set(kept, "labels", labels ? json_share(labels) : json_new_object());
 	json_set(kept, "annotations", asking(json_get_key(meta, "annotations")));
 	json_set(out, "metadata", kept);
 	json_set(out, "spec", spec);

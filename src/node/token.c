@@ -60,29 +60,60 @@ bool volume_is_token(const json_object *v)
 					      "service-ca.crt")); /* OpenShift's */
 }
 
-static void drop_mounts(json_object *spec, const char *containers, const char *volume)
+static bool mounts(const json_object *container, const char *volume)
 {
-	json_object *list = json_get_key(spec, containers);
+	const json_object *list = json_get_key(container, "volumeMounts");
 
-	for (size_t i = 0; i < json_len(list); i++) {
-		json_object *mounts = json_get_key(json_at(list, i), "volumeMounts");
-
-		for (size_t k = json_len(mounts); k-- > 0;)
-			if (str_eq(json_get_str(json_at(mounts, k), "name"), volume))
-				json_remove_at(mounts, k);
-	}
+	for (size_t i = 0; i < json_len(list); i++)
+		if (str_eq(json_get_str(json_at(list, i), "name"), volume))
+			return true;
+	return false;
 }
 
+static json_object *without_named(const json_object *list, const char *name)
+{
+	json_object *out = json_new_array();
+
+	for (size_t i = 0; i < json_len(list); i++)
+		if (!str_eq(json_get_str(json_at(list, i), "name"), name))
+			json_append(out, json_share(json_at(list, i)));
+	return out;
+}
+
+static void drop_mounts(json_object *spec, const char *containers, const char *volume)
+{
+	const json_object *list = json_get_key(spec, containers);
+	json_object *out;
+
+	if (!list)
+		return;
+	out = json_new_array();
+	for (size_t i = 0; i < json_len(list); i++) {
+		const json_object *from = json_at(list, i);
+		json_object *container = mounts(from, volume) ? json_copy_shallow(from) : json_share(from);
+
+		if (mounts(from, volume))
+			json_set(container, "volumeMounts", without_named(json_get_key(from, "volumeMounts"), volume));
+		json_append(out, container);
+	}
+	json_set(spec, containers, out);
+}
+
+/* What lies below `spec` may be shared with another document: it is replaced, not changed. */
 void token_drop(json_object *spec)
 {
 	json_object *volumes = json_get_key(spec, "volumes");
 
 	for (size_t i = json_len(volumes); i-- > 0;) {
+		cleanup(freep) char *name = NULL;
+
 		if (!volume_is_token(json_at(volumes, i)))
 			continue;
-		drop_mounts(spec, "initContainers", json_get_str(json_at(volumes, i), "name"));
-		drop_mounts(spec, "containers", json_get_str(json_at(volumes, i), "name"));
-		json_remove_at(volumes, i);
+		name = str_dup(json_get_str(json_at(volumes, i), "name"));
+		drop_mounts(spec, "initContainers", name);
+		drop_mounts(spec, "containers", name);
+		json_set(spec, "volumes", without_named(volumes, name));
+		volumes = json_get_key(spec, "volumes");
 	}
 }
 

@@ -145,11 +145,57 @@ static void test_build(void **state)
 	assert_null(json_copy(NULL));
 }
 
+/* What is shared is the same value; what is added to a shallow copy is its own. */
+static void a_shallow_copy_shares_what_it_holds(void **state)
+{
+	static const char text[] = "{\"a\":{\"b\":1},\"l\":[{\"c\":2},3]}";
+	cleanup(json_putp) json_object *o = NULL, *copy = NULL, *list = NULL;
+
+	(void)state;
+	assert_int_equal(json_parse(text, strlen(text), &o), 0);
+	copy = json_copy_shallow(o);
+	list = json_copy_shallow(json_get(o, "l"));
+	json_set_i64(copy, "d", 4);
+	json_remove_at(list, 1);
+	assert_string_equal(json_text(o), text);
+	assert_string_equal(json_text(copy), "{\"a\":{\"b\":1},\"l\":[{\"c\":2},3],\"d\":4}");
+	assert_string_equal(json_text(list), "[{\"c\":2}]");
+	assert_ptr_equal(json_get(copy, "a"), json_get(o, "a"));
+	json_putp(&o);
+	assert_int_equal(json_get_i64(copy, "a.b", 0), 1);	/* it lives as long as anybody has it */
+}
+
+static void a_hash_tells_all_that_differs(void **state)
+{
+	static const char *const texts[] = {
+		"{}", "[]", "null", "0", "1", "-1", "true", "false", "1.0", "1.5", "\"\"", "\"1\"", "\"true\"", "[null]", "[[]]", "[{}]",
+		"[[],[]]", "[[[]]]", "{\"a\":1}", "{\"a\":\"1\"}", "{\"b\":1}", "{\"a\":{\"b\":1}}", "{\"a\":{},\"b\":1}", "[\"ab\",\"c\"]",
+		"[\"a\",\"bc\"]", "{\"ab\":\"c\"}", "{\"a\":\"bc\"}", "18446744073709551615", "9223372036854775807",
+		"-9223372036854775808",
+	};
+	uint64_t seen[ARRAY_LEN(texts)];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		cleanup(json_putp) json_object *o = NULL, *again = NULL;
+
+		assert_int_equal(json_parse(texts[i], strlen(texts[i]), &o), 0);
+		assert_int_equal(json_parse(texts[i], strlen(texts[i]), &again), 0);
+		seen[i] = json_hash(o, 7);
+		assert_true(seen[i] == json_hash(again, 7));
+		assert_true(seen[i] != json_hash(o, 8));
+		for (size_t k = 0; k < i; k++)
+			if (seen[k] == seen[i])
+				fail_msg("%s and %s", texts[k], texts[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_good),  cmocka_unit_test(test_hostile), cmocka_unit_test(test_depth),
 	    cmocka_unit_test(test_cut),   cmocka_unit_test(test_getters), cmocka_unit_test(test_iterate),
+	    cmocka_unit_test(a_shallow_copy_shares_what_it_holds), cmocka_unit_test(a_hash_tells_all_that_differs),
 	    cmocka_unit_test(test_build),
 	};
 

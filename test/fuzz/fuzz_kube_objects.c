@@ -72,6 +72,7 @@ static void keep(const json_object *o)
 	cleanup(freep) char *first = str_dup(json_text(kept));
 
 	must(strcmp(first, json_text(again)) == 0);
+	must(json_hash(kept, 1) == json_hash(again, 1));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
