@@ -95,7 +95,7 @@ struct heal_facts {
 	struct mono link_since;
 	struct mono synced_at;		/* all watches in sync with the API server since then; 0 = not now */
 	struct resources local_free;	/* what this node can still take, by its own books */
-	uint64_t mirror_version;	/* newest resourceVersion in the mirror */
+	uint64_t mirror_version;	/* how fresh the mirror is, see model/stamp.h */
 	struct wall wall;		/* for Leases and "longest" only */
 	bool cold_boot;			/* this machine booted and the API server has not answered since */
 	int gateway;			/* our default gateway: 1 answers, 0 not known, -1 does not answer */
@@ -150,7 +150,7 @@ void heal_on_restore_failed(struct heal *h, const char *pod_uid, struct mono now
 void heal_on_node_lease(struct heal *h, const char *node, struct wall renewed, struct wall now);
 
 /* After a reboot: what a peer knows of our pods. `uids`: those bound to us in its mirror that nobody else holds. */
-struct mine { uint64_t mirror; const char *const *uids; size_t count; };
+struct mine { uint64_t mirror /* model/stamp.h */; const char *const *uids; size_t count; };
 void heal_on_mine(struct heal *h, const char *from, const struct mine *m);
 void heal_on_mine_end(struct heal *h, struct mono now);
 /* Our side of that question: fills uids (borrowed from the view) and returns how many. */
@@ -177,7 +177,7 @@ void heal_on_fence_end(struct heal *h, const char *pod_uid);
  * holds the pod's fence now; not if our mirror is as fresh as the asker's and has no such pod. */
 struct grant_question { const char *node; int64_t stop_after_ms; };
 size_t heal_asked_grant(struct heal *h, const struct grant_question *q, const char *fenced[HEAL_MINE_MAX], struct mono now);
-struct fence_question { const char *pod_uid, *node, *asker; uint64_t mirror; };		/* mirror: the asker's version */
+struct fence_question { const char *pod_uid, *node, *asker; uint64_t mirror; };		/* mirror: the asker's stamp */
 bool heal_asked_fence(struct heal *h, const struct view *view, const struct peers *peers, const struct fence_question *q,
 		      struct mono now);
 /* The fences outlive the process and the boot: a permission is stored before it is given. They are saved anew whenever the number

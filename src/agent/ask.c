@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "freshness.h"
+#include "model/stamp.h"
 
 #define STOP_AFTER_MAX_MS 600000		/* of heal.stop_after, src/conf/keys.c */
 
@@ -98,12 +100,21 @@ static void grant_on_end(struct ask *q)
 
 /* ---- eh-fence ---- */
 
+/* A healer of an older version compares versions with our stamp, and may permit what a mirror fresher than ours shows as gone. */
+static bool knows_stamps(const struct agent *a, const char *node)
+{
+	const struct peer *p = peers_find(&a->peers, node);
+
+	return p && p->protocol >= PEER_PROTOCOL_STAMPS;
+}
+
 static bool fence_on_answer(struct ask *q, const char *from, const void *payload, size_t n)
 {
 	bool yes;
 
 	if (wire_get_yes(payload, n, &yes) < 0)
 		return false;
+	yes = yes && knows_stamps(q->a, from);
 	log_info(LOG_HEAL, "fence", "pod=%s from=%s permits=%d", q->pod_uid, from, yes);
 	heal_on_fence(q->a->heal, q->pod_uid, from, yes);
 	return true;
@@ -201,7 +212,7 @@ void ask_fence(struct agent *a, const struct action *act)
 	(void)str_copy(f.pod_uid, sizeof(f.pod_uid), act->pod_uid);
 	(void)str_copy(f.node, sizeof(f.node), act->node);
 	(void)str_copy(f.asker, sizeof(f.asker), a->self);
-	f.mirror = a->mirror_version;
+	f.mirror = freshness_stamp(a);
 	if (wire_put_fence(&b, &f) == 0)
 		(void)str_copy(ask(a, &fence_kind, b.data, b.len)->pod_uid, UID_SIZE, act->pod_uid);
 	else
@@ -216,7 +227,7 @@ void ask_runs(struct agent *a)
 
 	if (!n)
 		return;
-	wire_put_uids(&b, a->mirror_version, uids, n);
+	wire_put_uids(&b, freshness_stamp(a), uids, n);
 	(void)ask(a, &runs_kind, b.data, b.len);
 }
 
@@ -257,7 +268,7 @@ static bool answer_mine(struct agent *a, const void *payload, size_t n, struct r
 	if (!name_of(payload, n, node))
 		return false;
 	if (is_neighbour(a, node))
-		wire_put_uids(&r->out, a->mirror_version, uids, heal_mine_of(a->heal, a->view, node, uids));
+		wire_put_uids(&r->out, freshness_stamp(a), uids, heal_mine_of(a->heal, a->view, node, uids));
 	return true;
 }
 
@@ -275,7 +286,7 @@ static bool answer_grant(struct agent *a, const void *payload, size_t n, struct 
 	if (q.stop_after_ms > STOP_AFTER_MAX_MS)
 		q.stop_after_ms = STOP_AFTER_MAX_MS;	/* what a configuration may say at most */
 	fenced = heal_asked_grant(a->heal, &q, uids, loop_now(a->loop));
-	wire_put_uids(&r->out, a->mirror_version, uids, fenced);
+	wire_put_uids(&r->out, freshness_stamp(a), uids, fenced);
 	r->promises = true;		/* who asked us is stored first, and for how long */
 	return true;
 }
@@ -290,7 +301,8 @@ static bool answer_fence(struct agent *a, const void *payload, size_t n, struct 
 	q.mirror = f.mirror;
 	if (!is_neighbour(a, f.asker))
 		return true;
-	r->promises = heal_asked_fence(a->heal, a->view, &a->peers, &q, loop_now(a->loop));
+	if (stamp_is_set(freshness_stamp(a)) || view_pod(a->view, f.pod_uid))	/* else the pod may be gone, for all we know */
+		r->promises = heal_asked_fence(a->heal, a->view, &a->peers, &q, loop_now(a->loop));
 	wire_put_yes(&r->out, r->promises);
 	if (r->promises)
 		r->permitted = f;
@@ -315,7 +327,7 @@ static bool answer_runs(struct agent *a, const void *payload, size_t n, struct r
 	if (wire_get_uids(payload, n, &mirror, add_running, &l) < 0)
 		return false;
 	if (l.count)
-		wire_put_uids(&r->out, a->mirror_version, l.uids, l.count);
+		wire_put_uids(&r->out, freshness_stamp(a), l.uids, l.count);
 	return true;
 }
 

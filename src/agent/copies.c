@@ -28,6 +28,7 @@
 #include "node/cgroup.h"
 #include "node/manifest.h"
 #include "node/render.h"
+#include "freshness.h"
 #include "specs.h"
 
 enum { CLAIM_WON = 0, CLAIM_LOST = 1, CLAIM_GIVEN_UP = 2 };	/* labels of METRIC_CLAIMS */
@@ -68,7 +69,7 @@ static void copy_save(struct agent *a, const struct copy *c)
 
 static struct claim claim_of(const struct agent *a, const struct copy *c, enum claim_state state)
 {
-	struct claim claim = { .epoch = c->epoch, .rank = c->rank, .mirror = a->mirror_version, .state = state,
+	struct claim claim = { .epoch = c->epoch, .rank = c->rank, .mirror = freshness_stamp(a), .state = state,
 			       .at = loop_wall(a->loop) };
 
 	(void)str_copy(claim.pod_uid, sizeof(claim.pod_uid), c->pod_uid);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "freshness.h"
 
 /* ---- the clock ---- */
 
@@ -244,14 +245,14 @@ void think_now(struct agent *a)
 	struct heal_facts f = {
 		.view = a->view, .peers = &a->peers, .copies = a->copies,
 		.link = link_for_healing(a->link.state), .link_since = a->link.since,
-		.synced_at = a->synced_at, .local_free = local_free(a), .mirror_version = a->mirror_version,
+		.synced_at = a->synced_at, .local_free = local_free(a), .mirror_version = freshness_stamp(a),
 		.wall = loop_wall(a->loop), .cold_boot = a->cold_boot, .gateway = a->gateway, .running = a->running,
 		.running_at = a->running_at, .stopped = a->stopped,
 	};
 	struct plan plan = { 0 };
 
 	think_note_clock(a);
-	t.tilted = mono_is_set(a->tilted_until) && !mono_reached(t.now, a->tilted_until);
+	t.tilted = freshness_is_rewound(a) || (mono_is_set(a->tilted_until) && !mono_reached(t.now, a->tilted_until));
 	heal_tick(a->heal, &t, &f, &a->plan);
 	local_save_lease(a);
 	(void)fences_save(a);
@@ -262,7 +263,7 @@ void think_now(struct agent *a)
 	a->plan = (struct plan){ .next_due = plan.next_due };
 	plan_execute(a, &plan);
 	plan_fini(&plan);
-	if (t.tilted)
+	if (t.tilted && !freshness_is_rewound(a))
 		a->plan.next_due = mono_min(a->plan.next_due, a->tilted_until);
 	if (mono_is_set(a->plan.next_due) && !timer_is_running(a->think_timer))
 		timer_start_at(a->think_timer, a->plan.next_due);

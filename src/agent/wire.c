@@ -8,6 +8,8 @@
  * Gossip carries about two such events per 200 ms and peer (its packets hold 1,400 bytes), so a message is kept small: claims
  * that share epoch, rank and state travel together, and half a random UUID names a pod among those of one cluster.
  *
+ * A `mirror` is a stamp of model/stamp.h; healers up to protocol 2 put their newest resourceVersion there.
+ *
  * A link message (user event "eh-link"): type=6 | flags u8: 2 = online | length u8, node name
  *
  * Answers to queries (responses are bounded by serf's 1,024 bytes):
