@@ -51,6 +51,9 @@
 #define HEAL_ALONE_MS 5000		/* a rebooted node waits this long for its first peer; then it is a site of one, or of
 					 * two with its gateway, that goes on: a lone node of three or more starts nothing */
 #define HEAL_MINE_RETRY_MS 2000		/* the question of a rebooted node is put again after this, if too few answered */
+#define HEAL_BLANK_ASK_MS 2000		/* how often a member without a mirror is asked what runs there … */
+#define HEAL_BLANK_FRESH_MS 10000	/* … and for how long its last answer counts */
+#define HEAL_BLANK_SETTLE_MS 35000	/* who came within this may hold a claim that we have not heard: repeated every 30 s */
 #define HEAL_MINE_MAX 128		/* pods of one node; kubelet's own limit is 110 */
 /* At most once: whoever may run such a pod holds a lease of stop_after from a majority of its site, counted from when it asked.
  * Others start the pod only when a majority says that its last grant is older than heal_start_delay_ms(): no clocks are compared,
@@ -155,6 +158,12 @@ void heal_on_mine(struct heal *h, const char *from, const struct mine *m);
 void heal_on_mine_end(struct heal *h, struct mono now);
 /* Our side of that question: fills uids (borrowed from the view) and returns how many. */
 size_t heal_mine_of(const struct heal *h, const struct view *view, const char *node, const char *uids[HEAL_MINE_MAX]);
+
+/* A member without a mirror has answered, for itself alone. missing: pods that should run there (bound to it and not claimed by
+ * others, or claimed by it) and that it does not name. rebooted: its boot id is not the one that its Node has. */
+struct blank_answer { bool rebooted; const char *const *missing; size_t count; };
+/* True: that is news. */
+bool heal_on_blank(struct heal *h, const char *node, const struct blank_answer *x, struct mono now);
 
 /* Our copies that run although a peer's claim is better: which to ask about (borrowed until the next tick), and the answer: it runs
  * copies of these. */

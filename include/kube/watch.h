@@ -49,8 +49,8 @@ struct kube_watch_handlers {
 	void (*on_synced)(void *arg, const char *version);
 	void (*on_progress)(void *arg, const char *version);	/* may be NULL */
 	void (*on_lost)(void *arg, const char *reason);		/* may be NULL; once per failed attempt */
-	/* May be NULL. What was shown so far is no part of the server's history any more: a sync follows, unless the handler stops,
-	 * frees or restarts the watch. */
+	/* May be NULL. What was shown so far is no part of the server's history any more: a sync follows, unless the handler
+	 * stops, frees or restarts the watch. */
 	void (*on_rewound)(void *arg, const char *reason);
 	/* May be NULL. One object was too big, too deep or no JSON: what is held of it must not count as deleted. */
 	void (*on_skipped)(void *arg, const char *reason);

@@ -311,6 +311,7 @@ uint16_t witness_http_port(const struct agent *a);		/* every healer of the clust
 
 /* ask.c */
 void ask_mine(struct agent *a);
+void ask_blank(struct agent *a, const char *node);		/* ACTION_ASK_BLANK */
 void ask_grant(struct agent *a, const struct action *act);
 void ask_fence(struct agent *a, const struct action *act);
 void ask_on_query(struct agent *a, uint64_t id, const char *name, const void *payload, size_t n);

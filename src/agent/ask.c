@@ -1,6 +1,7 @@
 /* ask.c — questions to the peers other than the witnesses', and our answers to theirs
  *
  *   eh-mine    after a reboot: which of my pods are still mine?            answered by members of the same site from their mirror
+ *   eh-blank   member without a mirror: what runs on you?                  answered by that member alone, see blank.c
  *   eh-grant   at-most-once: I live; which of my pods have you let go?     answered always: a grant is what it takes to run on
  *   eh-fence   at-most-once: that pod's node is lost, may I start it?      answered yes at most once, see heal/once.c
  *   eh-runs    my copies of these run, and better claims are known: whose run?   answered by whoever runs one, see heal/overtake.c
@@ -14,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "blank.h"
 #include "freshness.h"
 #include "model/stamp.h"
 
@@ -25,6 +27,7 @@ struct ask {
 	const struct ask_kind *kind;
 	struct op *op;
 	char pod_uid[UID_SIZE];		/* eh-fence */
+	const char *node;		/* eh-blank: interned, who is asked */
 	struct mono asked;		/* eh-grant */
 };
 
@@ -78,6 +81,19 @@ static bool mine_on_answer(struct ask *q, const char *from, const void *payload,
 static void mine_on_end(struct ask *q)
 {
 	heal_on_mine_end(q->a->heal, loop_now(q->a->loop));
+}
+
+/* ---- eh-blank ---- */
+
+/* For itself alone: whoever else answers is not heard. */
+static bool blank_on_response(struct ask *q, const char *from, const void *payload, size_t n)
+{
+	return str_eq(from, q->node) && blank_on_answer(q->a, from, payload, n);
+}
+
+static void blank_on_end(struct ask *q)
+{
+	(void)q;			/* heal/ asks again as long as it needs to know */
 }
 
 /* ---- eh-grant ---- */
@@ -144,6 +160,7 @@ static void runs_on_end(struct ask *q)
 }
 
 static const struct ask_kind runs_kind = { WIRE_RUNS_QUERY, runs_on_answer, runs_on_end };
+static const struct ask_kind blank_kind = { WIRE_BLANK_QUERY, blank_on_response, blank_on_end };
 static const struct ask_kind mine_kind = { WIRE_MINE_QUERY, mine_on_answer, mine_on_end };
 static const struct ask_kind grant_kind = { WIRE_GRANT_QUERY, grant_on_answer, grant_on_end };
 static const struct ask_kind fence_kind = { WIRE_FENCE_QUERY, fence_on_answer, fence_on_end };
@@ -189,6 +206,11 @@ static struct ask *ask(struct agent *a, const struct ask_kind *kind, const void 
 void ask_mine(struct agent *a)
 {
 	(void)ask(a, &mine_kind, a->self, strlen(a->self));
+}
+
+void ask_blank(struct agent *a, const char *node)
+{
+	ask(a, &blank_kind, node, strlen(node))->node = intern(node);
 }
 
 /* Who only observes stops nothing: nobody shall count on it. */
@@ -267,8 +289,20 @@ static bool answer_mine(struct agent *a, const void *payload, size_t n, struct r
 
 	if (!name_of(payload, n, node))
 		return false;
-	if (is_neighbour(a, node))
+	if (freshness_stamp(a) == STAMP_NONE)	/* a voice that knows nothing, not silence: it is counted on for an answer */
+		wire_put_uids(&r->out, STAMP_NONE, uids, 0);
+	else if (is_neighbour(a, node))
 		wire_put_uids(&r->out, freshness_stamp(a), uids, heal_mine_of(a->heal, a->view, node, uids));
+	return true;
+}
+
+static bool answer_blank(struct agent *a, const void *payload, size_t n, struct reply *r)
+{
+	char node[NODE_NAME_SIZE];
+
+	if (!name_of(payload, n, node))
+		return false;
+	blank_answer(a, node, &r->out);
 	return true;
 }
 
@@ -336,6 +370,7 @@ static const struct {
 	bool (*answer)(struct agent *a, const void *payload, size_t n, struct reply *r);	/* false: malformed */
 } answers[] = {
 	{ WIRE_MINE_QUERY, answer_mine },
+	{ WIRE_BLANK_QUERY, answer_blank },
 	{ WIRE_GRANT_QUERY, answer_grant },
 	{ WIRE_FENCE_QUERY, answer_fence },
 	{ WIRE_RUNS_QUERY, answer_runs },

@@ -1,10 +1,12 @@
 /* freshness.c — when the API server confirmed our mirror last, by its own clock
  *
- * The mirror is as fresh as the watch that was confirmed the longest ago. The stamp is stored with each batch of rows, and at least every STAMP_SAVE_MS while the mirror is confirmed: after a loss of power it is older than the mirror by so much, never newer.
+ * The mirror is as fresh as the watch that was confirmed the longest ago. The stamp is stored with each batch of rows, and at least
+ * every STAMP_SAVE_MS while the mirror is confirmed: after a loss of power it is older than the mirror by so much, never newer.
  *
- * When history goes back (etcd restored from a backup) the mirror says nothing any more: the stamp is forgotten, also in the store, and
- * everything is listed anew. Until that is done nothing acts, whatever becomes of the link. Two API servers with histories of their own
- * behind one address would make us list for ever: from the second time on it is begun REWOUND_PAUSE_MS later.
+ * When history goes back (etcd restored from a backup) the mirror says nothing any more: the stamp is forgotten, also in the
+ * store, and everything is listed anew. Until that is done nothing acts, whatever becomes of the link. Two API servers with
+ * histories of their own behind one address would make us list for ever: from the second time on it is begun REWOUND_PAUSE_MS
+ * later.
  */
 #include "freshness.h"
 
@@ -97,8 +99,9 @@ void freshness_rewound(struct agent *a, const char *why)
 	if (store_batch_begin(a) == 0)
 		store_batch_flush(a);
 	metric_inc(METRIC_HISTORY_REWOUND);
-	tell(a, &(struct tale){ .event = "history went back", .kube_reason = "HistoryWentBack", .warning = true, .node = a->self },
-	     "reason=\"%s\": the API server was restored from a backup? Everything is listed anew, nothing is healed until then", why);
+	tell(a,
+	     &(struct tale){ .event = "history went back", .kube_reason = "HistoryWentBack", .warning = true, .node = a->self },
+	     "reason=\"%s\": the API server was restored from a backup? All is listed anew, nothing is healed until then", why);
 	mirror_stop(a);
 	mirror_forget_versions(a);
 	objects_forget_versions(a);

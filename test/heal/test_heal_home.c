@@ -73,7 +73,8 @@ static void what_a_peer_does_not_name_is_not_ours(void **state)
 		{ confirmed(0), 3600, 2, 2 }, { confirmed(0), 3600, 1, 1 }, { confirmed(1), 3600, 0, 0 },
 		{ confirmed(-60), 30, 0, 2 },			/* made after it was cut off: it cannot know them … */
 		{ confirmed(-60), 57, 0, 2 }, { confirmed(-60), 64, 0, 2 },	/* … nor perhaps within the slack of clocks */
-		{ confirmed(-60), 66, 0, 0 }, { confirmed(-60), 3600, 0, 0 }, { confirmed(-60), 3600, 1, 1 },	/* it must have seen them */
+		{ confirmed(-60), 66, 0, 0 }, { confirmed(-60), 3600, 0, 0 },	/* it must have seen them */
+		{ confirmed(-60), 3600, 1, 1 },
 		{ confirmed(-60), 0, 0, 0 },			/* nobody can tell: a contradiction counts */
 		{ STAMP_UNKNOWN, 30, 0, 0 }, { 5000, 30, 0, 0 },	/* 5000: a version, of an older healer */
 		{ STAMP_NONE, 3600, 0, 2 },			/* it has no mirror, and says nothing */

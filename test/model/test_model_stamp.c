@@ -44,7 +44,8 @@ static void who_must_show_it(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (stamp_must_show(stamp_of(at_s(rows[i].theirs)), stamp_of(at_s(rows[i].ours)), at_s(rows[i].made)) != rows[i].must)
+		if (stamp_must_show(stamp_of(at_s(rows[i].theirs)), stamp_of(at_s(rows[i].ours)), at_s(rows[i].made)) !=
+		    rows[i].must)
 			fail_msg("row %zu", i);
 	assert_true(stamp_must_show(STAMP_UNKNOWN, stamp_of(at_s(1000)), at_s(999)));
 	assert_true(stamp_must_show(stamp_of(at_s(1)), STAMP_UNKNOWN, at_s(999)));

@@ -34,6 +34,7 @@ static bool is_quiet(enum action_kind k)
 	case ACTION_ASK_GRANT:
 	case ACTION_ASK_FENCE:
 	case ACTION_ASK_RUNS:
+	case ACTION_ASK_BLANK:
 	case ACTION_REFUSE:
 		return true;
 	default:
@@ -179,6 +180,12 @@ static void check_pod_is_ours(struct world *w, int i, const struct action *act)
 		broken(w, 5, "%s: %s of %s", w->n[i].name, action_name(act->kind), w->api.pods[p].name);
 }
 
+/* It lives, knows nothing of the pod, and does not run it: its own word for that is enough. */
+static bool has_forgotten(struct world *w, int i, const char *uid)
+{
+	return agent_is_blank(w, i) && !run_find(w, i, uid, false) && !run_find(w, i, uid, true);
+}
+
 void check_restore(struct world *w, int i, const struct action *act)
 {
 	int lost = node_index(w, act->node);
@@ -192,7 +199,7 @@ void check_restore(struct world *w, int i, const struct action *act)
 	}
 	if (lost == i && run_find(w, i, act->pod_uid, false))
 		broken(w, 1, "%s restores its own pod, which runs", w->n[i].name);
-	if (lost != i && is_well(w, lost) && !w->conf.minority_active)
+	if (lost != i && is_well(w, lost) && !has_forgotten(w, lost, act->pod_uid) && !w->conf.minority_active)
 		broken(w, 1, "%s restores a pod of %s, which is well", w->n[i].name, act->node);
 	if (lost != i) {
 		check_passive(w, i);

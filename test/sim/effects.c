@@ -339,7 +339,7 @@ static void request(struct world *w, int i, const struct action *act)
 static bool is_question(enum action_kind k)
 {
 	return k == ACTION_PROBE || k == ACTION_WITNESS || k == ACTION_REFUSE || k == ACTION_READ_LEASE || k == ACTION_ASK_MINE ||
-	       k == ACTION_ASK_GRANT || k == ACTION_ASK_FENCE || k == ACTION_ASK_RUNS;
+	       k == ACTION_ASK_GRANT || k == ACTION_ASK_FENCE || k == ACTION_ASK_RUNS || k == ACTION_ASK_BLANK;
 }
 
 static void ask(struct world *w, int i, const struct action *act)
@@ -368,6 +368,9 @@ static void ask(struct world *w, int i, const struct action *act)
 		break;
 	case ACTION_ASK_RUNS:
 		ask_runs(w, i);
+		break;
+	case ACTION_ASK_BLANK:
+		ask_blank(w, i, act->node);
 		break;
 	default:
 		tell(w, i, "refuses %.8s: %s", act->pod_uid, act->reason);
