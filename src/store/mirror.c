@@ -13,7 +13,7 @@ enum {
 	FLAG_READY = 1, FLAG_DELETING = 2, FLAG_MIRROR = 4, FLAG_GATED = 8, FLAG_OTHER_SCHEDULER = 16, FLAG_CLAIMS = 32,
 	FLAG_PULL_SECRETS = 64,
 };
-#define CREATED_SHIFT 16		/* above the flags: when the API server made it, in seconds; older versions do not look there */
+#define CREATED_SHIFT 16	/* above the flags: when the API server made it, in seconds; older versions do not look there */
 
 struct constraint_id {
 	char *key;

@@ -92,3 +92,31 @@ def test_restored_while_a_node_was_off_that_boots_offline(c):
         time.sleep(0.5)
     c.mend()
     wait_for(lambda: mirrored(node, c) == existing(c), 30, 'its mirror shows what exists')
+
+
+@stage()
+def test_nothing_acts_on_a_mirror_of_another_history(c):
+    """The link is lost before everything has been listed anew: what a healer holds then says nothing."""
+    c.run_web(replicas=6)
+    backup(c)
+    time_passes(c)
+    c.wait_mirrored({p['metadata']['uid'] for p in c.own_pods('web')})
+    slow = [{'match': {'client': 'edge-healer', 'path': 'sendInitialEvents'}, 'action': 'delay', 'delayMs': 600000}]
+    code, body = c.api.call('POST', '/kubesim/faults', slow)
+    assert code == 200, body
+    restore(c)
+    for n in c.nodes:
+        wait_for(lambda n=n: [h for h in n.history() if h['event'] == 'history went back'], 30, n.name + ' has seen it')
+        assert n.http('/readyz') is None
+        mirror = next(x for x in n.http('/v1/status')['checks'] if x['name'] == 'mirror')
+        assert 'history went back' in mirror['note'], mirror
+    c.cut_uplink()
+    c.wait_link('offline')
+    node = c.busiest()
+    lost = c.lose(node)
+    wait_for(lambda: all(c.suspect(n, node) for n in c.living()), 30, 'its neighbours miss it')
+    c.nothing_happens(15)
+    c.api.call('DELETE', '/kubesim/faults')
+    c.mend()
+    wait_for(lambda: not set(lost) & {p['metadata']['uid'] for p in c.own_pods('web')}, c.patience + 30, 'healed when all is known again')
+    wait_for(lambda: all(n.http('/readyz') for n in c.living()), 30, 'all are ready')
