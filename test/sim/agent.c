@@ -379,6 +379,7 @@ void agent_wipe(struct world *w, int i)
 	struct sagent *a = &w->n[i].a;
 
 	tell(w, i, "its disk is empty");
+	check_forgets(w, i);
 	view_free(a->view);
 	a->view = view_new();
 	a->mirror_version = 0;

@@ -154,6 +154,20 @@ static void check_room(struct world *w, int i, const struct action *act)
 		broken(w, 6, "%s takes %s with %lld milli-CPU left", w->n[i].name, p->name, (long long)left.cpu_milli);
 }
 
+/* With its store it has lost the epochs as well. */
+void check_forgets(struct world *w, int i)
+{
+	char prefix[16];
+
+	(void)snprintf(prefix, sizeof(prefix), "%d ", i);
+	map_for_each(char, key, w->restored) {
+		if (!str_has_prefix(key, prefix))
+			continue;
+		(void)map_remove(w->restored, key);
+		free(key);
+	}
+}
+
 static void check_once_more(struct world *w, int i, const struct action *act)
 {
 	char key[NODE_NAME_SIZE + UID_SIZE + 16], *kept;

@@ -334,6 +334,7 @@ void faults_start(struct world *w);
 /* check.c: the invariants */
 void check_plan(struct world *w, int i, const struct tick *t, const struct plan *plan, const struct heal_facts *f);
 void check_restore(struct world *w, int i, const struct action *act);
+void check_forgets(struct world *w, int i);			/* its store is lost */
 void check_end(struct world *w, int i, const struct action *act);
 void check_api_effect(struct world *w, int i, const struct action *act);
 void check_step(struct world *w);
