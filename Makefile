@@ -99,6 +99,7 @@ $(BIN): $(B)/src/cli/main.o $(LIB)
 
 room_helpers = $(filter $(B)/test/$(1)/%,$(TEST_HELPER_OBJS))
 .SECONDEXPANSION:
+$(B)/test/agent/test_agent_blank: $(B)/test/heal/heal_rig.o
 $(TEST_BINS): $(B)/test/%: $(B)/test/%.o $$(call room_helpers,$$(*D)) $(B)/test/serf/agent_rig.o $(LIB)
 	$(Q)$(CC) $(LINK_$(VARIANT)) $(LDFLAGS) -o $@ $(sort $(filter %.o,$^)) $(LIB) -lcmocka $(if $(filter kube/%,$*),-lssl) $(LIBS)
 $(FUZZ_BINS): $(B)/fuzz/%: $(B)/test/fuzz/%.o $(LIB)

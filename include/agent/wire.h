@@ -39,15 +39,26 @@ int wire_get_witness(const void *data, size_t n, bool *out_sees, bool *out_api);
 #define WIRE_RUNS_QUERY "eh-runs"		/* payload: a list of pods; answer: those of which a copy runs there */
 #define WIRE_UIDS_MAX 120			/* pods in one answer: serf's limit of a response is 1,024 bytes */
 
-/* A list of pods by half their uids, with the sender's mirror version. Those beyond WIRE_UIDS_MAX are left out. */
+/* A list of pods by half their uids, with the stamp of the sender's mirror (model/stamp.h). Those beyond WIRE_UIDS_MAX are
+ * left out. */
 void wire_put_uids(struct buf *b, uint64_t mirror, const char *const *uids, size_t n);
 int wire_get_uids(const void *data, size_t n, uint64_t *out_mirror, void (*fn)(void *arg, const char *half_uid), void *arg);
+
+#define WIRE_BLANK_QUERY "eh-blank"		/* payload: a member without a mirror, which alone answers: what runs there */
+#define WIRE_BOOT_ID_SIZE 40
+#define WIRE_RUNNING_MAX 200			/* pods in one answer, four bytes each: kubelet's own limit is 110 by default */
+/* What runs on a node, by the first four bytes of each uid; two that share them count as one, which runs. */
+struct wire_running { char boot_id[WIRE_BOOT_ID_SIZE]; uint32_t uids[WIRE_RUNNING_MAX]; size_t count; };
+void wire_put_running(struct buf *b, const struct wire_running *w);
+int wire_get_running(const void *data, size_t n, struct wire_running *out_running);
+/* The first four bytes of a uid, with or without dashes (a static pod's has none). False: it begins with no eight hex digits. */
+bool wire_short_uid(const char *uid, uint32_t *out_short);
 
 /* The question for a grant: who asks, and for how long its lease lasts. */
 void wire_put_ask_grant(struct buf *b, const char *node, int64_t stop_after_ms);
 int wire_get_ask_grant(const void *data, size_t n, char out_node[NODE_NAME_SIZE], int64_t *out_stop_after_ms);
 
-/* The question for a fence: the pod's whole uid, its node, who asks, and the version of its mirror. Texts are copied out. */
+/* The question for a fence: the pod's whole uid, its node, who asks, and the stamp of its mirror. Texts are copied out. */
 struct wire_fence { char pod_uid[UID_SIZE], node[NODE_NAME_SIZE], asker[NODE_NAME_SIZE]; uint64_t mirror; };
 int wire_put_fence(struct buf *b, const struct wire_fence *f);		/* 0, or -EINVAL: the uid is no UUID */
 int wire_get_fence(const void *data, size_t n, struct wire_fence *out_fence);

@@ -51,6 +51,9 @@
 #define HEAL_ALONE_MS 5000		/* a rebooted node waits this long for its first peer; then it is a site of one, or of
 					 * two with its gateway, that goes on: a lone node of three or more starts nothing */
 #define HEAL_MINE_RETRY_MS 2000		/* the question of a rebooted node is put again after this, if too few answered */
+#define HEAL_BLANK_ASK_MS 2000		/* how often a member without a mirror is asked what runs there … */
+#define HEAL_BLANK_FRESH_MS 10000	/* … and for how long its last answer counts */
+#define HEAL_BLANK_SETTLE_MS 35000	/* who came within this may hold a claim that we have not heard: repeated every 30 s */
 #define HEAL_MINE_MAX 128		/* pods of one node; kubelet's own limit is 110 */
 /* At most once: whoever may run such a pod holds a lease of stop_after from a majority of its site, counted from when it asked.
  * Others start the pod only when a majority says that its last grant is older than heal_start_delay_ms(): no clocks are compared,
@@ -98,7 +101,7 @@ struct heal_facts {
 	struct mono link_since;
 	struct mono synced_at;		/* all watches in sync with the API server since then; 0 = not now */
 	struct resources local_free;	/* what this node can still take, by its own books */
-	uint64_t mirror_version;	/* newest resourceVersion in the mirror */
+	uint64_t mirror_version;	/* how fresh the mirror is, see model/stamp.h */
 	struct wall wall;		/* for Leases and "longest" only */
 	bool cold_boot;			/* this machine booted and the API server has not answered since */
 	int gateway;			/* our default gateway: 1 answers, 0 not known, -1 does not answer */
@@ -153,11 +156,17 @@ void heal_on_restore_failed(struct heal *h, const char *pod_uid, struct mono now
 void heal_on_node_lease(struct heal *h, const char *node, struct wall renewed, struct wall now);
 
 /* After a reboot: what a peer knows of our pods. `uids`: those bound to us in its mirror that nobody else holds. */
-struct mine { uint64_t mirror; const char *const *uids; size_t count; };
+struct mine { uint64_t mirror /* model/stamp.h */; const char *const *uids; size_t count; };
 void heal_on_mine(struct heal *h, const char *from, const struct mine *m);
 void heal_on_mine_end(struct heal *h, struct mono now);
 /* Our side of that question: fills uids (borrowed from the view) and returns how many. */
 size_t heal_mine_of(const struct heal *h, const struct view *view, const char *node, const char *uids[HEAL_MINE_MAX]);
+
+/* A member without a mirror has answered, for itself alone. missing: pods that should run there (bound to it and not claimed by
+ * others, or claimed by it) and that it does not name. rebooted: its boot id is not the one that its Node has. */
+struct blank_answer { bool rebooted; const char *const *missing; size_t count; };
+/* True: that is news. */
+bool heal_on_blank(struct heal *h, const char *node, const struct blank_answer *x, struct mono now);
 
 /* Our copies that run although a peer's claim is better: which to ask about (borrowed until the next tick), and the answer: it runs
  * copies of these. */
@@ -182,7 +191,7 @@ void heal_on_fence_end(struct heal *h, const char *pod_uid, struct mono asked);
  * holds the pod's fence now; not if our mirror is as fresh as the asker's and has no such pod. */
 struct grant_question { const char *node; int64_t stop_after_ms; };
 size_t heal_asked_grant(struct heal *h, const struct grant_question *q, const char *fenced[HEAL_MINE_MAX], struct mono now);
-struct fence_question { const char *pod_uid, *node, *asker; uint64_t mirror; };		/* mirror: the asker's version */
+struct fence_question { const char *pod_uid, *node, *asker; uint64_t mirror; };		/* mirror: the asker's stamp */
 bool heal_asked_fence(struct heal *h, const struct view *view, const struct peers *peers, const struct fence_question *q,
 		      struct mono now);
 /* The fences outlive the process and the boot: a permission is stored before it is given. They are saved anew whenever the number

@@ -134,6 +134,9 @@ struct op *kube_probe(struct kube_client *c, const struct kube_route *route, int
 
 /* Requests that start from now on take this way; NULL = the credentials' server. Copied. */
 void kube_client_set_route(struct kube_client *c, const struct kube_route *route);
+/* The server's own time (its `Date` header) in the last answer whose headers came; 0 = it said none. In a request's on_open:
+ * of that request's answer. */
+struct wall kube_client_date(const struct kube_client *c);
 /* When the last byte of any answer came; 0 = none yet. */
 struct mono kube_client_heard(const struct kube_client *c);
 

@@ -10,6 +10,9 @@
  * which voids the earlier one. Anything else that goes wrong is told with on_lost and tried again after a jittered
  * 100 ms … 10 s.
  *
+ * History can go back: etcd is restored from a backup, and the server's versions are lower than those that were shown. That is
+ * told with on_rewound, and steps 1 to 3 come again.
+ *
  * Handlers run from the loop. Each may stop or free the watch.
  */
 #pragma once
@@ -46,6 +49,9 @@ struct kube_watch_handlers {
 	void (*on_synced)(void *arg, const char *version);
 	void (*on_progress)(void *arg, const char *version);	/* may be NULL */
 	void (*on_lost)(void *arg, const char *reason);		/* may be NULL; once per failed attempt */
+	/* May be NULL. What was shown so far is no part of the server's history any more: a sync follows, unless the handler
+	 * stops, frees or restarts the watch. */
+	void (*on_rewound)(void *arg, const char *reason);
 	/* May be NULL. One object was too big, too deep or no JSON: what is held of it must not count as deleted. */
 	void (*on_skipped)(void *arg, const char *reason);
 };
@@ -61,5 +67,7 @@ bool kube_watch_is_open(const struct kube_watch *w);	/* a stream is open right n
 /* When the server last confirmed that what this watch has shown is all there is: with the end of a sync, an event, a bookmark.
  * 0 = not since it was started. */
 struct mono kube_watch_confirmed(const struct kube_watch *w);
+/* The same by the server's own clock (its `Date` header, and the time that has passed here since then); 0 = it said none. */
+struct wall kube_watch_stamp(const struct kube_watch *w);
 const char *kube_watch_version(const struct kube_watch *w);	/* the last one seen, "" = none; borrowed */
 uint64_t kube_watch_skipped(const struct kube_watch *w);

@@ -18,7 +18,7 @@ struct claim {
 	char node[NODE_NAME_SIZE];
 	uint32_t epoch;			/* grows by one with each new loss of the same pod */
 	uint32_t rank;			/* rank of the claimant when it claimed */
-	uint64_t mirror;		/* newest resourceVersion the claimant's mirror had: the fresher one wins */
+	uint64_t mirror;		/* how fresh the claimant's mirror was, see model/stamp.h: the fresher one wins */
 	enum claim_state state;
 	struct wall at;			/* for display */
 };

@@ -5,9 +5,11 @@
 #include "model/resource.h"
 
 #define PEER_ADDR_SIZE 46
-/* The tag `v`. 1: claims and witness questions. 2: also grants, fences and the question of a rebooted node. A healer ranks every
- * peer of 1 and above: how ranks are found has not changed. */
-#define PEER_PROTOCOL 2
+/* The tag `v`. 1: claims and witness questions. 2: also grants, fences and the question of a rebooted node. 3: a mirror's
+ * freshness is told as a stamp (model/stamp.h), not as a version. A healer ranks every peer of 1 and above: how ranks are found
+ * has not changed. */
+#define PEER_PROTOCOL 3
+#define PEER_PROTOCOL_STAMPS 3
 
 enum peer_status { PEER_ALIVE, PEER_LEAVING, PEER_LEFT, PEER_FAILED, PEER_UNKNOWN };
 
@@ -30,6 +32,7 @@ struct peer {
 	bool has_capacity;		/* the tags were there and valid: without them it cannot bid */
 	bool api;			/* its own link is online, says its tag */
 	bool left;			/* gossip says that it left: that proves nothing, it counts as failed */
+	bool blank;			/* it has no mirror, says its tag: it can neither bid nor bring its own pods back */
 	bool silent;			/* its healer is dead, whatever gossip says: it does not know the API server */
 	int protocol;			/* tag v; 0 = none */
 };

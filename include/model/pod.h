@@ -31,6 +31,7 @@ struct pod {
 	struct spec *spec;		/* what it was made of, kept by the agent; NULL = nothing is kept */
 	struct resources request;	/* max(init, sum of containers) + overhead; pods = 1 */
 	int64_t version;		/* resourceVersion */
+	struct wall created;		/* creationTimestamp; 0 = not known */
 	struct wall ready_since;	/* lastTransitionTime of Ready; 0 = not ready */
 	int32_t priority;
 	enum pod_phase phase;

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "freshness.h"
 #include "specs.h"
 #include "surface.h"
 
@@ -243,6 +244,7 @@ static int start_all(struct agent *a)
 	a->idle_timer = timer_new(a->loop, "idle", on_idle, a);
 	a->store_timer = timer_new(a->loop, "store", on_store_due, a);
 	(void)local_new(a);
+	freshness_new(a);
 	r = tell_load(a);
 	specs_new(a);
 	objects_new(a);
@@ -332,6 +334,7 @@ void agent_free(struct agent *a)
 	objects_free(a);
 	readiness_free(a);
 	specs_free(a);
+	freshness_free(a);
 	if (a->view)
 		mirror_free(a);
 	uplink_free(a);

@@ -86,6 +86,8 @@ struct mirror_watch {
 	struct kube_watch *watch;
 	uint32_t generation;
 	bool synced;
+	int64_t newest;				/* resourceVersion of what it has shown, or the store held; 0 = nothing */
+	bool went_back;				/* in this sync: an object is older than we know it */
 	struct mono closed_since;		/* seen not open; 0 = it is */
 };
 
@@ -141,7 +143,7 @@ struct agent {
 
 	struct view *view;
 	struct mirror_watch watches[WATCH_COUNT];
-	uint64_t mirror_version;
+	struct freshness *freshness;		/* of freshness.c */
 	struct mono mirror_confirmed;		/* last word of the API server about the mirror */
 
 	struct kube_credentials *credentials;
@@ -310,6 +312,7 @@ uint16_t witness_http_port(const struct agent *a);		/* every healer of the clust
 
 /* ask.c */
 void ask_mine(struct agent *a);
+void ask_blank(struct agent *a, const char *node);		/* ACTION_ASK_BLANK */
 void ask_grant(struct agent *a, const struct action *act);
 void ask_fence(struct agent *a, const struct action *act);
 void ask_on_query(struct agent *a, uint64_t id, const char *name, const void *payload, size_t n);
@@ -406,6 +409,7 @@ int objects_load(struct agent *a);		/* what the store holds; again after other k
 void objects_free(struct agent *a);
 void objects_start(struct agent *a);		/* the link is there and the mirror in sync */
 void objects_stop(struct agent *a);
+void objects_forget_versions(struct agent *a);	/* what is seen next is taken anew */
 void objects_rewrite(struct agent *a);		/* rows were lost */
 void objects_soon(struct agent *a);
 /* For render_params; what it finds is kept until objects_forget_docs(), which wipes it. `arg` is the agent. */

@@ -1,6 +1,7 @@
 /* ask.c — questions to the peers other than the witnesses', and our answers to theirs
  *
  *   eh-mine    after a reboot: which of my pods are still mine?            answered by members of the same site from their mirror
+ *   eh-blank   member without a mirror: what runs on you?                  answered by that member alone, see blank.c
  *   eh-grant   at-most-once: I live; which of my pods have you let go?     answered always: a grant is what it takes to run on
  *   eh-fence   at-most-once: that pod's node is lost, may I start it?      answered yes at most once, see heal/once.c
  *   eh-runs    my copies of these run, and better claims are known: whose run?   answered by whoever runs one, see heal/overtake.c
@@ -15,6 +16,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "blank.h"
+#include "freshness.h"
+#include "model/stamp.h"
 
 #define STOP_AFTER_MAX_MS 600000		/* of heal.stop_after, src/conf/keys.c */
 
@@ -25,6 +29,7 @@ struct ask {
 	struct op *op;
 	char pod_uid[UID_SIZE];		/* eh-fence */
 	struct mono asked;		/* eh-grant, eh-fence, eh-unused: which round */
+	const char *node;		/* eh-blank: interned, who is asked */
 };
 
 struct ask_kind {
@@ -79,6 +84,19 @@ static void mine_on_end(struct ask *q)
 	heal_on_mine_end(q->a->heal, loop_now(q->a->loop));
 }
 
+/* ---- eh-blank ---- */
+
+/* For itself alone: whoever else answers is not heard. */
+static bool blank_on_response(struct ask *q, const char *from, const void *payload, size_t n)
+{
+	return str_eq(from, q->node) && blank_on_answer(q->a, from, payload, n);
+}
+
+static void blank_on_end(struct ask *q)
+{
+	(void)q;			/* heal/ asks again as long as it needs to know */
+}
+
 /* ---- eh-grant ---- */
 
 static bool grant_on_answer(struct ask *q, const char *from, const void *payload, size_t n)
@@ -99,12 +117,21 @@ static void grant_on_end(struct ask *q)
 
 /* ---- eh-fence ---- */
 
+/* A healer of an older version compares versions with our stamp, and may permit what a mirror fresher than ours shows as gone. */
+static bool knows_stamps(const struct agent *a, const char *node)
+{
+	const struct peer *p = peers_find(&a->peers, node);
+
+	return p && p->protocol >= PEER_PROTOCOL_STAMPS;
+}
+
 static bool fence_on_answer(struct ask *q, const char *from, const void *payload, size_t n)
 {
 	bool yes;
 
 	if (wire_get_yes(payload, n, &yes) < 0)
 		return false;
+	yes = yes && knows_stamps(q->a, from);
 	log_info(LOG_HEAL, "fence", "pod=%s from=%s permits=%d", q->pod_uid, from, yes);
 	heal_on_fence(q->a->heal, from, &(struct permit){ q->pod_uid, q->asked, yes });
 	return true;
@@ -167,6 +194,7 @@ static void nothing_on_end(struct ask *q)
 
 static const struct ask_kind unused_kind = { WIRE_UNUSED_QUERY, unused_on_answer, nothing_on_end };
 static const struct ask_kind runs_kind = { WIRE_RUNS_QUERY, runs_on_answer, nothing_on_end };
+static const struct ask_kind blank_kind = { WIRE_BLANK_QUERY, blank_on_response, blank_on_end };
 static const struct ask_kind mine_kind = { WIRE_MINE_QUERY, mine_on_answer, mine_on_end };
 static const struct ask_kind grant_kind = { WIRE_GRANT_QUERY, grant_on_answer, grant_on_end };
 static const struct ask_kind fence_kind = { WIRE_FENCE_QUERY, fence_on_answer, fence_on_end };
@@ -214,6 +242,11 @@ void ask_mine(struct agent *a)
 	(void)ask(a, &mine_kind, a->self, strlen(a->self));
 }
 
+void ask_blank(struct agent *a, const char *node)
+{
+	ask(a, &blank_kind, node, strlen(node))->node = intern(node);
+}
+
 /* Who only observes stops nothing: nobody shall count on it. */
 void ask_grant(struct agent *a, const struct action *act)
 {
@@ -236,7 +269,7 @@ void ask_fence(struct agent *a, const struct action *act)
 	(void)str_copy(f.pod_uid, sizeof(f.pod_uid), act->pod_uid);
 	(void)str_copy(f.node, sizeof(f.node), act->node);
 	(void)str_copy(f.asker, sizeof(f.asker), a->self);
-	f.mirror = a->mirror_version;
+	f.mirror = freshness_stamp(a);
 	if (wire_put_fence(&b, &f) < 0) {
 		heal_on_fence_end(a->heal, act->pod_uid, act->declared);
 		return;
@@ -254,7 +287,7 @@ void ask_unused(struct agent *a, const struct action *act)
 
 	if (!n)
 		return;
-	wire_put_uids(&b, a->mirror_version, uids, n);
+	wire_put_uids(&b, freshness_stamp(a), uids, n);
 	ask(a, &unused_kind, b.data, b.len)->asked = act->declared;
 }
 
@@ -266,7 +299,7 @@ void ask_runs(struct agent *a)
 
 	if (!n)
 		return;
-	wire_put_uids(&b, a->mirror_version, uids, n);
+	wire_put_uids(&b, freshness_stamp(a), uids, n);
 	(void)ask(a, &runs_kind, b.data, b.len);
 }
 
@@ -306,8 +339,20 @@ static bool answer_mine(struct agent *a, const void *payload, size_t n, struct r
 
 	if (!name_of(payload, n, node))
 		return false;
-	if (is_neighbour(a, node))
-		wire_put_uids(&r->out, a->mirror_version, uids, heal_mine_of(a->heal, a->view, node, uids));
+	if (freshness_stamp(a) == STAMP_NONE)	/* a voice that knows nothing, not silence: it is counted on for an answer */
+		wire_put_uids(&r->out, STAMP_NONE, uids, 0);
+	else if (is_neighbour(a, node))
+		wire_put_uids(&r->out, freshness_stamp(a), uids, heal_mine_of(a->heal, a->view, node, uids));
+	return true;
+}
+
+static bool answer_blank(struct agent *a, const void *payload, size_t n, struct reply *r)
+{
+	char node[NODE_NAME_SIZE];
+
+	if (!name_of(payload, n, node))
+		return false;
+	blank_answer(a, node, &r->out);
 	return true;
 }
 
@@ -325,7 +370,7 @@ static bool answer_grant(struct agent *a, const void *payload, size_t n, struct 
 	if (q.stop_after_ms > STOP_AFTER_MAX_MS)
 		q.stop_after_ms = STOP_AFTER_MAX_MS;	/* what a configuration may say at most */
 	fenced = heal_asked_grant(a->heal, &q, uids, loop_now(a->loop));
-	wire_put_uids(&r->out, a->mirror_version, uids, fenced);
+	wire_put_uids(&r->out, freshness_stamp(a), uids, fenced);
 	r->promises = true;		/* who asked us is stored first, and for how long */
 	return true;
 }
@@ -340,7 +385,8 @@ static bool answer_fence(struct agent *a, const void *payload, size_t n, struct 
 	q.mirror = f.mirror;
 	if (!is_neighbour(a, f.asker))
 		return true;
-	r->promises = heal_asked_fence(a->heal, a->view, &a->peers, &q, loop_now(a->loop));
+	if (stamp_is_set(freshness_stamp(a)) || view_pod(a->view, f.pod_uid))	/* else the pod may be gone, for all we know */
+		r->promises = heal_asked_fence(a->heal, a->view, &a->peers, &q, loop_now(a->loop));
 	wire_put_yes(&r->out, r->promises);
 	if (r->promises)
 		r->permitted = f;
@@ -365,7 +411,7 @@ static bool answer_runs(struct agent *a, const void *payload, size_t n, struct r
 	if (wire_get_uids(payload, n, &mirror, add_running, &l) < 0)
 		return false;
 	if (l.count)
-		wire_put_uids(&r->out, a->mirror_version, l.uids, l.count);
+		wire_put_uids(&r->out, freshness_stamp(a), l.uids, l.count);
 	return true;
 }
 
@@ -399,7 +445,7 @@ static bool answer_unused(struct agent *a, const void *payload, size_t n, struct
 	if (wire_get_uids(payload, n, &mirror, add_unused, &l) < 0)
 		return false;
 	if (l.count)
-		wire_put_uids(&r->out, a->mirror_version, l.uids, l.count);
+		wire_put_uids(&r->out, freshness_stamp(a), l.uids, l.count);
 	return true;
 }
 
@@ -408,6 +454,7 @@ static const struct {
 	bool (*answer)(struct agent *a, const void *payload, size_t n, struct reply *r);	/* false: malformed */
 } answers[] = {
 	{ WIRE_MINE_QUERY, answer_mine },
+	{ WIRE_BLANK_QUERY, answer_blank },
 	{ WIRE_GRANT_QUERY, answer_grant },
 	{ WIRE_FENCE_QUERY, answer_fence },
 	{ WIRE_RUNS_QUERY, answer_runs },

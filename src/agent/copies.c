@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "copies.h"
+#include "freshness.h"
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -66,7 +67,7 @@ void copy_save(struct agent *a, const struct copy *c)
 
 struct claim copy_claim(const struct agent *a, const struct copy *c, enum claim_state state)
 {
-	struct claim claim = { .epoch = c->epoch, .rank = c->rank, .mirror = a->mirror_version, .state = state,
+	struct claim claim = { .epoch = c->epoch, .rank = c->rank, .mirror = freshness_stamp(a), .state = state,
 			       .at = loop_wall(a->loop) };
 
 	(void)str_copy(claim.pod_uid, sizeof(claim.pod_uid), c->pod_uid);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "blank.h"
 
 #define AUTH_KEY_MAX 4096
 #define TAG_TEXT_SIZE 32
@@ -70,6 +71,7 @@ static void peer_fill(const struct agent *a, const struct serf_member *m, struct
 	p->has_capacity = tag_number(m, "cpu", TAG_CPU_MAX, &cpu) && tag_number(m, "mem", TAG_MEM_MAX, &mem) &&
 			  tag_number(m, "pods", TAG_PODS_MAX, &pods);
 	p->free = (struct resources){ .cpu_milli = cpu, .mem_bytes = mem * MIB, .pods = pods };
+	p->blank = str_eq(serf_member_tag(m, "mirror"), "none");
 	p->api = str_eq(serf_member_tag(m, "api"), "1");
 	p->protocol = tag_number(m, "v", UINT8_MAX, &protocol) && protocol > 0 ? (int)protocol : 0;
 }
@@ -177,8 +179,10 @@ static void tags_update(struct agent *a)
 	const char *site = a->conf->site;
 
 	if (str_is_empty(site))
-		site = n ? str_or(node_label(n, LABEL_ZONE), "") : "";
-	(void)serf_client_set_tag(a->serf, "site", site);
+		site = n ? str_or(node_label(n, LABEL_ZONE), "") : NULL;
+	if (site)			/* not known without our Node: the others remember which it was */
+		(void)serf_client_set_tag(a->serf, "site", site);
+	(void)serf_client_set_tag(a->serf, "mirror", blank_is(a) ? "none" : NULL);
 	(void)serf_client_set_tag(a->serf, "api", uplink_has_answers(a) ? "1" : "0");
 	set_number_tag(a, "v", PEER_PROTOCOL);
 	if (!n)

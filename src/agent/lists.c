@@ -166,7 +166,9 @@ static json_object *member_show(const struct agent *a, const char *name)
 	json_set_str(o, "standing", standings[p->standing]);
 	json_set_str(o, "site", p->site);
 	json_set_bool(o, "api", p->api);
-	json_set_bool(o, "canBid", p->status == PEER_ALIVE && p->has_capacity && view_node(a->view, p->name));
+	json_set_bool(o, "canBid", p->status == PEER_ALIVE && p->has_capacity && !p->blank && view_node(a->view, p->name));
+	if (p->blank)
+		json_set_str(o, "mirror", "none");
 	if (p->has_capacity) {
 		json_set_i64(o, "cpuMilli", p->free.cpu_milli);
 		json_set_i64(o, "memoryMiB", p->free.mem_bytes >> 20);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "freshness.h"
 #include "kube/codec.h"
 #include "specs.h"
 
@@ -48,7 +49,7 @@ void store_batch_flush(struct agent *a)
 	a->pending_rows = 0;
 	if (store_in_transaction(a->store)) {
 		fault_pass(FAULT_STORE_COMMIT);
-		if (store_commit(a->store) < 0)
+		if (freshness_put(a) < 0 || store_commit(a->store) < 0)
 			a->store_failed = true;
 	}
 	mirror_check_store(a);
@@ -94,14 +95,25 @@ void mirror_forget_versions(struct agent *a)
 		w->version = 0;
 	map_for_each(struct pod, p, a->view->pods)
 		p->version = 0;
+	for (int i = 0; i < WATCH_COUNT; i++)
+		a->watches[i].newest = 0;
 }
 
 /* ---- decoding ---- */
 
-static void note_version(struct agent *a, int64_t version)
+static void note_version(struct agent *a, enum watch_kind kind, int64_t version)
 {
-	if (version > 0 && (uint64_t)version > a->mirror_version)
-		a->mirror_version = (uint64_t)version;
+	if (version > a->watches[kind].newest)
+		a->watches[kind].newest = version;
+}
+
+/* The same object as we have it? In a quorum list none is ever older: if one is, history went back. */
+static bool is_known(struct agent *a, enum watch_kind kind, int64_t known, int64_t version)
+{
+	if (version && version < known)
+		a->watches[kind].went_back = true;
+	note_version(a, kind, version);
+	return version && version == known && !a->store_failed;
 }
 
 /* Its images are most of a Node: of them only the hashes are kept. */
@@ -131,8 +143,7 @@ static void put_node(struct agent *a, const json_object *o, uint32_t generation,
 	}
 	known = view_node(a->view, n->name);
 	n->generation = generation;
-	note_version(a, n->version);
-	if (known && known->version == n->version && n->version && !a->store_failed) {
+	if (is_known(a, WATCH_NODES, known ? known->version : 0, n->version)) {
 		known->generation = generation;
 		return;
 	}
@@ -163,8 +174,7 @@ static void put_workload(struct agent *a, const json_object *o, uint32_t generat
 	}
 	known = view_workload(a->view, w->uid);
 	w->generation = generation;
-	note_version(a, w->version);
-	if (known && known->version == w->version && w->version && !a->store_failed) {
+	if (is_known(a, WATCH_WORKLOADS, known ? known->version : 0, w->version)) {
 		known->generation = generation;
 		return;
 	}
@@ -190,8 +200,7 @@ static void put_pod(struct agent *a, const json_object *o, uint32_t generation)
 	}
 	known = view_pod(a->view, p->uid);
 	p->generation = generation;
-	note_version(a, p->version);
-	if (known && known->version == p->version && p->version && !a->store_failed) {
+	if (is_known(a, WATCH_PODS, known ? known->version : 0, p->version) && known->created.ns) {
 		known->generation = generation;
 		return;
 	}
@@ -275,6 +284,7 @@ static void note_confirmed(struct agent *a)
 		oldest = mono_min(oldest, t);
 	}
 	a->mirror_confirmed = oldest;
+	freshness_confirmed(a);
 }
 
 int64_t mirror_watch_age_ms(const struct agent *a, enum watch_kind kind)
@@ -356,7 +366,7 @@ static void on_sync_begin(void *arg)
 	struct mirror_watch *m = arg;
 
 	m->generation++;
-	m->synced = false;
+	m->synced = m->went_back = false;
 }
 
 static void on_object(void *arg, enum kube_change change, json_object *o)
@@ -402,12 +412,32 @@ static bool begin_schema(struct agent *a)
 	return true;
 }
 
+/* The list that has just ended is of another history than what the mirror held before. */
+static bool went_back(struct mirror_watch *m, const char *version)
+{
+	int64_t v = m->newest;
+	bool older = num_parse_i64(version, 0, INT64_MAX, &v) == 0 && v < m->newest;
+
+	m->newest = v;
+	return older || m->went_back;
+}
+
+static void on_rewound(void *arg, const char *reason)
+{
+	struct mirror_watch *m = arg;
+
+	freshness_rewound(m->a, reason);
+}
+
 static void on_synced(void *arg, const char *version)
 {
 	struct mirror_watch *m = arg;
 	struct agent *a = m->a;
 
-	(void)version;
+	if (went_back(m, version)) {
+		freshness_rewound(a, "a list is older than the mirror");
+		return;
+	}
 	sweep(a, m->kind, m->generation);
 	m->synced = true;
 	note_confirmed(a);
@@ -422,6 +452,7 @@ static void on_synced(void *arg, const char *version)
 	store_batch_flush(a);
 	if (begin_schema(a))
 		return;
+	freshness_listed(a);
 	note_in_sync(a);
 }
 
@@ -429,7 +460,7 @@ static void on_progress(void *arg, const char *version)
 {
 	struct mirror_watch *m = arg;
 
-	(void)version;
+	(void)num_parse_i64(version, 0, INT64_MAX, &m->newest);
 	note_confirmed(m->a);
 }
 
@@ -455,7 +486,7 @@ static void watch_new(struct agent *a, enum watch_kind kind)
 				       .watch_timeout_ms = a->conf->kube_watch_timeout_ms };
 	struct kube_watch_handlers h = { .arg = m, .on_sync_begin = on_sync_begin, .on_object = on_object,
 					 .on_synced = on_synced, .on_progress = on_progress, .on_lost = on_lost,
-					 .on_skipped = on_skipped };
+					 .on_skipped = on_skipped, .on_rewound = on_rewound };
 
 	m->a = a;
 	m->kind = kind;
@@ -526,7 +557,7 @@ static void load_pod(void *arg, struct pod *p, const char *constraints)
 			p->constraints = kube_pod_constraints(o);
 		json_putp(&o);
 	}
-	note_version(a, p->version);
+	note_version(a, WATCH_PODS, p->version);
 	view_put_pod(a->view, p, loop_now(a->loop));
 }
 

@@ -392,6 +392,12 @@ static void want(struct agent *a)
 	a->objects->told_beyond = beyond > 0;
 }
 
+void objects_forget_versions(struct agent *a)
+{
+	map_for_each(struct object, o, a->objects->all)
+		o->version = 0;
+}
+
 /* Close and forget what is no longer wanted, once we know all pods. */
 static void drop_unwanted(struct agent *a)
 {

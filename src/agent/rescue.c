@@ -10,6 +10,7 @@
 #include "agent_int.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "freshness.h"
 #include "specs.h"
 
 /* ---- what memory holds ---- */
@@ -41,6 +42,7 @@ static void journal_rewrite(struct agent *a)
 	map_for_each(struct copy, c, a->copies)
 		r = r < 0 ? r : store_put_copy(a->store, c);
 	r = r < 0 ? r : local_rewrite(a);
+	r = r < 0 ? r : freshness_rewrite(a);
 	r = r < 0 ? r : store_commit(a->store);
 	if (r < 0) {
 		store_rollback(a->store);

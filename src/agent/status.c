@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/metric.h"
+#include "freshness.h"
 #include "surface.h"
 
 #define LEFT_ALONE_MAX 100
@@ -40,6 +41,10 @@ static const char *mirror_note(const struct agent *a, bool *out_ok)
 	bool online = a->link.state == LINK_ONLINE && !a->anonymous;
 	bool settled = mono_since_ms(loop_now(a->loop), a->link.since) > MIRROR_SYNC_MS;
 
+	if (freshness_is_rewound(a)) {
+		*out_ok = false;
+		return "history went back (the API server was restored from a backup?): nothing acts until all is listed anew";
+	}
 	*out_ok = map_count(a->view->nodes) > 0 && (!online || !settled || mono_is_set(a->synced_at));
 	if (map_count(a->view->nodes) == 0)
 		return "empty: nothing to heal from";

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
+#include "freshness.h"
 
 /* ---- the clock ---- */
 
@@ -73,6 +74,7 @@ static bool is_question(enum action_kind k)
 	case ACTION_ASK_FENCE:
 	case ACTION_ASK_RUNS:
 	case ACTION_ASK_UNUSED:
+	case ACTION_ASK_BLANK:
 		return true;
 	default:
 		return false;
@@ -190,6 +192,9 @@ static void execute_one(struct agent *a, const struct action *act)
 	case ACTION_ASK_UNUSED:
 		ask_unused(a, act);
 		break;
+	case ACTION_ASK_BLANK:
+		ask_blank(a, act->node);
+		break;
 	case ACTION_RESTORE:		/* collected: all of one plan are written together */
 		break;
 	}
@@ -248,14 +253,14 @@ void think_now(struct agent *a)
 	struct heal_facts f = {
 		.view = a->view, .peers = &a->peers, .copies = a->copies,
 		.link = link_for_healing(a->link.state), .link_since = a->link.since,
-		.synced_at = a->synced_at, .local_free = local_free(a), .mirror_version = a->mirror_version,
+		.synced_at = a->synced_at, .local_free = local_free(a), .mirror_version = freshness_stamp(a),
 		.wall = loop_wall(a->loop), .cold_boot = a->cold_boot, .gateway = a->gateway, .running = a->running,
 		.running_at = a->running_at, .stopped = a->stopped,
 	};
 	struct plan plan = { 0 };
 
 	think_note_clock(a);
-	t.tilted = mono_is_set(a->tilted_until) && !mono_reached(t.now, a->tilted_until);
+	t.tilted = freshness_is_rewound(a) || (mono_is_set(a->tilted_until) && !mono_reached(t.now, a->tilted_until));
 	heal_tick(a->heal, &t, &f, &a->plan);
 	local_save_lease(a);
 	(void)fences_save(a);
@@ -266,7 +271,7 @@ void think_now(struct agent *a)
 	a->plan = (struct plan){ .next_due = plan.next_due };
 	plan_execute(a, &plan);
 	plan_fini(&plan);
-	if (t.tilted)
+	if (t.tilted && !freshness_is_rewound(a))
 		a->plan.next_due = mono_min(a->plan.next_due, a->tilted_until);
 	if (mono_is_set(a->plan.next_due) && !timer_is_running(a->think_timer))
 		timer_start_at(a->think_timer, a->plan.next_due);

@@ -8,6 +8,8 @@
  * Gossip carries about two such events per 200 ms and peer (its packets hold 1,400 bytes), so a message is kept small: claims
  * that share epoch, rank and state travel together, and half a random UUID names a pod among those of one cluster.
  *
+ * A `mirror` is a stamp of model/stamp.h; healers up to protocol 2 put their newest resourceVersion there.
+ *
  * A link message (user event "eh-link"): type=6 | flags u8: 2 = online | length u8, node name
  *
  * Answers to queries (responses are bounded by serf's 1,024 bytes):
@@ -23,6 +25,8 @@
  *   "eh-unused" (payload: as the answer, the pods asked about)
  *                                            type=3 | mirror u64 | count u8 | count × 8 bytes: those that it does not need
  *
+ *   "eh-blank" (payload: the node's name)    type=8 | length u8, boot id | count u8 | count × 4 bytes: pods that run there
+ *
  * All numbers are big-endian. Unknown versions are dropped by the receiver: an older healer ignores what it does not know.
  */
 #include "agent/wire.h"
@@ -32,8 +36,8 @@
 
 #include "base/str.h"
 
-enum { WIRE_CLAIMS = 1, WIRE_WITNESS, WIRE_UIDS, WIRE_FENCE, WIRE_YES, WIRE_LINK, WIRE_ASK_GRANT };
-enum { WIRE_HEAD = 4, CLAIMS_HEAD = 1 + 8 + 8 + 4 + 1 + 1 + 1, ITEM_SIZE = 8, FLAG_SEES = 1,
+enum { WIRE_CLAIMS = 1, WIRE_WITNESS, WIRE_UIDS, WIRE_FENCE, WIRE_YES, WIRE_LINK, WIRE_ASK_GRANT, WIRE_RUNNING };
+enum { WIRE_HEAD = 4, CLAIMS_HEAD = 1 + 8 + 8 + 4 + 1 + 1 + 1, ITEM_SIZE = 8, SHORT_UID_SIZE = 4, FLAG_SEES = 1,
        FLAG_API = 2 };
 
 static void put(struct buf *b, uint64_t v, int bytes)
@@ -286,6 +290,47 @@ static void get_name(struct cursor *c, char *out, size_t size)
 	memcpy(out, c->p, n);
 	out[n] = '\0';
 	c->p += n;
+}
+
+void wire_put_running(struct buf *b, const struct wire_running *w)
+{
+	put_head(b, WIRE_RUNNING);
+	put_name(b, w->boot_id);
+	put(b, w->count, 1);
+	for (size_t i = 0; i < w->count; i++)
+		put(b, w->uids[i], SHORT_UID_SIZE);
+}
+
+int wire_get_running(const void *data, size_t n, struct wire_running *out_running)
+{
+	struct cursor c = { data, (const unsigned char *)data + n, false };
+	struct wire_running w = { 0 };
+
+	if (!get_head(&c, WIRE_RUNNING))
+		return -EPROTO;
+	get_name(&c, w.boot_id, sizeof(w.boot_id));
+	w.count = get(&c, 1);
+	if (c.bad || w.count > WIRE_RUNNING_MAX || (size_t)(c.end - c.p) != w.count * SHORT_UID_SIZE)
+		return -EPROTO;
+	for (size_t i = 0; i < w.count; i++)
+		w.uids[i] = (uint32_t)get(&c, SHORT_UID_SIZE);
+	*out_running = w;
+	return 0;
+}
+
+bool wire_short_uid(const char *uid, uint32_t *out_short)
+{
+	uint32_t v = 0;
+
+	for (int i = 0; i < 2 * SHORT_UID_SIZE; i++) {
+		int digit = hex_value(uid[i]);
+
+		if (digit < 0)
+			return false;
+		v = v << 4 | (uint32_t)digit;
+	}
+	*out_short = v;
+	return true;
 }
 
 void wire_put_link(struct buf *b, const char *node, bool api)

@@ -78,7 +78,7 @@ static void reserve_losses(const struct heal *h, const struct heal_facts *f, str
 
 static bool may_bid(const struct heal *h, const struct heal_facts *f, const struct peer *p)
 {
-	return p->status == PEER_ALIVE && in_my_site(h, p) && p->has_capacity && p->protocol >= 1 &&
+	return p->status == PEER_ALIVE && in_my_site(h, p) && p->has_capacity && !p->blank && p->protocol >= 1 &&
 	       view_node(f->view, p->name) != NULL;
 }
 

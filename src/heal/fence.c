@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "heal_int.h"
+#include "model/stamp.h"
 
 struct granted {
 	const char *node;		/* interned */
@@ -230,13 +231,23 @@ static void fence_release(struct heal *h, struct fence *f, struct mono now)
 		fence_drop(h->granter, f);
 }
 
+/* Where nobody can tell it is; a contradiction counts. */
+static bool is_as_fresh(uint64_t ours, uint64_t theirs)
+{
+	if (ours == STAMP_NONE)
+		return false;
+	if (!stamp_is_set(ours) || !stamp_is_set(theirs))
+		return true;
+	return stamp_time(ours).ns + STAMP_SLACK_MS * NS_PER_MS >= stamp_time(theirs).ns;
+}
+
 bool heal_asked_fence(struct heal *h, const struct view *view, const struct peers *peers, const struct fence_question *q,
 		      struct mono now)
 {
 	const struct fence *f = map_get(h->granter->fences, q->pod_uid);
 
 	remember(h->granter, now);
-	if (h->mirror >= q->mirror && !view_pod(view, q->pod_uid))
+	if (!view_pod(view, q->pod_uid) && is_as_fresh(h->mirror, q->mirror))
 		return false;
 	if (is_alive(peers, q->node) || !has_stopped(h, q->node, now))
 		return false;

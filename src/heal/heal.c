@@ -21,6 +21,7 @@ struct heal *heal_new(const struct heal_conf *conf)
 	h->losses = map_new();
 	h->marks = map_new();
 	h->words = map_new();
+	h->blanks = map_new();
 	h->once = once_new();
 	h->overtakes = overtakes_new();
 	h->granter = granter_new();
@@ -41,6 +42,7 @@ void heal_free(struct heal *h)
 	overtakes_free(h->overtakes);
 	granter_free(h->granter);
 	home_free(h->home);
+	blanks_free(h);
 	claims_free(h->claims);
 	free(h->standins.items);
 	free(h);
@@ -119,6 +121,7 @@ void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 		return;
 	}
 	home_tick(h, t, f, plan);
+	blanks_tick(h, t, f, plan);
 	home_give_back(h, f, t->now);
 	losses_tick(h, t, f, plan);
 	online_tick(h, t, f, plan);

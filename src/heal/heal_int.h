@@ -89,6 +89,7 @@ struct heal {
 	struct mono there_since;	/* since when we hear the others without a break; 0 = we do not */
 	bool once_ended;		/* a round of grants has ended and is to be counted */
 	struct home *home;
+	struct map *blanks;		/* node name → struct blank, of blank.c */
 	struct asked asked[HEAL_ASKED_MAX];
 	unsigned asked_next;
 	struct map *suspects;		/* node name → struct suspect */
@@ -157,6 +158,14 @@ void home_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 bool home_has_lost(const struct heal *h, const struct heal_facts *f, const struct pod *p, struct mono now,
 		   enum loss_cause *out_cause);
 void home_give_back(struct heal *h, const struct heal_facts *f, struct mono now);	/* their requests, to local_left */
+
+/* blank.c */
+void blanks_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
+void blanks_scan(const struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan,
+		 struct lost_pods *lost);	/* adds what is lost and no loss yet */
+void blanks_free(struct heal *h);
+/* Whoever held the pod has lost it: the node is lost, or lives without a mirror and says that the pod does not run there. */
+bool holder_has_lost(const struct heal *h, const char *node, const char *uid);
 
 /* online.c */
 void online_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);

@@ -1,8 +1,9 @@
 /* home.c — pods of this very node that should run here and do not
  *
  * Cold boot: after a boot without the API server kubelet starts none of the node's pods. The peers are asked which of them
- * are still ours: who has a mirror at least as fresh as ours and does not name a pod knows that it was replaced or is held
- * elsewhere.
+ * are still ours. Who does not name a pod knows that it was replaced or is held elsewhere, and counts, unless its mirror is too
+ * old to show the pod: confirmed before ours, and before the pod was made. How large a version is says nothing: history may have
+ * gone back while we were away.
  *
  *   WAIT ──a peer is there──> ASKING ──enough answered──> KNOWN: what all name and what does not run is lost
  *     └──nobody for HEAL_ALONE_MS──────────────────────────> KNOWN ──somebody comes──> ASKING
@@ -18,18 +19,19 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "heal_int.h"
+#include "model/stamp.h"
 
 enum cold { COLD_NONE, COLD_WAIT, COLD_ASKING, COLD_KNOWN };
 
-struct named { char uid[UID_SIZE]; size_t times; };		/* by how many of the fresher peers */
+struct named { char uid[UID_SIZE]; bool by[SUSPECT_VOICES_MAX]; };	/* by which of the voices */
 struct sighting { char uid[UID_SIZE]; struct mono gone; };	/* a pod seen running; gone: since when it is not */
 
 struct home {
 	enum cold cold;
 	struct mono since, due;
-	uint64_t mirror;		/* our own, as of the last tick */
-	const char *voices[SUSPECT_VOICES_MAX];
-	size_t voice_count, fresher;	/* fresher: answers from mirrors no older than ours */
+	uint64_t stamp;			/* of our own mirror, as of the last tick */
+	struct { const char *from; uint64_t stamp; } voices[SUSPECT_VOICES_MAX];
+	size_t voice_count;
 	bool ended;
 	struct map *named;		/* uid → struct named */
 	struct map *sightings;		/* uid → struct sighting */
@@ -86,7 +88,7 @@ static size_t who_can_answer(const struct heal *h, const struct peers *peers)
 static void cold_ask(struct home *o, struct mono now, struct plan *plan)
 {
 	named_clear(o);
-	o->voice_count = o->fresher = 0;
+	o->voice_count = 0;
 	o->ended = false;
 	o->cold = COLD_ASKING;
 	o->due = mono_add_ms(now, HEAL_ANSWER_MS);
@@ -112,7 +114,7 @@ static void cold_tick(struct heal *h, const struct tick *t, const struct heal_fa
 	size_t others = who_can_answer(h, f->peers);
 	size_t needed = (size_t)h->conf.witnesses < others ? (size_t)h->conf.witnesses : others;
 
-	o->mirror = f->mirror_version;
+	o->stamp = f->mirror_version;
 	if (!f->cold_boot || f->link == LINK_ONLINE)
 		o->cold = COLD_NONE;
 	if (!f->cold_boot || f->link != LINK_OFFLINE)
@@ -152,14 +154,10 @@ void heal_on_mine(struct heal *h, const char *from, const struct mine *m)
 	struct home *o = h->home;
 
 	for (size_t i = 0; i < o->voice_count; i++)
-		if (str_eq(o->voices[i], from))
+		if (str_eq(o->voices[i].from, from))
 			return;
 	if (o->cold != COLD_ASKING || str_eq(from, h->conf.self) || o->voice_count == SUSPECT_VOICES_MAX)
 		return;
-	o->voices[o->voice_count++] = intern(from);
-	if (m->mirror < o->mirror)
-		return;			/* it may not know our newest pods; the claims it knows reach us by themselves */
-	o->fresher++;
 	for (size_t i = 0; i < m->count && i < HEAL_MINE_MAX; i++) {
 		struct named *n = map_get(o->named, m->uids[i]);
 
@@ -168,8 +166,10 @@ void heal_on_mine(struct heal *h, const char *from, const struct mine *m)
 			(void)str_copy(n->uid, sizeof(n->uid), m->uids[i]);
 			(void)map_put(o->named, n->uid, n);
 		}
-		n->times++;
+		n->by[o->voice_count] = true;
 	}
+	o->voices[o->voice_count].from = intern(from);
+	o->voices[o->voice_count++].stamp = m->mirror;
 }
 
 void heal_on_mine_end(struct heal *h, struct mono now)
@@ -194,11 +194,15 @@ size_t heal_mine_of(const struct heal *h, const struct view *view, const char *n
 	return count;
 }
 
-static bool is_still_ours(const struct home *o, const char *uid)
+/* Nobody contradicts. */
+static bool is_still_ours(const struct home *o, const struct pod *p)
 {
-	const struct named *n = map_get(o->named, uid);
+	const struct named *n = map_get(o->named, p->uid);
 
-	return o->fresher == 0 || (n && n->times == o->fresher);
+	for (size_t i = 0; i < o->voice_count; i++)
+		if (!(n && n->by[i]) && stamp_must_show(o->voices[i].stamp, o->stamp, p->created))
+			return false;
+	return true;
 }
 
 /* ---- pods that vanish ---- */
@@ -256,7 +260,7 @@ bool home_has_lost(const struct heal *h, const struct heal_facts *f, const struc
 
 	if (p->node != h->conf.self || f->link != LINK_OFFLINE || (f->running && map_get(f->running, p->uid)))
 		return false;
-	if (o->cold == COLD_KNOWN && f->cold_boot && is_still_ours(o, p->uid)) {
+	if (o->cold == COLD_KNOWN && f->cold_boot && is_still_ours(o, p)) {
 		*out_cause = LOSS_COLD_BOOT;
 		return true;
 	}

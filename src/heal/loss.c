@@ -183,7 +183,7 @@ static const char *lost_node_of(const struct heal *h, const struct pod *p)
 {
 	const struct claim *held = claims_live(h->claims, p->uid);
 
-	return held && suspect_is_lost(h, held->node) ? intern(held->node) : p->node;
+	return held && holder_has_lost(h, held->node, p->uid) ? intern(held->node) : p->node;
 }
 
 static struct mono unbound_due(const struct heal *h, const struct pod *p)
@@ -355,13 +355,15 @@ static void lost_take(struct heal *h, const struct tick *t, const struct heal_fa
 	}
 }
 
-static void node_losses_find(struct heal *h, const struct tick *t, const struct heal_facts *f, struct lost_pods *lost)
+static void node_losses_find(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan,
+			     struct lost_pods *lost)
 {
 	map_for_each(struct suspect, s, h->suspects) {
 		if (s->state == SUSPECT_LOST && !s->scanned)
 			suspect_scan(h, s, f, lost);
 		s->scanned = s->state == SUSPECT_LOST;
 	}
+	blanks_scan(h, t, f, plan, lost);
 	map_for_each(struct loss, l, h->losses) {
 		if (l->cause != LOSS_NODE)
 			continue;
@@ -379,7 +381,7 @@ static void node_losses_open(struct heal *h, const struct tick *t, const struct 
 	struct lost_pods lost = { 0 };
 	struct batch b = { 0 };
 
-	node_losses_find(h, t, f, &lost);
+	node_losses_find(h, t, f, plan, &lost);
 	lost_sort(&lost);
 	for (size_t i = 0; i < lost.count; i++)
 		lost_take(h, t, f, plan, lost.items[i], &b);
@@ -456,9 +458,10 @@ static bool node_loss_is_over(const struct heal *h, const struct heal_facts *f, 
 {
 	const struct pod *p = view_pod(f->view, l->uid);
 
-	if (!suspect_is_lost(h, l->lost_node))
+	if (!holder_has_lost(h, l->lost_node, l->uid))
 		l->lost_node = p->node;		/* its holder is back, but the pod's own node may still be lost */
-	return f->link == LINK_ONLINE || !p->node || !suspect_is_lost(h, l->lost_node) || (!offline && l->state != LOSS_REFUSED);
+	return f->link == LINK_ONLINE || !p->node || !holder_has_lost(h, l->lost_node, l->uid) ||
+	       (!offline && l->state != LOSS_REFUSED);
 }
 
 static bool loss_is_over(const struct heal *h, const struct heal_facts *f, struct loss *l, const struct may *may)

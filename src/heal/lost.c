@@ -71,7 +71,7 @@ bool pod_is_held(const struct heal *h, const struct heal_facts *f, const char *u
 
 	if (map_get(f->copies, uid))
 		return true;
-	return c && !str_eq(c->node, h->conf.self) && !suspect_is_lost(h, c->node);
+	return c && !str_eq(c->node, h->conf.self) && !holder_has_lost(h, c->node, uid);
 }
 
 bool lost_pod_counts(const struct heal *h, const struct heal_facts *f, const struct pod *p)
@@ -92,7 +92,7 @@ static bool pod_is_covered(const struct heal *h, const struct heal_facts *f, con
 		return true;
 	if (home_has_lost(h, f, p, now, &cause))
 		return false;
-	return pod_is_active(p) && !p->deleting && !claims_live(h->claims, p->uid) && !suspect_is_lost(h, p->node);
+	return pod_is_active(p) && !p->deleting && !claims_live(h->claims, p->uid) && !holder_has_lost(h, p->node, p->uid);
 }
 
 bool workload_wants_more(const struct heal *h, const struct heal_facts *f, const struct workload *w, const struct batch *b,

@@ -35,6 +35,7 @@ struct kube_client {
 	struct list queued, others;	/* struct request */
 	size_t slots_used;
 	struct mono heard;		/* the last byte of any answer */
+	struct wall date;		/* of the last answer whose headers came */
 	struct request *reporting;	/* on_contact is on the stack for it; NULL when it was cancelled there */
 };
 
@@ -308,10 +309,11 @@ static void conclude(struct request *q, const struct transfer_end *end)
 
 /* ---- callbacks of the transfer ---- */
 
-static void on_open(void *arg, int status)
+static void on_open(void *arg, int status, struct wall date)
 {
 	struct request *q = arg;
 
+	q->client->date = date;
 	q->last_byte = q->client->heard = loop_now(q->client->loop);
 	q->opened = true;
 	if (!q->p.on_data || status >= 300)
@@ -510,6 +512,11 @@ const char *kube_client_server(const struct kube_client *c)
 void kube_client_set_route(struct kube_client *c, const struct kube_route *route)
 {
 	transport_set_route(c->transport, route);
+}
+
+struct wall kube_client_date(const struct kube_client *c)
+{
+	return c->date;
 }
 
 struct mono kube_client_heard(const struct kube_client *c)

@@ -163,6 +163,8 @@ int kube_decode_pod(const json_object *o, struct pod **out_pod)
 		return -EINVAL;
 	p->version = version_of(meta);
 	p->deleting = json_get_key(meta, "deletionTimestamp") != NULL;
+	if (json_get_str(meta, "creationTimestamp"))
+		(void)wall_parse(json_get_str(meta, "creationTimestamp"), &p->created);
 	p->is_mirror = annotation(meta, ANNOTATION_MIRROR) != NULL;
 	p->original_uid = uid_or_null(annotation(meta, ANNOTATION_ORIGINAL_UID));
 	p->copy_of = uid_or_null(annotation(meta, ANNOTATION_WORKLOAD_UID));

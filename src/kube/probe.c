@@ -80,10 +80,11 @@ static void on_end(void *arg, const struct transfer_end *end)
 	finish(p, &result);
 }
 
-static void on_open(void *arg, int status)
+static void on_open(void *arg, int status, struct wall date)
 {
 	(void)arg;
 	(void)status;
+	(void)date;
 }
 
 static void on_data(void *arg, int status, const char *data, size_t n)

@@ -21,6 +21,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -37,8 +38,11 @@ enum {
 	KEEPALIVE_PROBES = 3,
 	USER_TIMEOUT_MS = 15000, /* unacknowledged bytes for so long: the connection is dead */
 	READ_BUFFER = 64 * 1024,
+	DATE_SIZE = 64,		/* a Date header line and its end */
 	KEPT_CONNECTIONS = 48, /* HTTP/1.1 needs one a request; fewer would be closed and reopened all the time */
 };
+
+#define DATE_MAX_S INT64_C(7258118400) /* the year 2200: a Date beyond is none, and its nanoseconds fit an int64_t */
 
 struct transport {
 	struct transport_conf conf;
@@ -67,6 +71,7 @@ struct transfer {
 	enum transfer_state state;
 	bool added;			/* the multi handle has it */
 	bool opened;
+	struct wall date;		/* of the answer, by the server's clock; 0 = not said */
 	CURL *easy;
 	struct curl_slist *headers, *connect_to;
 	char error[CURL_ERROR_SIZE];
@@ -192,6 +197,21 @@ static size_t on_curl_data(char *data, size_t size, size_t n, void *arg)
 	return x->state == TRANSFER_CANCELLED ? 0 : size * n;
 }
 
+/* "Date: Tue, 15 Nov 1994 08:12:31 GMT"; the line is not terminated. */
+static void note_date(struct transfer *x, const char *line, size_t n)
+{
+	static const char name[] = "date:";
+	char text[DATE_SIZE];
+	time_t t;
+
+	if (n >= sizeof(text) || n < sizeof(name) || strncasecmp(line, name, sizeof(name) - 1) != 0)
+		return;
+	memcpy(text, line, n);
+	text[n] = '\0';
+	t = curl_getdate(text + sizeof(name) - 1, NULL);
+	x->date.ns = t > 0 && t < DATE_MAX_S ? (int64_t)t * MS_PER_S * NS_PER_MS : 0;
+}
+
 static size_t on_curl_header(char *line, size_t size, size_t n, void *arg)
 {
 	struct transfer *x = arg;
@@ -199,12 +219,16 @@ static size_t on_curl_header(char *line, size_t size, size_t n, void *arg)
 
 	if (x->state == TRANSFER_CANCELLED)
 		return 0;
-	if (x->opened || n * size == 0 || (line[0] != '\r' && line[0] != '\n'))
+	if (x->opened || n * size == 0)
 		return size * n;
+	if (line[0] != '\r' && line[0] != '\n') {
+		note_date(x, line, n * size);
+		return size * n;
+	}
 	(void)curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status >= 200) {
 		x->opened = true;
-		x->fn.on_open(x->fn.arg, (int)status);
+		x->fn.on_open(x->fn.arg, (int)status, x->date);
 	}
 	return x->state == TRANSFER_CANCELLED ? 0 : size * n;
 }

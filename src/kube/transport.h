@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/clock.h"
 
 struct loop;
 struct kube_credentials;
@@ -47,7 +48,7 @@ struct transfer_params {
 	/* NULL = the transport's, see transport_set_route(); of a handshake: the credentials' server. Borrowed for the call. */
 	const struct kube_route *route;
 	void *arg;
-	void (*on_open)(void *arg, int status);				/* headers are there */
+	void (*on_open)(void *arg, int status, struct wall date);	/* headers are there; date: the server's, 0 = not said */
 	void (*on_data)(void *arg, int status, const char *data, size_t n);
 	void (*on_end)(void *arg, const struct transfer_end *end);	/* the transfer is gone afterwards */
 };

@@ -1,14 +1,20 @@
 /* watch.c — list, then watch, for ever
  *
- *   idle → opening → syncing (WatchList) ──────────────→ watching → opening …      (normal end: from the last version)
+ *   idle → opening → syncing (WatchList) ──────────────→ watching → opening → checking → watching …
  *             │          │ refused or ignored
  *             └→ listing ┴→ listing (page after page) → opening (from the list's version)
  *   any → waiting → opening                                                          (trouble: jittered backoff)
+ *
+ * A stream that ended is taken up again from its last version, and before that the server is asked for a list of one object: a
+ * quorum read, whose version tells whether there is still a history in which ours lies.
  *
  * Failure modes:
  *   - 410, as an answer or as an ERROR event: the version is forgotten and everything is listed again. Deletes are not
  *     lost: the caller compares with what it holds at on_synced. In the middle of the pages: first page again, the third
  *     time without pages.
+ *   - history goes back (etcd was restored from a backup): the list of one object is older than what we have seen, or an event on
+ *     an open stream is. A watch from a version of the future would be silent for ever, and is never opened. on_rewound, and
+ *     everything is listed again.
  *   - WatchList refused (400, 403, 422) or ignored (open, but twice no end of the initial objects): lists, for the life
  *     of this watch.
  *   - silence: bookmarks come each minute, so a stream that is silent for longer is closed and opened anew.
@@ -33,7 +39,7 @@
 
 enum { WATCH_MAGIC = 0x3a7c4001, SHORT_MS = 1000, LIST_RESTARTS_MAX = 2, EARLY_ENDS_MAX = 2, TIMEOUT_MIN_S = 1 };
 
-enum watch_state { WATCH_IDLE, WATCH_OPENING, WATCH_SYNCING, WATCH_LISTING, WATCH_WATCHING, WATCH_WAITING };
+enum watch_state { WATCH_IDLE, WATCH_OPENING, WATCH_SYNCING, WATCH_LISTING, WATCH_CHECKING, WATCH_WATCHING, WATCH_WAITING };
 
 struct kube_watch {
 	unsigned magic, run;		/* run grows when what is under way is given up */
@@ -49,12 +55,15 @@ struct kube_watch {
 	struct timer *timer;		/* opening: next round; waiting: backoff */
 	struct kube_stream *stream;
 	struct mono opened_at, confirmed;
+	struct wall date, stamp;	/* the server's: when it opened (of a list: its first page), and of `confirmed` */
 	char version[KUBE_VERSION_SIZE];	/* to watch from; "" = sync first */
 	char *cont;			/* next page */
 	int64_t backoff_ms, retry_after_ms;
 	int list_restarts, relists, early_ends;	/* in a row */
 	bool no_watch_list, synced, open, sync_begun, progressed;
 	bool expired;			/* an ERROR event said 410 */
+	bool checked;			/* the server has just shown that it has our version */
+	bool behind;			/* what it sends is older than our version */
 	char *trouble;			/* an ERROR event said something else */
 	uint64_t bad_json;
 };
@@ -80,7 +89,7 @@ static void lose(struct kube_watch *w, const char *reason)
 	int64_t pause;
 
 	watch_give_up(w);
-	w->sync_begun = false;
+	w->sync_begun = w->checked = false;
 	if (w->progressed || !w->backoff_ms)
 		w->backoff_ms = KUBE_WATCH_BACKOFF_MIN_MS;
 	else if (w->backoff_ms < KUBE_WATCH_BACKOFF_MAX_MS / 2)
@@ -96,6 +105,23 @@ static void lose(struct kube_watch *w, const char *reason)
 		w->fn.on_lost(w->fn.arg, reason);
 }
 
+/* The server confirms all that was shown; on a stream that was opened a while ago its own time has moved on as ours has. */
+static void confirm(struct kube_watch *w, struct mono asked)
+{
+	w->confirmed = loop_now(w->loop);
+	w->stamp = w->date;
+	if (w->date.ns)
+		w->stamp.ns += asked.ns - w->opened_at.ns;
+}
+
+/* Versions of one kind are numbers that grow; what is no number says nothing. */
+static bool is_older(const char *version, const char *than)
+{
+	int64_t v, t;
+
+	return num_parse_i64(version, 0, INT64_MAX, &v) == 0 && num_parse_i64(than, 0, INT64_MAX, &t) == 0 && v < t;
+}
+
 /* The server has forgotten our version. */
 static void relist(struct kube_watch *w, const char *reason)
 {
@@ -109,6 +135,17 @@ static void relist(struct kube_watch *w, const char *reason)
 	open_soon(w);
 }
 
+/* The server's newest version is older than ours: another history, in which our version means something else or nothing. */
+static void history_went_back(struct kube_watch *w, const char *reason)
+{
+	unsigned run = w->run;
+
+	if (w->fn.on_rewound)
+		w->fn.on_rewound(w->fn.arg, reason);
+	if (w->run == run)
+		relist(w, reason);
+}
+
 static void sync_begin(struct kube_watch *w)
 {
 	w->synced = false;
@@ -120,7 +157,8 @@ static void sync_end(struct kube_watch *w, const char *version)
 {
 	(void)str_copy(w->version, sizeof(w->version), version);
 	w->synced = true;
-	w->confirmed = loop_now(w->loop);
+	w->checked = true;
+	confirm(w, w->opened_at);	/* as fresh as the question was */
 	w->progressed = true;
 	w->sync_begun = false;
 	w->list_restarts = 0;
@@ -131,7 +169,7 @@ static void sync_end(struct kube_watch *w, const char *version)
 
 static void skip_object(struct kube_watch *w, const char *why)
 {
-	if (w->fn.on_skipped)
+	if (w->fn.on_skipped && w->state != WATCH_CHECKING)
 		w->fn.on_skipped(w->fn.arg, why);
 }
 
@@ -162,8 +200,12 @@ static void on_bookmark(struct kube_watch *w, const json_object *obj, const char
 		sync_end(w, version);
 		return;
 	}
+	if (is_older(version, w->version)) {
+		w->behind = true;
+		return;
+	}
 	(void)str_copy(w->version, sizeof(w->version), version);
-	w->confirmed = loop_now(w->loop);
+	confirm(w, loop_now(w->loop));
 	w->relists = 0;
 	if (w->fn.on_progress)
 		w->fn.on_progress(w->fn.arg, w->version);
@@ -172,8 +214,11 @@ static void on_bookmark(struct kube_watch *w, const json_object *obj, const char
 static void on_change(struct kube_watch *w, enum kube_change change, json_object *obj, const char *version)
 {
 	if (w->state == WATCH_WATCHING) {
+		w->behind = is_older(version, w->version);
+		if (w->behind)
+			return;
 		(void)str_copy(w->version, sizeof(w->version), version);
-		w->confirmed = loop_now(w->loop);
+		confirm(w, loop_now(w->loop));
 		w->relists = 0;
 	}
 	w->fn.on_object(w->fn.arg, change, obj);
@@ -212,6 +257,8 @@ static int on_value(void *arg, const char *json, size_t n)
 	cleanup(json_putp) json_object *o = NULL;
 	unsigned run = w->run;
 
+	if (w->state == WATCH_CHECKING)
+		return 0;		/* only the list's version is wanted */
 	if (json_parse(json, n, &o) < 0) {
 		w->bad_json++;
 		skip_object(w, "object is no JSON");
@@ -220,7 +267,7 @@ static int on_value(void *arg, const char *json, size_t n)
 	} else {
 		on_event(w, o);
 	}
-	return w->run != run || w->expired || w->trouble ? -ECANCELED : 0;
+	return w->run != run || w->expired || w->trouble || w->behind ? -ECANCELED : 0;
 }
 
 static void on_data(void *arg, const char *data, size_t n)
@@ -231,7 +278,9 @@ static void on_data(void *arg, const char *data, size_t n)
 
 	if (w->run != run)
 		return;
-	if (w->expired)
+	if (w->behind)
+		history_went_back(w, "an event is older than what was shown before it");
+	else if (w->expired)
 		relist(w, str_or(w->trouble, "version expired"));
 	else if (w->trouble)
 		lose(w, w->trouble);
@@ -245,10 +294,14 @@ static void on_open(void *arg)
 {
 	struct kube_watch *w = arg;
 
+	if (w->state == WATCH_CHECKING)
+		return;
 	w->open = true;
 	w->opened_at = loop_now(w->loop);
+	if (!w->cont)
+		w->date = kube_client_date(w->client);
 	if (w->state == WATCH_WATCHING)	/* the server has our version, and sends at once what came after it */
-		w->confirmed = w->opened_at;
+		confirm(w, w->opened_at);
 	if (w->state == WATCH_SYNCING || (w->state == WATCH_LISTING && !w->sync_begun))
 		sync_begin(w);
 }
@@ -280,7 +333,7 @@ static void on_watch_done(void *arg, const struct kube_answer *a)
 	bool refused = is_watch_list_refused(w, a);
 
 	w->op = NULL;
-	w->open = false;
+	w->open = w->checked = false;
 	w->retry_after_ms = a->retry_after_ms;
 	if (refused) {
 		use_lists(w);
@@ -347,6 +400,25 @@ static void on_list_done(void *arg, const struct kube_answer *a)
 	lose(w, a->outcome == KUBE_OK ? "the list was cut short" : a->message);
 }
 
+/* The list of one object: is our version part of the server's history? */
+static void on_checked(void *arg, const struct kube_answer *a)
+{
+	struct kube_watch *w = arg;
+	const struct kube_list_meta *meta = kube_stream_list_meta(w->stream);
+
+	w->op = NULL;
+	w->retry_after_ms = a->retry_after_ms;
+	if (a->outcome != KUBE_OK || kube_stream_end(w->stream) != 0 || !meta->version[0]) {
+		lose(w, a->outcome == KUBE_OK ? "the list was cut short" : a->message);
+	} else if (is_older(meta->version, w->version)) {
+		history_went_back(w, "the server's version is older than what was shown before");
+	} else {
+		w->checked = true;
+		watch_give_up(w);
+		open_soon(w);
+	}
+}
+
 static void add_query(struct buf *q, const char *key, const char *value)
 {
 	if (str_is_empty(value))
@@ -391,6 +463,16 @@ static void send_watch(struct kube_watch *w)
 	buf_fini(&q);
 }
 
+static void send_check(struct kube_watch *w)
+{
+	struct buf q = BUF_INIT;
+
+	add_query_num(&q, "limit", 1);
+	kube_stream_reset(w->stream, KUBE_STREAM_LIST);
+	send(w, &q, on_checked, w->sync_silence_ms);
+	buf_fini(&q);
+}
+
 static void send_list(struct kube_watch *w)
 {
 	struct buf q = BUF_INIT;
@@ -405,14 +487,20 @@ static void send_list(struct kube_watch *w)
 
 static void watch_open(struct kube_watch *w)
 {
-	w->expired = false;
+	w->expired = w->behind = false;
 	free(take(w->trouble));
+	if (w->version[0] && !w->cont && !w->checked) {
+		w->state = WATCH_CHECKING;
+		send_check(w);
+		return;
+	}
 	if (w->cont || (!w->version[0] && w->no_watch_list)) {
 		w->state = WATCH_LISTING;
 		send_list(w);
 		return;
 	}
 	w->state = w->version[0] ? WATCH_WATCHING : WATCH_SYNCING;
+	w->checked = false;
 	send_watch(w);
 }
 
@@ -493,6 +581,7 @@ void kube_watch_stop(struct kube_watch *w)
 	w->state = WATCH_IDLE;
 	w->synced = false;
 	w->confirmed = (struct mono){ 0 };
+	w->stamp = (struct wall){ 0 };
 	w->backoff_ms = 0;
 	w->relists = w->list_restarts = 0;
 }
@@ -519,6 +608,11 @@ bool kube_watch_is_open(const struct kube_watch *w)
 struct mono kube_watch_confirmed(const struct kube_watch *w)
 {
 	return w->confirmed;
+}
+
+struct wall kube_watch_stamp(const struct kube_watch *w)
+{
+	return w->stamp;
 }
 
 const char *kube_watch_version(const struct kube_watch *w)

@@ -13,6 +13,7 @@ enum {
 	FLAG_READY = 1, FLAG_DELETING = 2, FLAG_MIRROR = 4, FLAG_GATED = 8, FLAG_OTHER_SCHEDULER = 16, FLAG_CLAIMS = 32,
 	FLAG_PULL_SECRETS = 64,
 };
+#define CREATED_SHIFT 16	/* above the flags: when the API server made it, in seconds; older versions do not look there */
 
 struct constraint_id {
 	char *key;
@@ -105,7 +106,8 @@ static int64_t pod_flags(const struct pod *p)
 {
 	return (p->ready ? FLAG_READY : 0) | (p->deleting ? FLAG_DELETING : 0) | (p->is_mirror ? FLAG_MIRROR : 0) |
 	       (p->gated ? FLAG_GATED : 0) | (p->default_scheduler ? 0 : FLAG_OTHER_SCHEDULER) |
-	       (p->has_claims ? FLAG_CLAIMS : 0) | (p->pull_secrets ? FLAG_PULL_SECRETS : 0);
+	       (p->has_claims ? FLAG_CLAIMS : 0) | (p->pull_secrets ? FLAG_PULL_SECRETS : 0) |
+	       (p->created.ns > 0 ? p->created.ns / (MS_PER_S * NS_PER_MS) << CREATED_SHIFT : 0);
 }
 
 int store_put_pod(struct store *s, const struct pod *p)
@@ -151,6 +153,7 @@ static void on_pod(void *arg, sqlite3_stmt *row)
 	p->default_scheduler = !(flags & FLAG_OTHER_SCHEDULER);
 	p->has_claims = flags & FLAG_CLAIMS;
 	p->pull_secrets = flags & FLAG_PULL_SECRETS;
+	p->created.ns = flags > 0 ? (flags >> CREATED_SHIFT) * MS_PER_S * NS_PER_MS : 0;
 	p->priority = sqlite3_column_int(row, 9);
 	p->request.cpu_milli = sqlite3_column_int64(row, 10);
 	p->request.mem_bytes = sqlite3_column_int64(row, 11);

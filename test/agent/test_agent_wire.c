@@ -234,6 +234,39 @@ static void questions_for_grants_and_fences_come_back(void **state)
 	assert_int_equal(wire_get_ask_grant(fence.data, fence.len, node, &ms), -EPROTO);	/* each is what it says */
 }
 
+static void what_runs_is_told_by_short_uids(void **state)
+{
+	static const char *const uids[] = { "e6f6ef69-ec9e-42e6-8d7f-000000000001", "0123456789abcdef0123456789abcdef",
+					    "ffffffff" };
+	static const uint32_t shorts[] = { 0xe6f6ef69, 0x01234567, 0xffffffff };
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+	struct wire_running w = { .boot_id = "5f2b" }, got = { 0 };
+	uint32_t v = 7;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(uids); i++) {
+		assert_true(wire_short_uid(uids[i], &v));
+		assert_int_equal(v, shorts[i]);
+	}
+	assert_false(wire_short_uid("e6f6ef6", &v) || wire_short_uid("", &v) || wire_short_uid("e6f6-f69ec9e", &v));
+	for (w.count = 0; w.count < WIRE_RUNNING_MAX; w.count++)
+		w.uids[w.count] = (uint32_t)w.count << 24 | 5;
+	wire_put_running(&b, &w);
+	assert_true(b.len <= 900);		/* serf's limit of a response is 1,024 bytes, with its envelope */
+	assert_int_equal(wire_get_running(b.data, b.len, &got), 0);
+	assert_string_equal(got.boot_id, "5f2b");
+	assert_int_equal(got.count, WIRE_RUNNING_MAX);
+	assert_memory_equal(got.uids, w.uids, sizeof(w.uids));
+	for (size_t n = 0; n < b.len; n++)	/* cut anywhere */
+		assert_int_equal(wire_get_running(b.data, n, &got), -EPROTO);
+	buf_addc(&b, 0);
+	assert_int_equal(wire_get_running(b.data, b.len, &got), -EPROTO);
+	b.len = 0;
+	w.boot_id[0] = '\0';			/* nobody without a boot id */
+	wire_put_running(&b, &w);
+	assert_int_equal(wire_get_running(b.data, b.len, &got), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -245,6 +278,7 @@ int main(void)
 		cmocka_unit_test(garbage_does_no_harm),
 		cmocka_unit_test(a_witness_answers_yes_or_no),
 		cmocka_unit_test(questions_for_grants_and_fences_come_back),
+		cmocka_unit_test(what_runs_is_told_by_short_uids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -162,6 +162,7 @@ static void a_shallow_copy_shares_what_it_holds(void **state)
 	assert_string_equal(json_text(list), "[{\"c\":2}]");
 	assert_ptr_equal(json_get(copy, "a"), json_get(o, "a"));
 	json_putp(&o);
+	o = NULL;
 	assert_int_equal(json_get_i64(copy, "a.b", 0), 1);	/* it lives as long as anybody has it */
 }
 

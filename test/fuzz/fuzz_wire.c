@@ -55,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool sees, api, yes;
 	uint64_t mirror;
 	struct wire_fence fence;
+	struct wire_running running;
 	int64_t ms;
 
 	/* What was sent fits into one message; a longer one need not go back into one. */
@@ -73,6 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)wire_get_uids(data, size, &mirror, look, NULL);
 	(void)wire_get_yes(data, size, &yes);
 	if (wire_get_ask_grant(data, size, fence.node, &ms) == 0 && (!fence.node[0] || ms <= 0))
+		abort();
+	if (wire_get_running(data, size, &running) == 0 && (!running.boot_id[0] || running.count > WIRE_RUNNING_MAX))
 		abort();
 	if (wire_get_link(data, size, fence.node, &api) == 0 && !fence.node[0])
 		abort();

@@ -180,7 +180,8 @@ void rig_voice(struct rig *g, const char *node, const char *from, bool sees)
 
 size_t rig_effects(const struct rig *g)
 {
-	return g->plan.count - rig_count(g, ACTION_PROBE) - rig_count(g, ACTION_WITNESS) - rig_count(g, ACTION_READ_LEASE);
+	return g->plan.count - rig_count(g, ACTION_PROBE) - rig_count(g, ACTION_WITNESS) - rig_count(g, ACTION_READ_LEASE) -
+	       rig_count(g, ACTION_ASK_BLANK);
 }
 
 size_t rig_count(const struct rig *g, enum action_kind kind)

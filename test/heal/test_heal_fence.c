@@ -1,5 +1,6 @@
 /* test_heal_fence.c — at most once, as one who grants: who was granted what, and which fences are given, kept and ended */
 #include "heal_rig.h"
+#include "model/stamp.h"
 
 static void tick(struct rig *g)
 {
@@ -318,22 +319,39 @@ static void the_longer_stop_after_counts(void **state)
 }
 
 /* The asker has missed that the pod is gone. */
+static uint64_t confirmed_at(int64_t ms)
+{
+	return stamp_of((struct wall){ ms * NS_PER_MS });
+}
+
 static void no_fence_for_a_pod_that_a_fresher_mirror_misses(void **state)
 {
-	struct fence_question q = { "uid-gone", "n5", "n2", 7 };
-	struct rig g;
+	const int64_t at_ms = 1700000000000;
+	const struct { uint64_t ours, theirs; bool permits; } rows[] = {
+		{ confirmed_at(at_ms), confirmed_at(at_ms), false },
+		{ confirmed_at(at_ms), confirmed_at(at_ms - 60000), false },
+		{ confirmed_at(at_ms), confirmed_at(at_ms + STAMP_SLACK_MS), false },
+		{ confirmed_at(at_ms), confirmed_at(at_ms + STAMP_SLACK_MS + 1), true },	/* we may not have seen it yet */
+		{ confirmed_at(at_ms), STAMP_UNKNOWN, false },
+		{ STAMP_UNKNOWN, confirmed_at(at_ms), false },
+		{ STAMP_NONE, confirmed_at(at_ms), true },
+	};
 
 	(void)state;
-	rig_init(&g, 5);
-	g.f.mirror_version = 7;
-	tick(&g);
-	rig_all_ask(&g);
-	rig_status(&g, "n5", PEER_FAILED);
-	g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
-	assert_false(heal_asked_fence(g.heal, g.view, &g.peers, &q, g.now));
-	q.mirror = 8;						/* it may be a pod that we have not seen yet */
-	assert_true(heal_asked_fence(g.heal, g.view, &g.peers, &q, g.now));
-	rig_fini(&g);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct fence_question q = { "uid-gone", "n5", "n2", rows[i].theirs };
+		struct rig g;
+
+		rig_init(&g, 5);
+		g.f.mirror_version = rows[i].ours;
+		tick(&g);
+		rig_all_ask(&g);
+		rig_status(&g, "n5", PEER_FAILED);
+		g.now = mono_add_ms(g.now, heal_start_delay_ms(g.conf.stop_after_ms));
+		if (heal_asked_fence(g.heal, g.view, &g.peers, &q, g.now) != rows[i].permits)
+			fail_msg("row %zu", i);
+		rig_fini(&g);
+	}
 }
 
 static void carry_grant(void *arg, const struct grant_question *q)

@@ -1,5 +1,19 @@
 /* test_heal_home.c — pods of this node that do not run: after a boot without the API server, or gone by themselves */
 #include "heal_rig.h"
+#include "model/stamp.h"
+
+/* When the API server confirmed our mirror, by its own clock. */
+#define CONFIRMED_S INT64_C(1700000000)
+
+static struct wall api_time(int64_t s)
+{
+	return (struct wall){ s * MS_PER_S * NS_PER_MS };
+}
+
+static uint64_t confirmed(int64_t later_s)
+{
+	return stamp_of(api_time(CONFIRMED_S + later_s));
+}
 
 /* n1 has booted. web-1 and web-2 are its own, web-3 is n2's. */
 static void booted(struct rig *g, size_t nodes)
@@ -13,7 +27,7 @@ static void booted(struct rig *g, size_t nodes)
 	for (size_t i = 0; i < nodes; i++)
 		g->items[i].protocol = PEER_PROTOCOL;
 	g->f.cold_boot = true;
-	g->f.mirror_version = 100;
+	g->f.mirror_version = confirmed(0);
 	g->f.running = map_new();
 	g->f.running_at = g->now;
 }
@@ -40,11 +54,11 @@ static void the_peers_are_asked_first(void **state)
 	rig_tick(&g);
 	assert_int_equal(rig_count(&g, ACTION_ASK_MINE), 1);
 	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
-	answer(&g, "n2", 100, both, 2);
-	answer(&g, "n2", 100, both, 0);			/* one voice each */
+	answer(&g, "n2", confirmed(0), both, 2);
+	answer(&g, "n2", confirmed(0), both, 0);			/* one voice each */
 	rig_after(&g, 100);
 	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
-	answer(&g, "n3", 100, both, 2);
+	answer(&g, "n3", confirmed(0), both, 2);
 	heal_on_mine_end(g.heal, g.now);
 	rig_after(&g, 100);
 	assert_int_equal(rig_count(&g, ACTION_RESTORE), 2);
@@ -52,25 +66,74 @@ static void the_peers_are_asked_first(void **state)
 	ended(&g);
 }
 
-static void what_a_fresher_mirror_does_not_name_is_not_ours(void **state)
+/* created: when our pods were, in seconds before our mirror was confirmed; 0 = not known. */
+static void what_a_peer_does_not_name_is_not_ours(void **state)
 {
-	static const struct { uint64_t mirror; size_t named, restored; } rows[] = {
-		{ 100, 2, 2 }, { 100, 1, 1 }, { 101, 0, 0 }, { 99, 0, 2 },	/* an older mirror has no say */
+	const struct { uint64_t mirror; int64_t created; size_t named, restored; } rows[] = {
+		{ confirmed(0), 3600, 2, 2 }, { confirmed(0), 3600, 1, 1 }, { confirmed(1), 3600, 0, 0 },
+		{ confirmed(-60), 30, 0, 2 },			/* made after it was cut off: it cannot know them … */
+		{ confirmed(-60), 57, 0, 2 }, { confirmed(-60), 64, 0, 2 },	/* … nor perhaps within the slack of clocks */
+		{ confirmed(-60), 66, 0, 0 }, { confirmed(-60), 3600, 0, 0 },	/* it must have seen them */
+		{ confirmed(-60), 3600, 1, 1 },
+		{ confirmed(-60), 0, 0, 0 },			/* nobody can tell: a contradiction counts */
+		{ STAMP_UNKNOWN, 30, 0, 0 }, { 5000, 30, 0, 0 },	/* 5000: a version, of an older healer */
+		{ STAMP_NONE, 3600, 0, 2 },			/* it has no mirror, and says nothing */
 	};
 
+	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct rig g;
 
-		(void)state;
 		booted(&g, 5);
+		if (rows[i].created)
+			for (size_t k = 0; k < 2; k++)
+				view_pod(g.view, both[k])->created = api_time(CONFIRMED_S - rows[i].created);
 		rig_tick(&g);
 		answer(&g, "n2", rows[i].mirror, both, rows[i].named);
-		answer(&g, "n3", 90, both, 0);
+		answer(&g, "n3", STAMP_NONE, both, 0);
 		heal_on_mine_end(g.heal, g.now);
 		rig_after(&g, 1);
 		assert_int_equal(rig_count(&g, ACTION_RESTORE), rows[i].restored);
 		ended(&g);
 	}
+}
+
+/* Our mirror is of a history that is no more: its versions are higher, and it was confirmed earlier. */
+static void a_restored_backup_is_fresher_than_what_slept_through_it(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	booted(&g, 3);
+	for (size_t k = 0; k < 2; k++)
+		view_pod(g.view, both[k])->created = api_time(CONFIRMED_S - 30);
+	rig_tick(&g);
+	answer(&g, "n2", confirmed(600), both, 0);
+	answer(&g, "n3", confirmed(-60), both, 0);
+	heal_on_mine_end(g.heal, g.now);
+	rig_after(&g, 1);
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
+	ended(&g);
+}
+
+/* A store from before there were stamps, or history went back and the link with it. */
+static void without_a_stamp_of_its_own_any_contradiction_counts(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	booted(&g, 3);
+	g.f.mirror_version = STAMP_UNKNOWN;
+	for (size_t k = 0; k < 2; k++)
+		view_pod(g.view, both[k])->created = api_time(CONFIRMED_S);
+	rig_tick(&g);
+	answer(&g, "n2", confirmed(-3600), both, 1);
+	answer(&g, "n3", STAMP_UNKNOWN, both, 2);
+	heal_on_mine_end(g.heal, g.now);
+	rig_after(&g, 1);
+	assert_int_equal(rig_count(&g, ACTION_RESTORE), 1);
+	assert_non_null(rig_find(&g, ACTION_RESTORE, "uid-web-1"));
+	ended(&g);
 }
 
 static void a_pod_that_another_node_claims_stays_there(void **state)
@@ -81,8 +144,8 @@ static void a_pod_that_another_node_claims_stays_there(void **state)
 	booted(&g, 5);
 	(void)rig_claim(&g, "uid-web-1", "n4", 1, CLAIM_LIVE);
 	rig_tick(&g);
-	answer(&g, "n2", 100, both, 2);
-	answer(&g, "n3", 100, both, 2);
+	answer(&g, "n2", confirmed(0), both, 2);
+	answer(&g, "n3", confirmed(0), both, 2);
 	heal_on_mine_end(g.heal, g.now);
 	rig_after(&g, 1);
 	assert_int_equal(rig_count(&g, ACTION_RESTORE), 1);
@@ -104,8 +167,8 @@ static void a_pod_whose_image_is_not_here_is_refused(void **state)
 	rig_lists(rig_node(&g, "n1"), has, 1);
 	view_pod(g.view, "uid-web-1")->ready = view_pod(g.view, "uid-web-2")->ready = false;
 	rig_tick(&g);
-	answer(&g, "n2", 100, both, 2);
-	answer(&g, "n3", 100, both, 2);
+	answer(&g, "n2", confirmed(0), both, 2);
+	answer(&g, "n3", confirmed(0), both, 2);
 	heal_on_mine_end(g.heal, g.now);
 	rig_after(&g, 1);
 	refused = rig_find(&g, ACTION_REFUSE, "uid-web-1");
@@ -127,7 +190,7 @@ static void too_few_answers_are_asked_for_again(void **state)
 	(void)state;
 	booted(&g, 5);
 	rig_tick(&g);
-	answer(&g, "n2", 100, both, 2);
+	answer(&g, "n2", confirmed(0), both, 2);
 	heal_on_mine_end(g.heal, g.now);
 	rig_after(&g, 1);
 	assert_int_equal(rig_count(&g, ACTION_RESTORE), 0);
@@ -281,7 +344,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_peers_are_asked_first),
-		cmocka_unit_test(what_a_fresher_mirror_does_not_name_is_not_ours),
+		cmocka_unit_test(what_a_peer_does_not_name_is_not_ours),
+		cmocka_unit_test(a_restored_backup_is_fresher_than_what_slept_through_it),
+		cmocka_unit_test(without_a_stamp_of_its_own_any_contradiction_counts),
 		cmocka_unit_test(a_pod_that_another_node_claims_stays_there),
 		cmocka_unit_test(a_pod_whose_image_is_not_here_is_refused),
 		cmocka_unit_test(too_few_answers_are_asked_for_again),

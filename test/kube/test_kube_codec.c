@@ -310,7 +310,8 @@ static void tolerations_and_ports(void **state)
 static void the_flags_of_a_pod(void **state)
 {
 	cleanup(json_putp) json_object *o = parse(
-	    "{\"metadata\":{" ID ",\"annotations\":{\"kubernetes.io/config.mirror\":\"h\","
+	    "{\"metadata\":{" ID ",\"creationTimestamp\":\"2026-11-20T10:46:30Z\","
+	    "\"annotations\":{\"kubernetes.io/config.mirror\":\"h\","
 	    "\"edge-healer.io/original-uid\":\"" U "\",\"edge-healer.io/workload-uid\":\"" V "\"},"
 	    "\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"uid\":\"no\"},"
 	    "{\"kind\":\"Node\",\"uid\":\"nn\",\"controller\":true}]},\"spec\":{\"schedulerName\":\"mine\","
@@ -330,7 +331,7 @@ static void the_flags_of_a_pod(void **state)
 	assert_null(p->node);
 	assert_int_equal(p->priority, -7);
 	assert_int_equal(p->phase, POD_RUNNING);
-	assert_true(p->ready_since.ns > 0);
+	assert_true(p->ready_since.ns - p->created.ns == 2 * MS_PER_S * NS_PER_MS);
 }
 
 static void pull_secrets_are_seen(void **state)

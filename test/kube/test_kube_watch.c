@@ -42,6 +42,7 @@ static void note(struct rig *r, const char *fmt, ...)
 static void on_sync_begin(void *arg) { note(arg, "begin "); }
 static void on_synced(void *arg, const char *version) { note(arg, "synced:%s ", version); }
 static void on_progress(void *arg, const char *version) { note(arg, "progress:%s ", version); }
+static void on_rewound(void *arg, const char *reason) { (void)reason; note(arg, "rewound "); }
 static void on_skipped(void *arg, const char *reason) { (void)reason; note(arg, "skipped "); }
 
 static void on_object(void *arg, enum kube_change change, json_object *obj)
@@ -79,13 +80,19 @@ static int teardown(void **state)
 	return 0;
 }
 
+#define CHECK "/api/v1/pods?limit=1"
+
 static void start(struct rig *r, struct kube_watch_params p)
 {
 	const struct kube_watch_handlers h = {
 		.arg = r, .on_sync_begin = on_sync_begin, .on_object = on_object, .on_synced = on_synced,
-		.on_progress = on_progress, .on_lost = on_lost, .on_skipped = on_skipped,
+		.on_progress = on_progress, .on_lost = on_lost, .on_skipped = on_skipped, .on_rewound = on_rewound,
 	};
+	/* asked before a stream is taken up again; what a test scripts itself comes first */
+	const struct rig_step check = { .want = CHECK, .body = "{\"metadata\":{\"resourceVersion\":\"1000\"},\"items\":[]}",
+					.forever = true };
 
+	http_rig_add(r->http, &check);
 	p.path = "/api/v1/pods";
 	r->watch = kube_watch_new(r->kube.client, &p, &h);
 	kube_watch_start(r->watch);
@@ -389,6 +396,132 @@ static void stop_forgets(void **state)
 	wait_log(r, "begin synced:9 begin synced:9 ");
 }
 
+/* ---- history goes back ---- */
+
+static void a_version_of_the_future_is_not_watched_from(void **state)
+{
+	struct rig *r = *state;
+
+	STEP(.want = INITIAL, .body = EVENT("ADDED", "a", "3") END_MARK("90"), .end = RIG_OK);
+	STEP(.want = CHECK, .body = LIST("50", ",\"continue\":\"c\"", OBJECT("b", "2")));
+	STEP(.want = INITIAL, .body = EVENT("ADDED", "b", "2") END_MARK("51"), .end = RIG_HOLD);
+	start(r, (struct kube_watch_params){ 0 });
+	wait_log(r, "synced:51 ");
+	assert_string_equal(r->log.data, "begin +a synced:90 rewound begin +b synced:51 ");
+	assert_string_equal(kube_watch_version(r->watch), "51");
+	assert_int_equal(http_rig_requests(r->http), 3);
+}
+
+/* Another server of a cluster with several may lag: it has our version in its future, but not the store. */
+static void a_server_that_has_our_version_is_watched_from_it(void **state)
+{
+	struct rig *r = *state;
+
+	STEP(.want = INITIAL, .body = END_MARK("9"), .end = RIG_OK);
+	STEP(.want = CHECK, .status = 503, .body = "{}");	/* then no watch: it might be silent for ever */
+	STEP(.want = CHECK, .body = LIST("9", "", ""));
+	STEP(.want = FROM("9"), .status = 504, .body = "{\"kind\":\"Status\",\"reason\":\"Timeout\",\"code\":504,"
+						       "\"message\":\"Too large resource version: 9, current: 8\"}");
+	STEP(.want = CHECK, .body = LIST("9", "", ""));
+	STEP(.want = FROM("9"), .body = EVENT("ADDED", "a", "10"), .end = RIG_HOLD);
+	start(r, (struct kube_watch_params){ 0 });
+	wait_log(r, "+a ");
+	assert_string_equal(r->log.data, "begin synced:9 lost lost +a ");
+}
+
+static void what_is_older_on_an_open_stream_lists_again(void **state)
+{
+	static const char *const older[] = { EVENT("MODIFIED", "a", "8"), EVENT("DELETED", "a", "8"), MARK("8") };
+
+	for (size_t i = 0; i < ARRAY_LEN(older); i++) {
+		struct rig *r;
+
+		(void)setup((void **)&r);
+		STEP(.want = INITIAL, .body = EVENT("ADDED", "a", "3") END_MARK("9"), .gate = true, .tail = older[i],
+		     .end = RIG_HOLD);
+		STEP(.want = INITIAL, .body = EVENT("ADDED", "a", "8") END_MARK("8"), .end = RIG_HOLD);
+		start(r, (struct kube_watch_params){ 0 });
+		wait_log(r, "synced:9 ");
+		http_rig_release(r->http);
+		wait_log(r, "synced:8 ");
+		assert_string_equal(r->log.data, "begin +a synced:9 rewound begin +a synced:8 ");
+		(void)teardown((void **)&r);
+	}
+	(void)state;
+}
+
+/* Two servers behind one address, each with its own history. */
+static void a_history_that_goes_back_again_and_again_does_not_spin(void **state)
+{
+	struct rig *r = *state;
+
+	STEP(.want = INITIAL, .body = END_MARK("90"), .forever = true);
+	STEP(.want = CHECK, .body = LIST("50", "", ""), .forever = true);
+	start(r, (struct kube_watch_params){ 0 });
+	wait_log(r, "lost begin synced:90 rewound lost ");
+	assert_true(http_rig_requests(r->http) < 12);
+}
+
+static void a_handler_may_end_or_restart_what_went_back(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		struct rig *r;
+
+		(void)setup((void **)&r);
+		*(i ? &r->free_at : &r->restart_at) = "rewound ";
+		STEP(.want = INITIAL, .body = END_MARK("90"), .end = RIG_OK);
+		STEP(.want = CHECK, .body = LIST("50", "", ""));
+		STEP(.want = INITIAL, .body = END_MARK("51"), .end = RIG_HOLD);
+		start(r, (struct kube_watch_params){ 0 });
+		wait_log(r, i ? "rewound " : "synced:51 ");
+		assert_string_equal(r->log.data, i ? "begin synced:90 rewound " : "begin synced:90 rewound begin synced:51 ");
+		(void)teardown((void **)&r);
+	}
+	(void)state;
+}
+
+#define DATE(day) "Date: Sun, " day " Nov 2024 08:49:37 GMT\r\n"
+
+/* 2024-11-03T08:49:37Z */
+static const int64_t day_3_s = 1730623777;
+
+static void its_time_is_the_servers(void **state)
+{
+	struct rig *r = *state;
+	int64_t later;
+
+	STEP(.want = "?limit=2 ", .headers = DATE("03"), .body = LIST("50", ",\"continue\":\"c\"", OBJECT("a", "1")));
+	STEP(.want = "?limit=2&continue=c ", .headers = DATE("10"), .body = LIST("50", "", OBJECT("b", "2")));
+	STEP(.want = FROM("50"), .headers = DATE("03"), .gate = true, .tail = MARK("51"), .end = RIG_HOLD);
+	start(r, (struct kube_watch_params){ .no_watch_list = true, .page = 2 });
+	assert_true(kube_watch_stamp(r->watch).ns == 0);
+	wait_log(r, "synced:50 ");
+	assert_true(kube_watch_stamp(r->watch).ns == day_3_s * MS_PER_S * NS_PER_MS);	/* of the first page */
+	http_rig_release(r->http);
+	wait_log(r, "progress:51 ");
+	later = kube_watch_stamp(r->watch).ns - day_3_s * MS_PER_S * NS_PER_MS;
+	assert_true(later >= 0 && later < WAIT_MS * NS_PER_MS);
+	kube_watch_stop(r->watch);
+	assert_true(kube_watch_stamp(r->watch).ns == 0);
+}
+
+static void a_server_without_a_clock_gives_no_stamp(void **state)
+{
+	static const char *const headers[] = { "", "Date: nonsense\r\n", "Date: Sun, 03 Nov 9999 08:49:37 GMT\r\n" };
+
+	for (size_t i = 0; i < ARRAY_LEN(headers); i++) {
+		struct rig *r;
+
+		(void)setup((void **)&r);
+		STEP(.want = INITIAL, .headers = headers[i], .body = END_MARK("9") MARK("10"), .end = RIG_HOLD);
+		start(r, (struct kube_watch_params){ 0 });
+		wait_log(r, "progress:10 ");
+		assert_true(kube_watch_stamp(r->watch).ns == 0);
+		(void)teardown((void **)&r);
+	}
+	(void)state;
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -401,6 +534,11 @@ int main(void)
 		T(a_server_that_closes_at_once_does_not_make_us_spin), T(dropped_watches_come_back_from_their_version),
 		T(bad_objects_are_passed_over), cmocka_unit_test(a_handler_may_free_the_watch),
 		T(a_handler_may_restart_the_watch), T(stop_forgets),
+		T(a_version_of_the_future_is_not_watched_from), T(a_server_that_has_our_version_is_watched_from_it),
+		cmocka_unit_test(what_is_older_on_an_open_stream_lists_again),
+		T(a_history_that_goes_back_again_and_again_does_not_spin),
+		cmocka_unit_test(a_handler_may_end_or_restart_what_went_back), T(its_time_is_the_servers),
+		cmocka_unit_test(a_server_without_a_clock_gives_no_stamp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,11 @@
 """The control plane of the tests, under /kubesim/ on the API server's own port. See README.md."""
+import persist
 from errors import ApiError, bad_request
 
 
 class Control:
     def __init__(self, scheduler=None):
-        self.scheduler = scheduler
+        self.scheduler, self.saved = scheduler, None
 
     async def __call__(self, http, conn, req):
         parts = req.path.strip('/').split('/')[1:]
@@ -44,6 +45,17 @@ class Control:
     @staticmethod
     def _post_expire(http, req, rest):
         http.store.expire()
+        http.api.snapshots.clear()
+        return {'resourceVersion': str(http.store.rv)}
+
+    def _post_backup(self, http, req, rest):
+        self.saved = persist.backup(http.store)
+        return {'resourceVersion': str(http.store.rv)}
+
+    def _post_restore(self, http, req, rest):
+        if self.saved is None:
+            raise bad_request('there is no backup: POST /kubesim/backup makes one')
+        persist.restore(http.store, self.saved)
         http.api.snapshots.clear()
         return {'resourceVersion': str(http.store.rv)}
 

@@ -3,6 +3,7 @@ import asyncio
 import json
 import socket
 import struct
+import time
 import traceback
 import urllib.parse
 
@@ -22,6 +23,10 @@ REASONS = {200: 'OK', 201: 'Created', 202: 'Accepted', 400: 'Bad Request', 401: 
            415: 'Unsupported Media Type', 422: 'Unprocessable Entity', 429: 'Too Many Requests', 500: 'Internal Server Error',
            503: 'Service Unavailable', 504: 'Gateway Timeout'}
 MAX_BODY = 3 << 20                                 # as etcd's limit lets through
+
+
+def date_line():
+    return time.strftime('Date: %a, %d %b %Y %H:%M:%S GMT\r\n', time.gmtime())
 
 
 class Request:
@@ -208,8 +213,8 @@ class HttpApi:
     # ---- responses
 
     async def respond(self, conn, code, body, content_type='application/json', extra=''):
-        head = 'HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nAudit-Id: kubesim\r\nCache-Control: no-cache, private\r\n%s\r\n' % (
-            code, REASONS.get(code, 'Status'), content_type, len(body), extra)
+        head = 'HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nAudit-Id: kubesim\r\nCache-Control: no-cache, private\r\n%s%s\r\n' % (
+            code, REASONS.get(code, 'Status'), content_type, len(body), date_line(), extra)
         await conn.send(head.encode() + body)
 
     async def reply(self, conn, code, doc):
@@ -220,8 +225,8 @@ class HttpApi:
         await self.respond(conn, e.code, dumps(e.status()).encode(), extra=extra)
 
     async def chunked(self, conn, code=200):
-        head = 'HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nCache-Control: no-cache, private\r\n\r\n'
-        await conn.send((head % code).encode())
+        head = 'HTTP/1.1 %d OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nCache-Control: no-cache, private\r\n%s\r\n'
+        await conn.send((head % (code, date_line())).encode())
         return Chunked(conn)
 
     # ---- requests

@@ -47,6 +47,20 @@ class Lists(TestCase):
         events = self.api.watch('/api/v1/pods?resourceVersion=' + page['metadata']['resourceVersion'], 1)
         self.assertEqual([(t, o['code'], o['reason']) for t, o in events], [('ERROR', 410, 'Expired')])
 
+    def test_a_restored_backup_takes_objects_and_versions_back(self):
+        kept = self.api.post(PODS, pod_of('kept'))[1]['metadata']
+        self.api.post('/kubesim/backup', {})
+        gone = self.api.post(PODS, pod_of('gone'))[1]['metadata']
+        self.api.call('DELETE', PODS + '/kept')
+        future = self.api.get('/api/v1/pods')['metadata']['resourceVersion']
+        self.api.post('/kubesim/restore', {})
+        self.assertEqual(self.api.call('GET', PODS + '/gone')[0], 404)
+        again = self.api.get(PODS + '/kept')['metadata']
+        self.assertEqual((again['uid'], again['resourceVersion']), (kept['uid'], kept['resourceVersion']))
+        self.assertLess(int(self.api.get('/api/v1/pods')['metadata']['resourceVersion']), int(gone['resourceVersion']))
+        self.assertEqual(self.api.watch('/api/v1/pods?allowWatchBookmarks=true&resourceVersion=' + future, 2), [])
+        self.api.call('DELETE', PODS + '/kept')
+
     def test_history_is_bounded(self):
         rv = self.api.get('/api/v1/pods')['metadata']['resourceVersion']
         for i in range(30):

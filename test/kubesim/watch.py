@@ -139,7 +139,7 @@ async def _stream(http, conn, body, w, res, bookmarks, conn_gone, timeout, from_
             return
         if loop.time() >= mark:
             mark = loop.time() + http.bookmark_seconds
-            if bookmarks:
+            if bookmarks and http.store.rv >= from_rv:   # to a watch from the future a real server sends no bookmark either
                 if not w.lines:
                     w.rv = max(w.rv, http.store.rv)
                 await body.write(_bookmark(res, w.rv))

@@ -85,7 +85,7 @@ static void peers_fill(struct world *w, int i)
 			a->items[a->peers.count++] = (struct peer){
 				.name = w->n[j].name, .status = m->status, .status_since = m->since, .site = w->n[j].site,
 				.free = m->tags.free, .has_capacity = m->tags.set, .api = m->tags.api,
-				.protocol = m->tags.set ? PEER_PROTOCOL : 0 };
+				.blank = m->tags.blank, .protocol = m->tags.set ? PEER_PROTOCOL : 0 };
 	}
 	a->peers.items = a->items;
 }
@@ -366,6 +366,33 @@ void agent_start(struct world *w, int i)
 	after_ms(w, IDLE_S * MS_PER_S, on_idle, me);
 	tags_soon(w, i);
 	agent_soon(w, i);
+}
+
+bool agent_is_blank(const struct world *w, int i)
+{
+	return map_count(w->n[i].a.view->nodes) == 0;
+}
+
+/* What it permitted is kept: two faults at once are not what is looked for, and who forgets that breaks at-most-once. */
+void agent_wipe(struct world *w, int i)
+{
+	struct sagent *a = &w->n[i].a;
+
+	tell(w, i, "its disk is empty");
+	check_forgets(w, i);
+	view_free(a->view);
+	a->view = view_new();
+	a->mirror_version = 0;
+	a->lease = (struct mono){ 0 };
+	map_for_each(struct copy, c, a->rows) {
+		(void)map_remove(a->rows, c->pod_uid);
+		copy_free(c);
+	}
+	map_for_each(struct claim_row, r, a->claims) {
+		(void)map_remove(a->claims, r->key);
+		free(r);
+	}
+	memset(w->n[i].files, 0, sizeof(w->n[i].files));
 }
 
 void agent_init(struct world *w, int i)

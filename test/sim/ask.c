@@ -82,6 +82,42 @@ void ask_lease(struct world *w, int i, const char *node)
 
 /* ---- queries ---- */
 
+/* As src/agent/blank.c: its pods, and those that it claims, of which it does not name the pod or the copy. */
+struct hearing { struct world *w; int at; const struct answer *x; const char *missing[SIM_PODS]; size_t count; };
+
+static void hear(struct hearing *g, const char *uid)
+{
+	for (size_t k = 0; k < g->x->count; k++)
+		if (str_eq(g->x->uids[k], uid))
+			return;
+	g->missing[g->count++] = uid;
+}
+
+static void hear_claim(void *arg, const struct claim *c)
+{
+	struct hearing *g = arg;
+
+	if (c->state == CLAIM_LIVE && str_eq(c->node, g->w->n[g->x->from].name) && view_pod(g->w->n[g->at].a.view, c->pod_uid))
+		hear(g, c->pod_uid);
+}
+
+static void hear_blank(struct world *w, int i, const struct answer *x)
+{
+	struct sagent *a = &w->n[i].a;
+	const char *from = w->n[x->from].name;
+	const struct node *n = view_node(a->view, from);
+	struct hearing *g = mem_new(struct hearing);
+
+	*g = (struct hearing){ .w = w, .at = i, .x = x };
+	if (n)
+		list_for_each(p, &n->pods, struct pod, by_node)
+			if (pod_is_active(p) && !p->deleting && !p->is_mirror && !claims_live(heal_claims(a->heal), p->uid))
+				hear(g, p->uid);
+	claims_each(heal_claims(a->heal), hear_claim, g);
+	(void)heal_on_blank(a->heal, from, &(struct blank_answer){ x->yes, g->missing, g->count }, node_mono(w, i));
+	free(g);
+}
+
 static void give(struct world *w, int i, const struct answer *x)
 {
 	struct heal *h = w->n[i].a.heal;
@@ -93,6 +129,8 @@ static void give(struct world *w, int i, const struct answer *x)
 		heal_on_witness(h, x->about, w->n[x->from].name, (struct witness){ x->yes, x->api }, node_mono(w, i));
 	else if (x->kind == ACTION_ASK_MINE)
 		heal_on_mine(h, w->n[x->from].name, &(struct mine){ x->mirror, uids, x->count });
+	else if (x->kind == ACTION_ASK_BLANK)
+		hear_blank(w, i, x);
 	else if (x->kind == ACTION_ASK_GRANT)
 		heal_on_grant(h, w->n[x->from].name, &(struct grant){ x->round, uids, x->count });
 	else if (x->kind == ACTION_ASK_RUNS)
@@ -205,6 +243,16 @@ static bool keep_unused(const struct sagent *a, struct answer *x)
 	return n > 0;
 }
 
+/* The disk was lost with a boot: it is always another one than its Node had. */
+static void name_runs(const struct snode *n, struct answer *x)
+{
+	x->yes = true;
+	x->count = 0;
+	for (int k = 0; k < SIM_RUNS && x->count < ANSWER_UIDS; k++)
+		if (n->runs[k].used)
+			(void)str_copy(x->uids[x->count++], UID_SIZE, n->runs[k].uid);
+}
+
 static void on_question(struct world *w, const struct event *e)
 {
 	struct answer x = *(const struct answer *)e->a.data;
@@ -228,6 +276,10 @@ static void on_question(struct world *w, const struct event *e)
 		if (!fences_save(w, e->a.node))
 			return;
 		add_uids(&x, uids, fenced);
+	} else if (x.kind == ACTION_ASK_BLANK) {
+		if (!str_eq(x.about, n->name) || !agent_is_blank(w, e->a.node) || n->a.link.state != LINK_OFFLINE)
+			return;
+		name_runs(n, &x);
 	} else if (x.kind == ACTION_ASK_RUNS) {
 		if (!keep_running(n->a.copies, &x))
 			return;
@@ -292,6 +344,11 @@ void ask_witness(struct world *w, int i, const char *node)
 void ask_mine(struct world *w, int i)
 {
 	ask_about(w, i, ACTION_ASK_MINE, NULL, 0, (struct mono){ 0 });
+}
+
+void ask_blank(struct world *w, int i, const char *node)
+{
+	ask_about(w, i, ACTION_ASK_BLANK, node, 0, (struct mono){ 0 });
 }
 
 void ask_grant(struct world *w, int i, const struct action *act)

@@ -33,6 +33,7 @@ static bool is_quiet(enum action_kind k)
 	case ACTION_ASK_GRANT:
 	case ACTION_ASK_FENCE:
 	case ACTION_ASK_RUNS:
+	case ACTION_ASK_BLANK:
 	case ACTION_REFUSE:
 		return true;
 	default:
@@ -152,6 +153,20 @@ static void check_room(struct world *w, int i, const struct action *act)
 		broken(w, 6, "%s takes %s with %lld milli-CPU left", w->n[i].name, p->name, (long long)left.cpu_milli);
 }
 
+/* With its store it has lost the epochs as well. */
+void check_forgets(struct world *w, int i)
+{
+	char prefix[16];
+
+	(void)snprintf(prefix, sizeof(prefix), "%d ", i);
+	map_for_each(char, key, w->restored) {
+		if (!str_has_prefix(key, prefix))
+			continue;
+		(void)map_remove(w->restored, key);
+		free(key);
+	}
+}
+
 static void check_once_more(struct world *w, int i, const struct action *act)
 {
 	char key[NODE_NAME_SIZE + UID_SIZE + 16], *kept;
@@ -178,6 +193,12 @@ static void check_pod_is_ours(struct world *w, int i, const struct action *act)
 		broken(w, 5, "%s: %s of %s", w->n[i].name, action_name(act->kind), w->api.pods[p].name);
 }
 
+/* It lives, knows nothing of the pod, and does not run it: its own word for that is enough. */
+static bool has_forgotten(struct world *w, int i, const char *uid)
+{
+	return agent_is_blank(w, i) && !run_find(w, i, uid, false) && !run_find(w, i, uid, true);
+}
+
 void check_restore(struct world *w, int i, const struct action *act)
 {
 	int lost = node_index(w, act->node);
@@ -191,7 +212,7 @@ void check_restore(struct world *w, int i, const struct action *act)
 	}
 	if (lost == i && run_find(w, i, act->pod_uid, false))
 		broken(w, 1, "%s restores its own pod, which runs", w->n[i].name);
-	if (lost != i && is_well(w, lost) && !w->conf.minority_active)
+	if (lost != i && is_well(w, lost) && !has_forgotten(w, lost, act->pod_uid) && !w->conf.minority_active)
 		broken(w, 1, "%s restores a pod of %s, which is well", w->n[i].name, act->node);
 	if (lost != i) {
 		check_passive(w, i);

@@ -372,7 +372,7 @@ static bool is_question(enum action_kind k)
 {
 	return k == ACTION_PROBE || k == ACTION_WITNESS || k == ACTION_REFUSE || k == ACTION_READ_LEASE || k == ACTION_ASK_MINE ||
 	       k == ACTION_ASK_GRANT || k == ACTION_ASK_FENCE || k == ACTION_ASK_RUNS ||
-	       k == ACTION_ASK_UNUSED;
+	       k == ACTION_ASK_UNUSED || k == ACTION_ASK_BLANK;
 }
 
 static void ask(struct world *w, int i, const struct action *act)
@@ -404,6 +404,9 @@ static void ask(struct world *w, int i, const struct action *act)
 		break;
 	case ACTION_ASK_UNUSED:
 		ask_unused(w, i, act);
+		break;
+	case ACTION_ASK_BLANK:
+		ask_blank(w, i, act->node);
 		break;
 	default:
 		tell(w, i, "refuses %.8s: %s", act->pod_uid, act->reason);

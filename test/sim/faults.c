@@ -6,6 +6,7 @@
 
 #include "sim.h"
 
+enum { WIPED_OF = 2 };				/* one of so many machines that die boots with an empty disk */
 enum { FIRST_S = 15, BUSY_S = 240 };		/* so many faults in this time, in a longer run accordingly */
 
 static int64_t pick(struct world *w, int64_t lo, int64_t hi)
@@ -119,6 +120,12 @@ void faults_make(struct world *w)
 			add_any(w, within ? begin : first, within ? end : last);
 	}
 	qsort(w->faults, (size_t)w->fault_count, sizeof(w->faults[0]), by_time);
+	for (int k = 0; k < w->fault_count; k++) {	/* no draw: the faults of a seed stay what they were */
+		struct fault *f = &w->faults[k];
+
+		if (f->kind == FAULT_CRASH)
+			f->n = (f->at / MS(1) + f->mask) % WIPED_OF == 0;
+	}
 	for (int k = 0; k < w->fault_count; k++) {
 		int64_t over = w->faults[k].at + w->faults[k].for_ns;
 
@@ -156,6 +163,18 @@ static void block(struct world *w, const struct fault *f, int by)
 	network_changed(w);
 }
 
+/* Who forgets such a pod cannot hold it when its kubelet starts it: a lost store breaks at-most-once, whatever peers do. */
+static bool has_once_pods(const struct world *w, int i)
+{
+	for (int p = 0; p < w->api.pod_count; p++) {
+		const struct spod *x = &w->api.pods[p];
+
+		if (x->node == i && !x->gone && w->api.rs[x->rs].policy == POLICY_AT_MOST_ONCE)
+			return true;
+	}
+	return false;
+}
+
 /* What ends: by is +1 at its begin and -1 at its end. */
 static void lasting(struct world *w, const struct fault *f, int by)
 {
@@ -163,10 +182,13 @@ static void lasting(struct world *w, const struct fault *f, int by)
 
 	switch (f->kind) {
 	case FAULT_CRASH:
-		if (by > 0)
+		if (by > 0) {
 			machine_dies(w, f->node);
-		else
-			kubelet_boot(w, f->node);
+			break;
+		}
+		if (f->n && !n->up && !has_once_pods(w, f->node))
+			agent_wipe(w, f->node);
+		kubelet_boot(w, f->node);
 		break;
 	case FAULT_SUSPEND:
 		if (by > 0)

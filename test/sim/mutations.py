@@ -85,6 +85,8 @@ MUTATIONS = [
      '\t\t\to->cold = COLD_KNOWN;\n\t\t} else {', '\t\t\to->cold = COLD_WAIT;\n\t\t} else {', (14,), 3000),
     ('a pod that vanishes is not missed', 'home.c',
      '*out_cause = LOSS_LOCAL;\n\treturn true;', 'return false;', (14,), 6000),
+    ('what a member without a mirror has lost is left alone', 'loss.c',
+     'blanks_scan(h, t, f, plan, lost);', '(void)plan;', (14,), 1000),
     ('the Lease is not asked', 'online.c',
      '!s->lease_read || s->lease_alive', 'false', (1,), 1000),
     ('replaced while its copy runs', 'online.c',

@@ -205,10 +205,14 @@ static void on_tags_due(struct world *w, const struct event *e)
 {
 	int i = e->a.node;
 	struct snode *n = &w->n[i];
-	struct tags t = { .free = local_free(w, i), .api = n->a.link.state == LINK_ONLINE, .set = true, .version = n->tags.version + 1 };
+	struct tags t = { .free = local_free(w, i), .api = n->a.link.state == LINK_ONLINE,
+			  .blank = agent_is_blank(w, i) && n->a.link.state == LINK_OFFLINE, .set = true,
+			  .version = n->tags.version + 1 };
 
 	n->tags_pending = false;
-	if (!n->a.up || !has_serf(w, i) || (n->tags.set && !memcmp(&t.free, &n->tags.free, sizeof(t.free)) && t.api == n->tags.api))
+	if (!n->a.up || !has_serf(w, i) ||
+	    (n->tags.set && !memcmp(&t.free, &n->tags.free, sizeof(t.free)) && t.api == n->tags.api &&
+	     t.blank == n->tags.blank))
 		return;
 	n->tags = n->seen[i].tags = t;
 	for (int j = 0; j < w->nodes; j++) {

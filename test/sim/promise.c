@@ -82,7 +82,9 @@ static bool has_room(const struct world *w, int i, const struct spod *x)
 
 	if (i == x->node)
 		resources_add(&left, request);
-	return w->n[x->node].up ? i == x->node && resources_fit(request, &left) : i != x->node && resources_fit(request, &left);
+	if (agent_is_blank(w, i))
+		return false;
+	return (w->n[x->node].up && !agent_is_blank(w, x->node)) == (i == x->node) && resources_fit(request, &left);
 }
 
 /* The site is in one piece, with a majority, and somebody can take it. */
@@ -96,7 +98,8 @@ static bool is_possible(const struct world *w, const struct spod *x)
 		known++;
 		if (!w->n[i].up)
 			continue;
-		if (w->n[i].gossip < 0 || (piece >= 0 && w->n[i].gossip != piece) || !knows(w, i, x))
+		if (w->n[i].gossip < 0 || (piece >= 0 && w->n[i].gossip != piece) ||
+		    (!agent_is_blank(w, i) && !knows(w, i, x)))
 			return false;
 		piece = w->n[i].gossip;
 		alive++;

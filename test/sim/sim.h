@@ -33,7 +33,7 @@ struct queue { struct event *items; size_t count, cap; uint64_t seq; };
 /* ---- faults: data, derived from the seed ---- */
 
 enum fault_kind {
-	FAULT_CRASH,			/* the machine dies; it boots after `for_ns` */
+	FAULT_CRASH,			/* the machine dies; it boots after `for_ns`, n = 1: with an empty disk */
 	FAULT_API_CUT,			/* this node's way to the API server */
 	FAULT_API_DOWN,			/* everybody's */
 	FAULT_SPLIT,			/* nodes of `mask` against the others, both ways */
@@ -118,7 +118,7 @@ struct run {				/* a pod that has processes */
 
 struct sfile { bool used, starting; char uid[UID_SIZE]; uint32_t epoch; int rs; };	/* a static-pod manifest of ours */
 
-struct tags { struct resources free; bool api, set; uint64_t version; };
+struct tags { struct resources free; bool api, blank, set; uint64_t version; };
 
 struct member {				/* one node as another sees it */
 	enum peer_status status;
@@ -298,6 +298,8 @@ void agent_init(struct world *w, int i);
 void agent_fini(struct world *w, int i);
 void agent_start(struct world *w, int i);
 void agent_kill(struct world *w, int i);
+void agent_wipe(struct world *w, int i);			/* of a dead machine: its store is lost */
+bool agent_is_blank(const struct world *w, int i);		/* it has no mirror */
 void agent_soon(struct world *w, int i);			/* think, as soon as possible */
 void agent_link(struct world *w, int i);			/* its way to the API server changed */
 void agent_tick(struct world *w, int i);
@@ -321,6 +323,7 @@ void ask_grant(struct world *w, int i, const struct action *act);
 void ask_fence(struct world *w, int i, const struct action *act);
 void ask_runs(struct world *w, int i);
 void ask_unused(struct world *w, int i, const struct action *act);
+void ask_blank(struct world *w, int i, const char *node);
 void ask_lease(struct world *w, int i, const char *node);
 int node_index(const struct world *w, const char *name);
 
@@ -331,6 +334,7 @@ void faults_start(struct world *w);
 /* check.c: the invariants */
 void check_plan(struct world *w, int i, const struct tick *t, const struct plan *plan, const struct heal_facts *f);
 void check_restore(struct world *w, int i, const struct action *act);
+void check_forgets(struct world *w, int i);			/* its store is lost */
 void check_end(struct world *w, int i, const struct action *act);
 void check_api_effect(struct world *w, int i, const struct action *act);
 void check_step(struct world *w);

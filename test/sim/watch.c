@@ -4,7 +4,14 @@
  */
 #include <string.h>
 
+#include "model/stamp.h"
 #include "sim.h"
+
+/* By the API server's clock. */
+static struct wall api_wall(int64_t now)
+{
+	return (struct wall){ SEC(1700000000) + now };
+}
 
 static void see_pod(struct world *w, int i, int p)
 {
@@ -32,6 +39,7 @@ static void see_pod(struct world *w, int i, int p)
 	pod->constraints = r->constraints;
 	pod->request = r->request;
 	pod->version = x->version;
+	pod->created = api_wall(x->created);
 	pod->ready_since = x->ready_since;
 	pod->phase = x->phase;
 	pod->ready = x->ready;
@@ -95,7 +103,7 @@ static void on_watch(struct world *w, const struct event *e)
 		see_rs(w, e->a.node, (int)e->a.n);
 	else
 		see_node(w, e->a.node, (int)e->a.n);
-	a->mirror_version = (uint64_t)w->api.version;
+	a->mirror_version = stamp_of(api_wall(w->now));
 	tags_soon(w, e->a.node);
 	agent_soon(w, e->a.node);
 }
@@ -117,7 +125,7 @@ void watch_fill(struct world *w, int i)
 		see_rs(w, i, r);
 	for (int p = 0; p < w->api.pod_count; p++)
 		see_pod(w, i, p);
-	w->n[i].a.mirror_version = (uint64_t)w->api.version;
+	w->n[i].a.mirror_version = stamp_of(api_wall(w->now));
 }
 
 static void on_sync(struct world *w, const struct event *e)

@@ -81,6 +81,7 @@ static struct pod pod_of(const char *uid)
 			.default_scheduler = true,
 			.priority = -5,
 			.request = {250, INT64_C(64) << 20, 1},
+			.created = {INT64_C(1700000000) * MS_PER_S * NS_PER_MS},
 			.ready_since = {123456789}};
 
 	(void)str_copy(p.uid, sizeof(p.uid), uid);
@@ -140,11 +141,13 @@ static void test_pods(void **state)
 	assert_true(p->version == INT64_MAX && p->phase == POD_RUNNING && p->priority == -5);
 	assert_true(p->request.cpu_milli == 250 && p->request.mem_bytes == INT64_C(64) << 20 && p->request.pods == 1);
 	assert_true(p->ready_since.ns == 123456789);
+	assert_true(p->created.ns == INT64_C(1700000000) * MS_PER_S * NS_PER_MS);
 	assert_true(p->ready && p->default_scheduler && !p->deleting && !p->gated && !p->is_mirror && !p->has_claims &&
 		    !p->pull_secrets);
 	p = got.items[1];
 	assert_true(!p->ready && !p->default_scheduler && p->deleting && p->gated && p->is_mirror && p->has_claims &&
 		    p->pull_secrets);
+	assert_true(p->created.ns == got.items[0]->created.ns && got.items[3]->created.ns == 0);
 	assert_null(got.items[3]->node);
 	assert_null(got.items[3]->owner);
 	assert_string_equal(got.constraints[0], "one");
