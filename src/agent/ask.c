@@ -290,7 +290,8 @@ static bool answer_fence(struct agent *a, const void *payload, size_t n, struct 
 	q.mirror = f.mirror;
 	if (!is_neighbour(a, f.asker))
 		return true;
-	r->promises = heal_asked_fence(a->heal, a->view, &a->peers, &q, loop_now(a->loop));
+	r->promises = !heal_may_still_run(a->heal, f.node) &&
+		      heal_asked_fence(a->heal, a->view, &a->peers, &q, loop_now(a->loop));
 	wire_put_yes(&r->out, r->promises);
 	if (r->promises)
 		r->permitted = f;

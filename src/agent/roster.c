@@ -53,6 +53,7 @@ static void known_remove(struct agent *a, const char *name, const char *why)
 	log_info(LOG_SERF, "member forgotten", "node=%s reason=\"%s\"", name, why);
 	if (k->stored && store_batch_begin(a) == 0 && store_delete_peer(a->store, name) < 0)
 		a->store_failed = true;
+	identities_forget(a, name);
 	(void)map_remove(a->roster, name);
 	known_free(k);
 }

@@ -46,6 +46,9 @@ def test_health_and_its_aliases(node):
     for path in ('/livez', '/healthz', '/health', '/readyz', '/ready'):
         code, _, text = fetch(node, path)
         assert code == 200 and text.strip().endswith('ok'), (path, code, text)
+    for path in ('/livez', '/healthz'):
+        assert fetch(node, path)[1]['Edge-Healer-Node'] == node.name, 'it says who it is: peers ask'
+    assert 'Edge-Healer-Node' not in fetch(node, '/metrics')[1]
     code, _, text = fetch(node, '/readyz?verbose')
     assert code == 200 and '[+]serf ok' in text and '[+]store ok' in text, text
 
