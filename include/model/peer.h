@@ -30,6 +30,7 @@ struct peer {
 	bool has_capacity;		/* the tags were there and valid: without them it cannot bid */
 	bool api;			/* its own link is online, says its tag */
 	bool left;			/* gossip says that it left: that proves nothing, it counts as failed */
+	bool forgotten;			/* away, and an operator said that it does not count (edge-healer forget) */
 	bool silent;			/* its healer is dead, whatever gossip says: it does not know the API server */
 	int protocol;			/* tag v; 0 = none */
 };

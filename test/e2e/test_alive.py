@@ -3,6 +3,7 @@ import contextlib
 import os
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -191,4 +192,44 @@ def test_a_node_is_back_at_once_with_another_address(c):
         assert not c.rows('node lost', nodes=[n for n in c.nodes if n is not node])
         c.mend()
         c.wait_handover()
+    check_healthy(c)
+
+
+def forget(c, n, node, *more):
+    """(exit code, what it says) of `edge-healer forget` on n."""
+    p = subprocess.run([c.binary, 'forget', node, *(more or ('--server', 'unix:' + n.path('healer.sock')))], capture_output=True, text=True)
+    return p.returncode, p.stdout + p.stderr
+
+
+@stage(nodes=4)
+def test_two_of_four_boxes_are_carried_away_while_offline(c):
+    """What is left is half of the site, and does nothing until root of each remaining node says that they do not count."""
+    c.run_web(replicas=8)
+    gone, left = c.nodes[2:], c.nodes[:2]
+    code, said = forget(c, left[0], gone[0].name)
+    assert code == 1 and 'delete its Node instead' in said, said
+    c.offline()
+    lost = [u for n in gone for u in c.pods_on(n)]
+    assert lost
+    for n in gone:
+        n.power_off()
+    wait_for(lambda: all(c.suspect(n, g) for n in left for g in gone), 30, 'gossip has lost them')
+    c.nothing_happens(NOTICED_S)
+    for name, why in ((left[1].name, 'gossip sees it'), (left[0].name, 'this node itself'), ('nobody', 'no member')):
+        code, said = forget(c, left[0], name)
+        assert code == 1 and why in said, (name, said)
+    code, said = forget(c, left[0], gone[0].name, '--server', left[0].url())
+    assert code == 1 and 'http.socket' in said, said
+    for n in left:
+        for g in gone:
+            assert forget(c, n, g.name)[0] == 0
+    assert {(h['by'], h['node']) for h in c.rows('member forgotten')} == {(n.name, g.name) for n in left for g in gone}
+    left[0].restart_healer()                # it remembers that
+    wait_for(lambda: all(m['forgotten'] for m in left[0].http('/v1/members') or [{'forgotten': False}] if m.get('node') in [g.name for g in gone]),
+             20, 'they are forgotten still')
+    c.wait_copies(lost)
+    gone[0].power_on()
+    wait_for(lambda: {h['by'] for h in c.rows('member remembered', nodes=left)} == {n.name for n in left}, 60, 'it is back and counts')
+    c.mend()
+    c.wait_handover(replicas=8)
     check_healthy(c)

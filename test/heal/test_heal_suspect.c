@@ -282,6 +282,35 @@ static void majority_counts_members_of_the_site_that_have_not_left(void **state)
 	}
 }
 
+/* Two of four boxes are carried away while offline. */
+static void who_is_forgotten_does_not_count_and_is_lost_all_the_same(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_init(&g, 4);
+	rig_status(&g, "n3", PEER_FAILED);
+	rig_status(&g, "n4", PEER_FAILED);
+	rig_after(&g, 1);
+	assert_false(heal_has_majority(g.heal, &g.peers));
+	rig_peer(&g, "n4")->forgotten = true;
+	rig_after(&g, 1);
+	assert_true(heal_has_majority(g.heal, &g.peers));	/* two of three */
+	rig_peer(&g, "n3")->forgotten = true;
+	rig_after(&g, 1);
+	assert_false(heal_breaker_is_open(g.heal));
+	for (int i = 0; i < 100 && rig_suspect(&g, "n4") != SUSPECT_LOST; i++) {
+		heal_on_probe(g.heal, "n4", PROBE_SILENT, g.now);
+		if (rig_find(&g, ACTION_WITNESS, "n4")) {
+			rig_voice(&g, "n4", "n2", false);
+			heal_on_witness_end(g.heal, "n4");
+		}
+		rig_after(&g, 100);
+	}
+	assert_int_equal(rig_suspect(&g, "n4"), SUSPECT_LOST);
+	rig_fini(&g);
+}
+
 static void stale_membership_decides_nothing_but_wakes_us(void **state)
 {
 	struct rig g;
@@ -730,6 +759,7 @@ int main(void)
 		cmocka_unit_test(what_ends_a_suspicion),
 		cmocka_unit_test(a_minority_declares_nothing_and_keeps_nothing),
 		cmocka_unit_test(majority_counts_members_of_the_site_that_have_not_left),
+		cmocka_unit_test(who_is_forgotten_does_not_count_and_is_lost_all_the_same),
 		cmocka_unit_test(stale_membership_decides_nothing_but_wakes_us),
 		cmocka_unit_test(in_a_site_of_two_the_gateway_decides),
 		cmocka_unit_test(a_minority_acts_only_if_told_to),
