@@ -1,12 +1,12 @@
 /* identities.c — by what each member is recognised, and where it says it is
  *
- * A node lives when its kubelet or its healer shows that it is the node (node/identity.h). kubelet's certificate mostly names
- * it; where it does not its fingerprint is known: it is taken while the node is an alive member of our site, renewed now and
- * then, and stored, for a healer that starts again in the middle of an outage. One handshake in IDENTITY_PACE_MS at most,
- * whatever the size of the site, and one of each member in IDENTITY_RENEW_MS.
+ * A node lives when its kubelet or its healer shows that it is the node (node/identity.h). kubelet's certificate mostly
+ * names it; where it does not its fingerprint is known: it is taken while the node is an alive member of our site, renewed
+ * now and then, and stored, for a healer that starts again in the middle of an outage. One handshake in IDENTITY_PACE_MS
+ * at most, whatever the size of the site, and one of each member in IDENTITY_RENEW_MS.
  *
- * Gossip can be a minute late with a new address. Who comes back with another one than last time tells it (WIRE_HERE_EVENT); it
- * is looked for there too, and believed when it shows itself there.
+ * Gossip can be a minute late with a new address. Who comes back with another one than last time tells it
+ * (WIRE_HERE_EVENT); it is looked for there too, and believed when it shows itself there.
  */
 #include <stdlib.h>
 

@@ -2,9 +2,11 @@
  *
  * Serf forgets failed members (snapshot at once, reaping after 24 h): each part of a long partition would then take itself
  * for the whole site, and its agents would never find each other again. So members are kept in the store until they leave on
- * purpose or their Node is deleted. While the API server is away an operator can say that a member does not count (edge-healer
- * forget): kept in the store until the member is back. One that Serf does not list any more is shown to heal/ as failed, and its address is
+ * purpose or their Node is deleted. One that Serf does not list any more is shown to heal/ as failed, and its address is
  * joined now and then.
+ *
+ * While the API server is away an operator can say that a member does not count (edge-healer forget). The store keeps that
+ * until the member is back.
  */
 #include <stdlib.h>
 

@@ -349,7 +349,8 @@ const struct web_route agent_routes[] = {
 	  "what could be restored here offline, or why not; ?namespace= ?limit= ?continue=", WEB_GUARDED },
 	{ "GET", "/v1/history", list_history, "what happened; ?for=POD|NODE ?limit= ?continue=", WEB_GUARDED },
 	{ "POST", "/v1/serf-event", on_serf_event, "a hint: look at the members now", WEB_GUARDED },
-	{ "POST", "/v1/forget", on_forget, "through http.socket only: a member that is away does not count any more; ?node=", WEB_GUARDED },
+	{ "POST", "/v1/forget", on_forget,
+	  "through http.socket only: a member that is away does not count any more; ?node=", WEB_GUARDED },
 };
 const size_t agent_route_count = ARRAY_LEN(agent_routes);
 
