@@ -42,6 +42,7 @@
 #define WITNESS_SHOW_MS 700
 #define IDENTITY_PACE_MS 2000		/* certificates of kubelets are looked at one in so much time, whatever the site's size … */
 #define IDENTITY_RENEW_MS INT64_C(600000)	/* … and each of them so often: kubelet renews its own after months */
+#define IDENTITY_RETRY_MS 60000		/* … or after this, when it did not answer */
 #define IDENTITY_LOOK_MS 10000		/* how often it is looked whether there is a new member */
 #define LOCAL_LOOK_MS 1000		/* how often this machine is looked at while the link is away */
 #define HOLD_LOOK_MS 20			/* how often a pod that was just frozen is looked at … */

@@ -120,22 +120,20 @@ static bool is_our_neighbour(const struct agent *a, const struct peer *p)
 	       p->addr[0];
 }
 
-/* Who was not looked at for the longest time. */
-static const struct peer *next_to_look_at(struct agent *a, struct mono *out_due)
+/* Who was not looked at for the longest time. What the store knows of one is read when it is its turn: not of all at once. */
+static const struct peer *next_to_look_at(const struct agent *a, struct mono *out_due)
 {
 	const struct peer *next = NULL;
 
 	for (size_t i = 0; i < a->peers.count; i++) {
 		const struct peer *p = &a->peers.items[i];
-		struct mono due;
+		const struct face *f = map_get(a->identities->faces, p->name);
+		struct mono due = f ? f->due : (struct mono){0};
 
-		if (!is_our_neighbour(a, p))
+		if (!is_our_neighbour(a, p) || (next && due.ns >= out_due->ns))
 			continue;
-		due = face_of(a, p->name)->due;
-		if (!next || due.ns < out_due->ns) {
-			next = p;
-			*out_due = due;
-		}
+		next = p;
+		*out_due = due;
 	}
 	return next;
 }
@@ -148,7 +146,8 @@ static void on_shown(void *arg, const struct identity *id)
 	const struct peer *p = peers_find(&a->peers, f->node);
 
 	all->op = NULL;
-	f->due = mono_add_ms(loop_now(a->loop), loop_jitter_ms(a->loop, IDENTITY_RENEW_MS));
+	f->due = mono_add_ms(loop_now(a->loop),
+			     loop_jitter_ms(a->loop, id->print[0] ? IDENTITY_RENEW_MS : IDENTITY_RETRY_MS));
 	if (!id->print[0] || !p || !is_our_neighbour(a, p) || !str_eq(p->addr, all->addr))
 		return; /* what was there is not the member's */
 	f->told[0] = '\0'; /* gossip is right */
