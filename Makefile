@@ -22,7 +22,7 @@ PYTHON ?= /usr/bin/python3
 B := build/$(VARIANT)
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
 
-PKGS := libcurl json-c sqlite3 libevent_core libmicrohttpd yaml-0.1 libcrypto libnftables
+PKGS := libcurl json-c sqlite3 libevent_core libmicrohttpd yaml-0.1 libssl libcrypto libnftables
 LIBS = $(shell pkg-config --libs $(PKGS)) -lmsgpackc -lm
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 
@@ -101,7 +101,7 @@ room_helpers = $(filter $(B)/test/$(1)/%,$(TEST_HELPER_OBJS))
 .SECONDEXPANSION:
 $(B)/test/agent/test_agent_blank: $(B)/test/heal/heal_rig.o
 $(TEST_BINS): $(B)/test/%: $(B)/test/%.o $$(call room_helpers,$$(*D)) $(B)/test/serf/agent_rig.o $(LIB)
-	$(Q)$(CC) $(LINK_$(VARIANT)) $(LDFLAGS) -o $@ $(sort $(filter %.o,$^)) $(LIB) -lcmocka $(if $(filter kube/%,$*),-lssl) $(LIBS)
+	$(Q)$(CC) $(LINK_$(VARIANT)) $(LDFLAGS) -o $@ $(sort $(filter %.o,$^)) $(LIB) -lcmocka $(LIBS)
 $(FUZZ_BINS): $(B)/fuzz/%: $(B)/test/fuzz/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LINK_$(VARIANT)) $(LDFLAGS) -o $@ $^ $(LIBS)

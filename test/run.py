@@ -104,7 +104,8 @@ def simulator(variant):
     rows = [Row('simulator regressions, ' + variant, [sim, '--file', 'test/sim/regressions.txt'], needs=needs),
             Row('simulator, ' + variant, [sim, '--batch', seeds, '--from', '1'], needs=needs, limit_s=LONG_S)]
     if variant == 'release':
-        rows += [Row('simulator replays a seed', [PYTHON, 'test/sim/replay.py', sim], needs=needs),
+        rows += [Row('simulator with a liar', [sim, '--liar', '--batch', '500', '--from', '1'], needs=needs, limit_s=LONG_S),
+                 Row('simulator replays a seed', [PYTHON, 'test/sim/replay.py', sim], needs=needs),
                  Row('simulator mutations', ['make', '--no-print-directory', 'VARIANT=release', 'mutations', 'QUICK=1'],
                      needs=needs, limit_s=LONG_S)]
     return rows

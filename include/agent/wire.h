@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include "base/str.h"
 #include "model/claim.h"
+#include "model/peer.h"
 
 #define WIRE_VERSION 1
 #define WIRE_CLAIM_EVENT "eh-claim"
@@ -28,9 +29,15 @@ int wire_get_claims(const void *data, size_t n, void (*fn)(void *arg, const stru
 void wire_put_link(struct buf *b, const char *node, bool api);
 int wire_get_link(const void *data, size_t n, char out_node[NODE_NAME_SIZE], bool *out_api);	/* 0 or -EPROTO */
 
+#define WIRE_HERE_EVENT "eh-here"		/* a healer has another address than before */
+int wire_put_here(struct buf *b, const char *node, const char *addr);		/* 0, or -EINVAL: addr is no IP address */
+int wire_get_here(const void *data, size_t n, char out_node[NODE_NAME_SIZE], char out_addr[PEER_ADDR_SIZE]);	/* 0 or -EPROTO */
+
 /* Answers to queries. Each getter returns 0 or -EPROTO and leaves its out-parameters untouched on failure. */
-void wire_put_witness(struct buf *b, bool sees, bool api);
-int wire_get_witness(const void *data, size_t n, bool *out_sees, bool *out_api);
+/* bare: what it sees is a port without identity. A version that does not know that takes it for seen. */
+struct wire_witness { bool sees, api, bare; };
+void wire_put_witness(struct buf *b, const struct wire_witness *w);
+int wire_get_witness(const void *data, size_t n, struct wire_witness *out_witness);
 
 #define WIRE_MINE_QUERY "eh-mine"		/* payload: the rebooted node's name; answer: pods that are still its own */
 #define WIRE_GRANT_QUERY "eh-grant"		/* payload: see wire_put_ask_grant; answer: its pods that are fenced */

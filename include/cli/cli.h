@@ -55,6 +55,7 @@ int cli_members(int argc, char **argv);
 int cli_pods(int argc, char **argv);
 int cli_readiness(int argc, char **argv);
 int cli_claims(int argc, char **argv);
+int cli_forget(int argc, char **argv);
 int cli_history(int argc, char **argv);
 int cli_render(int argc, char **argv);
 int cli_check_config(int argc, char **argv);

@@ -61,7 +61,7 @@ struct conf {
 	char *heal_selector;
 	int heal_policy;		/* enum heal_policy of model/workload.h, same order */
 	int64_t heal_bind_grace_ms, heal_node_grace_ms, heal_witnesses, heal_claim_timeout_ms, heal_start_timeout_ms;
-	int64_t heal_local_grace_ms, heal_stop_after_ms, heal_lease_grace_ms;
+	int64_t heal_local_grace_ms, heal_stop_after_ms, heal_lease_grace_ms, heal_doubt_ms;
 	int heal_minority;		/* enum conf_minority */
 	int heal_secret_env;		/* enum conf_secret_env */
 

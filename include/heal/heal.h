@@ -24,6 +24,10 @@
 #define HEAL_REFUTED_RETRY_MS 1000	/* a refuted suspicion is looked at again after this */
 #define HEAL_FLAP_MS 5000		/* a suspect that answered must be silent for this long before peers are asked again … */
 #define HEAL_FLAP_PROBE_MS 500		/* … and is probed this often meanwhile: a link that flaps may be there for no longer */
+#define HEAL_PROBES_PER_S 5		/* of one suspect that answers, by all of its site together */
+#define HEAL_HEALER_DEAD_MS 20000	/* a pod that is replaced, its image being there, is back within this */
+#define HEAL_DOUBTS_ALONE 3		/* what is no proof delays a loss once; so often where the only other witness sees it */
+#define HEAL_DISSENTERS_MAX 8		/* that are named */
 #define HEAL_REFUSED_RETRY_MS 5000	/* a pod that fits nowhere is ranked again after this */
 #define HEAL_GAVE_UP_FIRST_MS 10000	/* when all who could take a pod gave up, they are asked again after this, then twice … */
 #define HEAL_GAVE_UP_RETRY_MS 60000	/* … and this at most */
@@ -85,6 +89,7 @@ struct heal_conf {
 	enum keep_policy keep;		/* of those without that annotation */
 	int64_t bind_grace_ms, node_grace_ms, claim_timeout_ms, start_timeout_ms, peer_ttl_ms, gone_grace_ms;
 	int64_t local_grace_ms, stop_after_ms;
+	int64_t doubt_ms;		/* what is no proof delays a loss for so long, see doubt.c */
 	int64_t lease_grace_ms;		/* a lost node's Lease must be this old before its pods are replaced */
 	bool minority_active;		/* act for at-least-once workloads without a majority too */
 	int witnesses;
@@ -114,7 +119,17 @@ struct tick { struct mono now; bool tilted; };
 
 /* One suspected or lost node, for status. */
 enum suspect_state { SUSPECT_GRACE, SUSPECT_ASKING, SUSPECT_REFUTED, SUSPECT_LOST };
-struct suspect_view { const char *node; enum suspect_state state; struct mono since; const char *note; };
+struct suspect_view {
+	const char *node;
+	enum suspect_state state;
+	struct mono since;
+	const char *note;
+	struct mono doubt_until;	/* what is no proof may delay its verdict until then; 0 = nothing has */
+	bool contested;			/* lost, although a peer sees it or a port accepts */
+	struct mono healer_dead;	/* when its kubelet had answered for HEAL_HEALER_DEAD_MS, and its healer not; 0 = not so */
+	const char *dissenters[HEAL_DISSENTERS_MAX];	/* peers that say that they see it; interned */
+	size_t dissenter_count;
+};
 
 /* One pod under treatment, for status. */
 enum loss_cause { LOSS_UNBOUND, LOSS_NODE, LOSS_LOCAL, LOSS_COLD_BOOT };
@@ -139,8 +154,15 @@ void heal_set_conf(struct heal *h, const struct heal_conf *conf);
 void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
 
 /* Answers. Unknown nodes or pods are ignored: the question was dropped meanwhile. */
-void heal_on_probe(struct heal *h, const char *node, bool reachable, struct mono now);
-struct witness { bool sees, api; };	/* sees the node or reaches its ports; its own link is online */
+enum probe_answer {
+	PROBE_SILENT,			/* nothing accepts, or somebody else is there by now */
+	PROBE_HEALER,			/* its healer names the node */
+	PROBE_KUBELET,			/* its kubelet shows its certificate, and its healer does not answer */
+	PROBE_ACCEPTS,			/* a port accepts, and nobody shows who he is */
+};
+void heal_on_probe(struct heal *h, const char *node, enum probe_answer answer, struct mono now);
+/* What a peer says. sees: its gossip does, or its probe; bare: that was a port without identity; api: its own link is online. */
+struct witness { bool sees, api, bare; };
 void heal_on_witness(struct heal *h, const char *node, const char *from, struct witness w, struct mono now);
 /* A peer tells of its own link: gossip can be late with its tag. */
 void heal_on_link(struct heal *h, const char *from, bool api, struct mono now);
@@ -226,6 +248,8 @@ bool heal_wants_namespace(const struct heal_conf *conf, const char *ns);
 bool heal_has_majority(const struct heal *h, const struct peers *peers);
 bool heal_breaker_is_open(const struct heal *h);
 size_t heal_open_losses(const struct heal *h);
+/* At most once: is there a sign that the node still runs? Then nobody permits a start of its pods. */
+bool heal_may_still_run(const struct heal *h, const char *node);
 void heal_each_suspect(const struct heal *h, void (*fn)(void *arg, const struct suspect_view *s), void *arg);
 void heal_each_loss(const struct heal *h, void (*fn)(void *arg, const struct loss_view *l), void *arg);
 const char *suspect_state_name(enum suspect_state s);

@@ -33,6 +33,7 @@ struct peer {
 	bool api;			/* its own link is online, says its tag */
 	bool left;			/* gossip says that it left: that proves nothing, it counts as failed */
 	bool blank;			/* it has no mirror, says its tag: it can neither bid nor bring its own pods back */
+	bool forgotten;			/* away, and an operator said that it does not count (edge-healer forget) */
 	bool silent;			/* its healer is dead, whatever gossip says: it does not know the API server */
 	int protocol;			/* tag v; 0 = none */
 };

@@ -2,6 +2,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include "loop/loop.h"
 #include "loop/op.h"
 
@@ -18,3 +19,6 @@ struct dial_params {
 /* Try all ports at once; done(arg, true) with the first that answers, done(arg, false) when all failed or the time is over. Fires
  * once, from the loop. NULL when the address is no address. */
 struct op *dial_start(struct loop *loop, const struct dial_params *params, void (*done)(void *arg, bool reachable), void *arg);
+
+/* A numeric address as connect() takes it. False, and *out is zero, when it is none. */
+bool dial_address(const char *addr, uint16_t port, struct sockaddr_storage *out, socklen_t *out_len);

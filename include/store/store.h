@@ -139,6 +139,7 @@ int store_put_peer(struct store *s, const struct store_peer *p, struct wall seen
 int store_delete_peer(struct store *s, const char *name);
 int store_each_peer(struct store *s, void (*fn)(void *arg, const struct store_peer *p), void *arg);	/* rows are borrowed */
 int store_put_meta(struct store *s, const char *key, const char *value);
+int store_delete_meta(struct store *s, const char *key);
 char *store_get_meta(struct store *s, const char *key);		/* NULL = absent; caller frees */
 
 struct history_row {

@@ -52,6 +52,7 @@ struct web_stream {
 struct web_response {
 	int status;               /* 200 unless set */
 	const char *content_type; /* static; application/json unless set */
+	const char *node;         /* the header Edge-Healer-Node: who answers; NULL = none; borrowed */
 	struct buf body;
 	struct web_stream stream; /* instead of `body`, when .next is set; owned from then on */
 	bool large;               /* set by web_large() */

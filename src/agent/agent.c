@@ -39,7 +39,7 @@ static struct heal_conf heal_conf_of(const struct agent *a)
 		.max_lost_percent = (int)c->budget_max_lost_nodes,
 		.restores_per_minute = (int)c->budget_restores_per_minute,
 		.keep = (enum keep_policy)c->reconcile_policy,
-		.local_grace_ms = c->heal_local_grace_ms,
+		.local_grace_ms = c->heal_local_grace_ms, .doubt_ms = c->heal_doubt_ms,
 		.stop_after_ms = c->heal_stop_after_ms,
 		.lease_grace_ms = c->heal_lease_grace_ms,
 		.minority_active = c->heal_minority == CONF_MINORITY_ACTIVE,
@@ -256,6 +256,7 @@ static int start_all(struct agent *a)
 	a->heal = heal_new(&h);
 	r = r < 0 ? r : copies_load(a);
 	r = r < 0 ? r : roster_load(a);
+	identities_new(a);
 	if (r == 0)
 		bundles_load(a);
 	r = r < 0 ? r : surface_start(a);
@@ -324,6 +325,7 @@ void agent_free(struct agent *a)
 	answers_free(a);
 	asks_free(a);
 	gossip_free(a);
+	identities_free(a);
 	if (a->stopped)
 		local_free_all(a);
 	if (a->roster)

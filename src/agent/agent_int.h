@@ -11,6 +11,7 @@
 #include "model/image.h"
 #include "model/view.h"
 #include "node/gate.h"
+#include "node/identity.h"
 #include "node/render.h"
 #include "node/machine.h"
 #include "serf/client.h"
@@ -37,6 +38,12 @@
 #define WITNESS_TIMEOUT_MS 1000		/* of the query */
 #define WITNESS_ANSWER_MS 800		/* an answer later than this is of no use */
 #define DIAL_TIMEOUT_MS 500		/* of one probe of a suspect's ports */
+#define IDENTITY_SHOW_MS 2000		/* who accepted has until then to show who he is; a witness's answer cannot wait as long: */
+#define WITNESS_SHOW_MS 700
+#define IDENTITY_PACE_MS 2000		/* certificates of kubelets are looked at one in so much time, whatever the site's size … */
+#define IDENTITY_RENEW_MS INT64_C(600000)	/* … and each of them so often: kubelet renews its own after months */
+#define IDENTITY_RETRY_MS 60000		/* … or after this, when it did not answer */
+#define IDENTITY_LOOK_MS 10000		/* how often it is looked whether there is a new member */
 #define LOCAL_LOOK_MS 1000		/* how often this machine is looked at while the link is away */
 #define HOLD_LOOK_MS 20			/* how often a pod that was just frozen is looked at … */
 #define HOLD_PROOF_MS 1000		/* … until it is told that it does not stand still */
@@ -169,6 +176,7 @@ struct agent {
 	bool isolated_before;
 	struct op *join;
 	struct map *roster;			/* node name → struct known, of roster.c */
+	struct identities *identities;		/* of identities.c */
 
 	struct heal *heal;
 	struct plan plan;
@@ -296,6 +304,8 @@ void roster_apply(struct agent *a);		/* after a change of the members: note them
 void roster_join(struct agent *a);		/* those that are not there, and serf.join */
 bool roster_misses_somebody(const struct agent *a);
 void roster_stand(struct agent *a);		/* the Nodes changed: who of the peers is a member now? */
+/* An operator says that a member that is away does not count any more. NULL, or why not; static text. */
+const char *roster_forget(struct agent *a, const char *node);
 /* How many alive members of the gossip count for nothing, and the first of them (borrowed; untouched when there is none). */
 size_t roster_strangers(const struct agent *a, const char **out_first);
 const char *roster_site(const struct agent *a, const char *node);	/* as it was last told; NULL = not known */
@@ -309,6 +319,21 @@ void witness_look(struct agent *a);				/* the members changed */
 void witness_forget_questions(struct agent *a);
 void witness_free(struct agent *a);
 uint16_t witness_http_port(const struct agent *a);		/* every healer of the cluster listens on the same */
+
+/* identities.c */
+void identities_new(struct agent *a);		/* when the store is open */
+void identities_free(struct agent *a);
+void identities_rewrite(struct agent *a);	/* rows were lost */
+void identities_forget(struct agent *a, const char *node);	/* no member any more */
+void identities_on_members(struct agent *a);	/* the members changed */
+void identities_on_here(struct agent *a, const void *payload, size_t n);	/* a member tells its address */
+/* The known fingerprint of its kubelet's certificate; borrowed; NULL = none. */
+const char *identities_print(const struct agent *a, const char *node);
+/* Who answers where the member is, and where it says it is? done() fires once, from the loop. NULL: it has no address. */
+typedef void (*seek_fn)(void *arg, enum probe_answer answer);
+/* What the last look at it found, if that was within so many milliseconds. */
+bool identities_found(const struct agent *a, const char *node, int64_t within_ms, enum probe_answer *out_answer);
+struct op *identities_seek(struct agent *a, const char *node, int64_t show_ms, seek_fn done, void *arg);
 
 /* ask.c */
 void ask_mine(struct agent *a);

@@ -122,6 +122,7 @@ static void on_members(void *arg, const struct serf_members *m, bool changed)
 		if (count_alive(a) > alive && a->link_repeats == 0)
 			a->link_repeats = 1;	/* who comes back may have missed it */
 		count_members(a);
+		identities_on_members(a);
 		witness_look(a);
 		local_mark_silent(a);
 		local_look_soon(a);
@@ -474,6 +475,8 @@ static void on_user_event(void *arg, const char *name, const void *payload, size
 		timer_start_ms(in.a->claims_timer, (int64_t)(loop_random(in.a->loop) % HELLO_SPREAD_MS));
 	if (str_eq(name, WIRE_LINK_EVENT))
 		on_link_told(in.a, payload, n);
+	if (str_eq(name, WIRE_HERE_EVENT))
+		identities_on_here(in.a, payload, n);
 	if (!str_eq(name, WIRE_CLAIM_EVENT))
 		return;
 	in.items = mem_new_n(struct claim, UINT8_MAX);

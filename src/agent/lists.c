@@ -163,8 +163,10 @@ static json_object *member_show(const struct agent *a, const char *name)
 	json_set_str(o, "address", p->addr);
 	json_set_str(o, "status", statuses[p->status]);
 	json_set_bool(o, "left", p->left);
+	json_set_bool(o, "forgotten", p->forgotten);
 	json_set_str(o, "standing", standings[p->standing]);
 	json_set_str(o, "site", p->site);
+	json_set_str(o, "kubeletCertificate", identities_print(a, p->name));
 	json_set_bool(o, "api", p->api);
 	json_set_bool(o, "canBid", p->status == PEER_ALIVE && p->has_capacity && !p->blank && view_node(a->view, p->name));
 	if (p->blank)

@@ -135,7 +135,7 @@ static size_t site_members(const struct agent *a, size_t *out_alive)
 	for (size_t i = 0; self && i < a->peers.count; i++) {
 		const struct peer *p = &a->peers.items[i];
 
-		if (p->standing != PEER_MEMBER || p->site != self->site)
+		if (p->standing != PEER_MEMBER || p->site != self->site || p->forgotten)
 			continue;
 		n++;
 		*out_alive += p->status == PEER_ALIVE;

@@ -57,6 +57,7 @@ void rescue_rows(struct agent *a)
 	specs_rewrite(a);
 	objects_rewrite(a);
 	tell_rewrite(a);
+	identities_rewrite(a);
 	a->store_sweep = true;
 	if (a->watches[WATCH_PODS].watch && a->link.state == LINK_ONLINE)
 		mirror_start(a);

@@ -4,6 +4,9 @@
  * for the whole site, and its agents would never find each other again. So members are kept in the store until they leave on
  * purpose or their Node is deleted. One that Serf does not list any more is shown to heal/ as failed, and its address is
  * joined now and then.
+ *
+ * While the API server is away an operator can say that a member does not count (edge-healer forget). The store keeps that
+ * until the member is back.
  */
 #include <stdlib.h>
 
@@ -18,7 +21,10 @@ struct known {
 	struct mono missing_since;	/* Serf does not list it; 0 = it does */
 	struct mono first_seen;		/* by this process */
 	bool stored;
+	bool forgotten;			/* by an operator, until it is back */
 };
+
+#define META_FORGOTTEN "forgotten/%s"	/* key of the store: a node's name */
 
 static void known_free(struct known *k)
 {
@@ -44,6 +50,15 @@ static struct known *known_put(struct agent *a, const struct store_peer *p)
 	return k;
 }
 
+static void known_forget(struct agent *a, struct known *k, bool forgotten)
+{
+	cleanup(freep) char *key = str_format(META_FORGOTTEN, k->name);
+
+	k->forgotten = forgotten;
+	if (store_batch_begin(a) < 0 || (forgotten ? store_put_meta(a->store, key, "") : store_delete_meta(a->store, key)) < 0)
+		a->store_failed = true;
+}
+
 static void known_remove(struct agent *a, const char *name, const char *why)
 {
 	struct known *k = map_get(a->roster, name);
@@ -53,13 +68,21 @@ static void known_remove(struct agent *a, const char *name, const char *why)
 	log_info(LOG_SERF, "member forgotten", "node=%s reason=\"%s\"", name, why);
 	if (k->stored && store_batch_begin(a) == 0 && store_delete_peer(a->store, name) < 0)
 		a->store_failed = true;
+	if (k->forgotten)
+		known_forget(a, k, false);
+	identities_forget(a, name);
 	(void)map_remove(a->roster, name);
 	known_free(k);
 }
 
 static void on_stored(void *arg, const struct store_peer *p)
 {
-	known_put(arg, p)->stored = true;
+	struct agent *a = arg;
+	struct known *k = known_put(a, p);
+	cleanup(freep) char *key = str_format(META_FORGOTTEN, p->name), *forgotten = store_get_meta(a->store, key);
+
+	k->stored = true;
+	k->forgotten = forgotten != NULL;
 }
 
 int roster_load(struct agent *a)
@@ -133,9 +156,42 @@ static enum peer_standing standing_of(const struct agent *a, const struct peer *
  * too. A member that left is one that failed, until its Node is deleted. */
 static void stand(const struct agent *a, struct peer *p)
 {
+	const struct known *k = map_get(a->roster, p->name);
+
 	p->standing = standing_of(a, p);
 	if (p->left)
 		p->status = p->standing == PEER_MEMBER ? PEER_FAILED : PEER_LEFT;
+	p->forgotten = k && k->forgotten && p->status != PEER_ALIVE;
+}
+
+const char *roster_forget(struct agent *a, const char *node)
+{
+	const struct peer *p = peers_find(&a->peers, node);
+	struct known *k = map_get(a->roster, node);
+
+	if (a->link.state == LINK_ONLINE)
+		return "the API server answers: delete its Node instead";
+	if (p && p->name == a->self)
+		return "that is this node itself";
+	if (!p || p->standing != PEER_MEMBER || !k)
+		return "no member has this name";
+	if (p->status != PEER_FAILED)
+		return "it is there: gossip sees it";
+	known_forget(a, k, true);
+	roster_stand(a);
+	return NULL;
+}
+
+/* It is there again, and counts. */
+static void remember(struct agent *a, const struct peer *p)
+{
+	struct known *k = map_get(a->roster, p->name);
+
+	if (!k || !k->forgotten)
+		return;
+	known_forget(a, k, false);
+	tell(a, &(struct tale){ .event = "member remembered", .kube_reason = "MemberRemembered", .node = p->name },
+	     "note=\"it is back: it counts again\"");
 }
 
 void roster_stand(struct agent *a)
@@ -180,6 +236,8 @@ void roster_apply(struct agent *a)
 			known_remove(a, p->name, "it is gone, and no Node");
 		else if (p->status == PEER_ALIVE && p->name != a->self && p->addr[0])
 			note_alive(a, p);
+		if (p->status == PEER_ALIVE)
+			remember(a, p);
 	}
 	forget_deleted(a);
 	map_for_each(struct known, k, a->roster) {

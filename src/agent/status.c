@@ -122,10 +122,11 @@ static void on_ready(void *arg, const struct web_request *rq, struct web_respons
 /* Alive = the loop runs, or nobody would answer. What restarts cannot mend must not fail here. */
 static void on_live(void *arg, const struct web_request *rq, struct web_response *rs)
 {
+	const struct agent *a = arg;
 	struct check loop;
 
-	(void)arg;
 	check_set(&loop, "loop", true, "runs");
+	rs->node = a->self; /* peers ask who is there: an address is no identity */
 	respond_checks(rq, rs, &loop, 1);
 }
 
@@ -161,15 +162,22 @@ struct shown { const struct agent *a; json_object *list; int64_t all; };
 static void add_suspect(void *arg, const struct suspect_view *s)
 {
 	struct shown *ctx = arg;
-	json_object *o;
+	json_object *o, *names;
 
 	if (ctx->all++ >= SUSPECTS_MAX)
 		return;
 	o = json_new_object();
-
+	names = json_new_array();
 	json_set_str(o, "node", s->node);
 	json_set_str(o, "state", suspect_state_name(s->state));
 	json_set_str(o, "note", s->note);
+	json_set_bool(o, "healerDead", mono_is_set(s->healer_dead));
+	json_set_bool(o, "contested", s->contested);
+	if (mono_is_set(s->doubt_until))
+		surface_set_mono(ctx->a, o, "doubtUntil", s->doubt_until);
+	for (size_t i = 0; i < s->dissenter_count; i++)
+		json_append_str(names, s->dissenters[i]);
+	json_set(o, "dissenters", names);
 	json_append(ctx->list, o);
 }
 
@@ -346,6 +354,8 @@ const struct web_route agent_routes[] = {
 	  "what could be restored here offline, or why not; ?namespace= ?limit= ?continue=", WEB_GUARDED },
 	{ "GET", "/v1/history", list_history, "what happened; ?for=POD|NODE ?limit= ?continue=", WEB_GUARDED },
 	{ "POST", "/v1/serf-event", on_serf_event, "a hint: look at the members now", WEB_GUARDED },
+	{ "POST", "/v1/forget", on_forget,
+	  "through http.socket only: a member that is away does not count any more; ?node=", WEB_GUARDED },
 };
 const size_t agent_route_count = ARRAY_LEN(agent_routes);
 

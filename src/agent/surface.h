@@ -17,6 +17,10 @@ void surface_set_time(json_object *o, const char *key, struct wall t); /* 0: not
 /* A monotonic time as wall time, for people. */
 void surface_set_mono(const struct agent *a, json_object *o, const char *key, struct mono t);
 
+/* ---- forget.c ---- */
+
+void on_forget(void *arg, const struct web_request *rq, struct web_response *rs);
+
 /* ---- lists.c ---- */
 
 void list_members(void *arg, const struct web_request *rq, struct web_response *rs);

@@ -221,13 +221,27 @@ static void plan_execute(struct agent *a, const struct plan *plan)
 
 /* ---- thinking ---- */
 
-static void note_lost(void *arg, const struct suspect_view *s)
+/* Who says against a majority that he sees it: a liar, or somebody with a view of his own. Either is to be looked into. */
+static void note_dissenters(struct agent *a, const struct suspect_view *s)
+{
+	for (size_t i = 0; i < s->dissenter_count; i++) {
+		metric_inc(METRIC_WITNESS_OVERRULED);
+		tell(a, &(struct tale){ .event = "witness overruled", .kube_reason = "WitnessOverruled", .warning = true,
+					.node = s->dissenters[i] }, "says=\"it sees %s\" found=lost", s->node);
+	}
+}
+
+static void note_suspect(void *arg, const struct suspect_view *s)
 {
 	struct agent *a = arg;
 	struct peer *p = (struct peer *)(uintptr_t)peers_find(&a->peers, s->node);
 
+	if (s->healer_dead.ns == loop_now(a->loop).ns)
+		tell(a, &(struct tale){ .event = "healer dead", .kube_reason = "HealerDead", .warning = true, .node = s->node },
+		     "note=\"its kubelet answers, its healer and its serf do not: nothing is started for it\"");
 	if (s->state != SUSPECT_LOST || s->since.ns != loop_now(a->loop).ns)
 		return;
+	note_dissenters(a, s);
 	if (p)
 		metric_observe(METRIC_STAGE_DETECT, 0, (double)mono_since_ms(s->since, p->status_since) / 1e3);
 	tell(a, &(struct tale){ .event = "node lost", .kube_reason = "NodeLost", .warning = true, .node = s->node },
@@ -264,7 +278,7 @@ void think_now(struct agent *a)
 	heal_tick(a->heal, &t, &f, &a->plan);
 	local_save_lease(a);
 	(void)fences_save(a);
-	heal_each_suspect(a->heal, note_lost, a);
+	heal_each_suspect(a->heal, note_suspect, a);
 	note_breaker(a);
 	/* Executing may make us think again: keep this plan apart. */
 	plan = a->plan;

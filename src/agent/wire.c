@@ -12,9 +12,12 @@
  *
  * A link message (user event "eh-link"): type=6 | flags u8: 2 = online | length u8, node name
  *
+ * An address message (user event "eh-here"): type=9 | length u8, node name | length u8, IP address as text
+ *
  * Answers to queries (responses are bounded by serf's 1,024 bytes):
  *
- *   "eh-witness" (payload: the node's name)  type=2 | flags u8: 1 = sees it, 2 = its own link is online
+ *   "eh-witness" (payload: the node's name)  type=2 | flags u8: 1 = sees it, 2 = its own link is online, 4 = that was only a
+ *                                            port without identity
  *   "eh-mine" (payload: who asks)            type=3 | mirror u64 | count u8 | count × 8 bytes: pods that are still its own
  *   "eh-grant" (payload: type=7 | stop_after u32 in ms | length u8, who asks)
  *                                            type=3 | mirror u64 | count u8 | count × 8 bytes: its pods that are fenced
@@ -34,11 +37,12 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/endpoint.h"
 #include "base/str.h"
 
-enum { WIRE_CLAIMS = 1, WIRE_WITNESS, WIRE_UIDS, WIRE_FENCE, WIRE_YES, WIRE_LINK, WIRE_ASK_GRANT, WIRE_RUNNING };
+enum { WIRE_CLAIMS = 1, WIRE_WITNESS, WIRE_UIDS, WIRE_FENCE, WIRE_YES, WIRE_LINK, WIRE_ASK_GRANT, WIRE_RUNNING, WIRE_HERE };
 enum { WIRE_HEAD = 4, CLAIMS_HEAD = 1 + 8 + 8 + 4 + 1 + 1 + 1, ITEM_SIZE = 8, SHORT_UID_SIZE = 4, FLAG_SEES = 1,
-       FLAG_API = 2 };
+       FLAG_API = 2, FLAG_BARE = 4 };
 
 static void put(struct buf *b, uint64_t v, int bytes)
 {
@@ -207,19 +211,18 @@ static int get_flags(const void *data, size_t n, int type, int *out_flags)
 	return 0;
 }
 
-void wire_put_witness(struct buf *b, bool sees, bool api)
+void wire_put_witness(struct buf *b, const struct wire_witness *w)
 {
-	put_flags(b, WIRE_WITNESS, (sees ? FLAG_SEES : 0) | (api ? FLAG_API : 0));
+	put_flags(b, WIRE_WITNESS, (w->sees ? FLAG_SEES : 0) | (w->api ? FLAG_API : 0) | (w->bare ? FLAG_BARE : 0));
 }
 
-int wire_get_witness(const void *data, size_t n, bool *out_sees, bool *out_api)
+int wire_get_witness(const void *data, size_t n, struct wire_witness *out_witness)
 {
 	int flags, r = get_flags(data, n, WIRE_WITNESS, &flags);
 
 	if (r < 0)
 		return r;
-	*out_sees = flags & FLAG_SEES;
-	*out_api = flags & FLAG_API;
+	*out_witness = (struct wire_witness){ flags & FLAG_SEES, flags & FLAG_API, flags & FLAG_BARE };
 	return 0;
 }
 
@@ -353,6 +356,35 @@ int wire_get_link(const void *data, size_t n, char out_node[NODE_NAME_SIZE], boo
 		return -EPROTO;
 	*out_api = flags & FLAG_API;
 	(void)str_copy(out_node, NODE_NAME_SIZE, node);
+	return 0;
+}
+
+int wire_put_here(struct buf *b, const char *node, const char *addr)
+{
+	struct endpoint at;
+
+	if (endpoint_of(addr, 1, &at) < 0 || strlen(addr) >= PEER_ADDR_SIZE)
+		return -EINVAL;
+	put_head(b, WIRE_HERE);
+	put_name(b, node);
+	put_name(b, addr);
+	return 0;
+}
+
+int wire_get_here(const void *data, size_t n, char out_node[NODE_NAME_SIZE], char out_addr[PEER_ADDR_SIZE])
+{
+	struct cursor c = { data, (const unsigned char *)data + n, false };
+	char node[NODE_NAME_SIZE], addr[PEER_ADDR_SIZE];
+	struct endpoint at;
+
+	if (!get_head(&c, WIRE_HERE))
+		return -EPROTO;
+	get_name(&c, node, sizeof(node));
+	get_name(&c, addr, sizeof(addr));
+	if (c.bad || c.p != c.end || endpoint_of(addr, 1, &at) < 0)
+		return -EPROTO;
+	(void)str_copy(out_node, NODE_NAME_SIZE, node);
+	(void)str_copy(out_addr, PEER_ADDR_SIZE, addr);
 	return 0;
 }
 

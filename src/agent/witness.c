@@ -1,7 +1,7 @@
 /* witness.c — is that node really gone? Asking the peers, answering theirs
  *
- * A question is answered by a probe of our own: a port that answers settles it. If none does but our gossip has not noticed yet,
- * the answer waits for gossip, at most WITNESS_ANSWER_MS: the first to notice must not be contradicted by the last.
+ * A question is answered by a probe of our own: who shows that it is the node settles it. If nobody does but our gossip has not
+ * noticed yet, the answer waits for gossip, at most WITNESS_ANSWER_MS: the first to notice must not be contradicted by the last.
  */
 #include <stdlib.h>
 
@@ -10,7 +10,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metric.h"
-#include "node/dial.h"
+
+#define WITNESS_REUSE_MS 300		/* questions about one node share a look at it: each costs its kubelet a handshake */
+#define WITNESS_RELAYS 2		/* answers come through so many others too: the suspect's own, where we cannot hear it */
 
 /* A question of a peer: it waits for our own probe, and for gossip to agree with it. */
 struct question {
@@ -19,8 +21,9 @@ struct question {
 	uint64_t id;
 	const char *node;
 	struct timer *deadline;
-	struct op *dial;
-	bool unreachable;		/* our own probe failed */
+	struct op *seek;
+	bool sought;			/* our own probe has ended … */
+	enum probe_answer answer;	/* … so, and nobody showed himself */
 };
 
 /* Our own question to the peers. */
@@ -43,16 +46,16 @@ struct dialing {
 static void question_free(struct question *q)
 {
 	list_remove(&q->link);
-	op_cancelp(&q->dial);
+	op_cancelp(&q->seek);
 	timer_free(q->deadline);
 	free(q);
 }
 
-static void answer_witness(struct question *q, bool sees)
+static void answer_witness(struct question *q, bool sees, bool bare)
 {
 	cleanup(buf_fini) struct buf b = BUF_INIT;
 
-	wire_put_witness(&b, sees, uplink_has_answers(q->a));
+	wire_put_witness(&b, &(struct wire_witness){ sees, uplink_has_answers(q->a), bare });
 	(void)serf_client_respond(q->a->serf, q->id, b.data, b.len);
 	question_free(q);
 }
@@ -70,28 +73,69 @@ static void on_question_late(void *arg)
 	struct question *q = arg;
 
 	if (gossip_says_alive(q->a, q->node))
-		answer_witness(q, true);
+		answer_witness(q, true, false);
 	else
 		question_free(q);
 }
 
-/* Our own port probe: reaching it settles the question. Not reaching it does not, while gossip has not noticed either. */
-static void on_question_dialed(void *arg, bool reachable)
+/* Gossip does not see it: what our probe found is the answer. */
+static void answer_as_sought(struct question *q)
 {
-	struct question *q = arg;
+	bool accepts = q->answer == PROBE_ACCEPTS;
 
-	q->dial = NULL;
-	q->unreachable = !reachable;
-	if (reachable || !gossip_says_alive(q->a, q->node))
-		answer_witness(q, reachable);
+	answer_witness(q, accepts, accepts);
+}
+
+/* That it lives settles the question. Anything else does not, while gossip has not noticed either. */
+static void question_settle(struct question *q, enum probe_answer answer)
+{
+	q->sought = true;
+	q->answer = answer;
+	if (answer == PROBE_HEALER || answer == PROBE_KUBELET)
+		answer_witness(q, true, false);
+	else if (!gossip_says_alive(q->a, q->node))
+		answer_as_sought(q);
+}
+
+/* Our own look, for all who have asked about that node. */
+static void on_question_sought(void *arg, enum probe_answer answer)
+{
+	struct question *first = arg;
+	struct agent *a = first->a;
+	const char *node = first->node;
+
+	first->seek = NULL;
+	list_for_each_safe(q, &a->questions, struct question, link)
+		if (q->node == node && !q->sought)
+			question_settle(q, answer);
+}
+
+static bool is_being_sought(const struct agent *a, const char *node)
+{
+	list_for_each(q, &a->questions, struct question, link)
+		if (q->node == node && q->seek)
+			return true;
+	return false;
+}
+
+static void question_seek(struct question *q)
+{
+	enum probe_answer answer;
+
+	if (is_being_sought(q->a, q->node))
+		return;			/* that one answers this question too */
+	if (identities_found(q->a, q->node, WITNESS_REUSE_MS, &answer))
+		question_settle(q, answer);
+	else
+		q->seek = identities_seek(q->a, q->node, WITNESS_SHOW_MS, on_question_sought, q);
 }
 
 /* The members changed: whoever waits because gossip still said alive may have its answer now. */
 void witness_look(struct agent *a)
 {
 	list_for_each_safe(q, &a->questions, struct question, link)
-		if (q->unreachable && !gossip_says_alive(a, q->node))
-			answer_witness(q, false);
+		if (q->sought && !gossip_says_alive(a, q->node))
+			answer_as_sought(q);
 }
 
 uint16_t witness_http_port(const struct agent *a)
@@ -101,15 +145,6 @@ uint16_t witness_http_port(const struct agent *a)
 
 	(void)num_parse_i64(colon + 1, 0, UINT16_MAX, &port);
 	return (uint16_t)port;
-}
-
-static struct op *dial_node(struct agent *a, const char *node, void (*done)(void *arg, bool reachable), void *arg)
-{
-	const struct peer *p = peers_find(&a->peers, node);
-	uint16_t ports[2] = { (uint16_t)a->conf->kubelet_port, witness_http_port(a) };
-
-	return p ? dial_start(a->loop, &(struct dial_params){ p->addr, ports, ARRAY_LEN(ports), DIAL_TIMEOUT_MS, false }, done, arg)
-		 : NULL;
 }
 
 static size_t count_questions(const struct agent *a)
@@ -146,14 +181,14 @@ void witness_on_query(void *arg, uint64_t id, const char *name, const void *payl
 	q->deadline = timer_new(a->loop, "question", on_question_late, q);
 	timer_start_ms(q->deadline, WITNESS_ANSWER_MS);
 	list_add_tail(&a->questions, &q->link);
-	q->dial = dial_node(a, q->node, on_question_dialed, q);
 	heal_on_asked(a->heal, q->node, loop_now(a->loop));
+	question_seek(q);			/* may be the end of it */
 	think_soon(a);
 }
 
 /* ---- our own probe of a suspect ---- */
 
-static void on_dialed(void *arg, bool reachable)
+static void on_dialed(void *arg, enum probe_answer answer)
 {
 	struct dialing *d = arg;
 	struct agent *a = d->a;
@@ -161,7 +196,7 @@ static void on_dialed(void *arg, bool reachable)
 
 	list_remove(&d->link);
 	free(d);
-	heal_on_probe(a->heal, node, reachable, loop_now(a->loop));
+	heal_on_probe(a->heal, node, answer, loop_now(a->loop));
 	think_soon(a);
 }
 
@@ -171,11 +206,11 @@ void witness_dial(struct agent *a, const char *node)
 
 	*d = (struct dialing){ .a = a, .node = node };
 	list_add_tail(&a->dials, &d->link);
-	d->op = dial_node(a, node, on_dialed, d);
+	d->op = identities_seek(a, node, IDENTITY_SHOW_MS, on_dialed, d);
 	if (!d->op) {			/* no usable address: nothing to reach */
 		list_remove(&d->link);
 		free(d);
-		heal_on_probe(a->heal, node, false, loop_now(a->loop));
+		heal_on_probe(a->heal, node, PROBE_SILENT, loop_now(a->loop));
 		think_soon(a);
 	}
 }
@@ -185,13 +220,15 @@ void witness_dial(struct agent *a, const char *node)
 static void on_response(void *arg, const char *from, const void *payload, size_t n)
 {
 	struct witness_round *w = arg;
-	struct witness answer = { 0 };
+	struct wire_witness got;
+	struct witness answer;
 
-	if (wire_get_witness(payload, n, &answer.sees, &answer.api) < 0) {
+	if (wire_get_witness(payload, n, &got) < 0) {
 		metric_inc(METRIC_GOSSIP_DROPPED);
 		return;
 	}
-	log_debug(LOG_HEAL, "witness", "node=%s from=%s sees=%d api=%d", w->node, from, answer.sees, answer.api);
+	answer = (struct witness){ .sees = got.sees, .api = got.api, .bare = got.bare };
+	log_debug(LOG_HEAL, "witness", "node=%s from=%s sees=%d bare=%d api=%d", w->node, from, got.sees, got.bare, got.api);
 	from = gossip_node_name(w->a, from);
 	if (gossip_is_member(w->a, from))
 		heal_on_witness(w->a->heal, w->node, from, answer, loop_now(w->a->loop));
@@ -215,7 +252,7 @@ void witness_ask(struct agent *a, const char *node)
 {
 	struct witness_round *w = mem_new(struct witness_round);
 	struct serf_query_params p = { .name = WIRE_WITNESS_QUERY, .payload = node, .n = strlen(node),
-				       .timeout_ms = WITNESS_TIMEOUT_MS };
+				       .relay_factor = WITNESS_RELAYS, .timeout_ms = WITNESS_TIMEOUT_MS };
 	struct serf_query_handlers h = { .arg = w, .on_response = on_response, .on_done = on_query_done };
 
 	*w = (struct witness_round){ .a = a, .node = node };

@@ -12,6 +12,8 @@
 /* Append "?name=value", or "&name=value" to a path that has a '?' already; percent-encoded. Empty value: nothing. */
 void client_query(struct buf *path, const char *name, const char *value);
 /* GET, again while the daemon says that it is busy. 0 and *out_value (owned by the caller), or CLI_FAILED and one line for people in *why. */
+/* POST without a body, through the socket of the node (or --server unix:PATH) only. As client_get(). */
+int client_post(const struct cli_options *o, const char *path, json_object **out_value, struct buf *why);
 int client_get(const struct cli_options *o, const char *path, json_object **out_value, struct buf *why);
 /* What a path answers with. */
 enum client_answer {

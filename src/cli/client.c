@@ -139,7 +139,7 @@ struct answer {
 	char error[CURL_ERROR_SIZE];
 };
 
-static CURLcode fetch(const struct target *t, const char *path, struct answer *answer)
+static CURLcode fetch(const struct target *t, const char *path, bool post, struct answer *answer)
 {
 	cleanup(curl_freep) CURL *c = curl_easy_init();
 	cleanup(slist_freep) struct curl_slist *headers = t->header ? curl_slist_append(NULL, t->header) : NULL;
@@ -155,6 +155,8 @@ static CURLcode fetch(const struct target *t, const char *path, struct answer *a
 	if (t->socket)
 		curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, t->socket);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+	if (post)
+		curl_easy_setopt(c, CURLOPT_POSTFIELDS, "");
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
@@ -171,7 +173,7 @@ static CURLcode fetch(const struct target *t, const char *path, struct answer *a
 /* Again while it is busy. */
 static CURLcode fetch_patiently(const struct target *t, const char *path, struct answer *answer)
 {
-	CURLcode rc = fetch(t, path, answer);
+	CURLcode rc = fetch(t, path, false, answer);
 
 	for (int i = 1; i < TRIES && rc == CURLE_OK && answer->status == 429; i++) {
 		unsigned s = answer->retry_after_s > 0 && answer->retry_after_s < RETRY_MAX_S
@@ -179,7 +181,7 @@ static CURLcode fetch_patiently(const struct target *t, const char *path, struct
 				 : RETRY_MAX_S;
 
 		(void)sleep(s);
-		rc = fetch(t, path, answer);
+		rc = fetch(t, path, false, answer);
 	}
 	return rc;
 }
@@ -239,6 +241,20 @@ static int get_from(const struct cli_options *o, const char *path, bool local, j
 int client_get(const struct cli_options *o, const char *path, json_object **out_value, struct buf *why)
 {
 	return get_from(o, path, !o->server, out_value, why);
+}
+
+int client_post(const struct cli_options *o, const char *path, json_object **out_value, struct buf *why)
+{
+	cleanup(target_fini) struct target t = {0};
+	cleanup(answer_fini) struct answer answer = {0};
+
+	if (target_init(&t, o, true, why) != CLI_OK)
+		return CLI_FAILED;
+	if (str_is_empty(t.socket)) {
+		buf_adds(why, "only through http.socket of the node: --server unix:PATH, or run it there");
+		return CLI_FAILED;
+	}
+	return read_answer(&t, fetch(&t, path, true, &answer), &answer, out_value, why);
 }
 
 /* ---- lists ---- */

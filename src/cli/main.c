@@ -26,6 +26,10 @@ const struct cli_verb cli_verbs[] = {
 	{ "claims", "", "who restores what; the copies on this node", cli_claims, CLIENT_HELP },
 	{ "history", "[POD|NODE] [--limit N]", "what happened, newest first", cli_history,
 	  CLIENT_HELP "      --limit N      at most N rows (default 100)\n" },
+	{ "forget", "NODE", "while the API server is away: a member that is gone for good does not count any more", cli_forget,
+	  "Majorities are counted from the last known members. When boxes were carried away, what is left may be none, and no\n"
+	  "Node can be deleted. Say so as root on each remaining node; a member that comes back counts again.\n\n"
+	  "  -s, --server unix:PATH   the daemon's socket (default http.socket; nothing else may do this)\n" },
 	{ "render", "--node NAME [--objects FILE] [--image NAME]... [FILE]",
 	  "a Pod as a self-contained static pod, or exit 3 and why not", cli_render,
 	  "FILE is one Pod as JSON, as `kubectl get pod NAME -o json` prints it; none or -: stdin.\n"

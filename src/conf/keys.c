@@ -111,6 +111,7 @@ const struct conf_key conf_keys[] = {
 	DUR("heal.claim_timeout", heal_claim_timeout_ms, "500ms", 50, 60000, false, "rank k acts after k times this"),
 	DUR("heal.start_timeout", heal_start_timeout_ms, "10s", 1000, 600000, false,
 	    "a copy must be seen running within this; 60s if kubelet is at work on it"),
+	DUR("heal.doubt", heal_doubt_ms, "60s", 1000, 3600000, false, "how long an open port or one peer's word delays a loss"),
 	DUR("heal.local_grace", heal_local_grace_ms, "5s", 0, 600000, false, "kubelet's head start on a pod that vanished here"),
 	DUR("heal.lease_grace", heal_lease_grace_ms, "0s", 0, 600000, false,
 	    "a lost node's Lease must be this old before its pods are replaced while online; 12s: it has missed a renewal"),

@@ -4,14 +4,15 @@
 
 #define SUSPECT_VOICES_MAX 128
 
-struct voice { const char *from; bool sees; };	/* interned; one witness's answer */
+struct voice { const char *from; struct witness says; };	/* interned; one witness's answer */
 
 struct suspect {
 	const char *node;		/* interned */
 	enum suspect_state state;
 	struct mono since;		/* of the state */
 	struct mono due;		/* when to look again */
-	bool probing, probed, reachable;
+	bool probing, probed;
+	enum probe_answer answer;	/* of the last probe that ended */
 	bool proven;			/* it was alive when it was last looked at */
 	bool patient;			/* therefore it is probed all through its grace */
 	bool ended;			/* nobody else will answer our question */
@@ -19,6 +20,14 @@ struct suspect {
 	struct mono probe_due;		/* an outstanding probe is repeated then */
 	struct voice voices[SUSPECT_VOICES_MAX];
 	size_t voice_count;
+	struct mono doubt_until;	/* what is no proof delays the verdict until then; 0 = nothing has */
+	unsigned doubts;		/* how often it has */
+	bool disputed;			/* lost, although a peer sees it or reaches a port: asked about again … */
+	bool asking_again;		/* … now … */
+	struct mono again_due;		/* … then */
+	bool contested;			/* disputed, or a port accepts us: at most once nothing starts */
+	struct mono kubelet_alone;	/* since when its kubelet answers and its healer does not; 0 = not so … */
+	struct mono healer_dead;	/* … and when that had lasted for HEAL_HEALER_DEAD_MS */
 	bool scanned;			/* its pods have been turned into losses */
 	bool found;			/* it was failed already when we came: nobody knows since when it is silent */
 	struct wall failed;		/* when gossip reported it first, for its Lease */
@@ -111,6 +120,21 @@ void suspects_doubt(struct heal *h, struct mono now);
 void suspects_free(struct heal *h);
 bool suspect_is_lost(const struct heal *h, const char *node);
 bool suspect_is_alive(const struct heal *h, const char *node);	/* suspected, and proven to be alive */
+
+/* doubt.c: what is no proof */
+struct verdict {
+	bool proven;			/* the suspect has answered us itself */
+	size_t confirm;			/* neither see nor reach it */
+	size_t bare;			/* reach a port of it that shows no identity */
+	size_t against;			/* see it, they say */
+	const char *first;		/* of those against; NULL = none */
+};
+struct verdict verdict_count(const struct heal *h, const struct suspect *s, const struct peers *peers);
+size_t verdict_answered(const struct verdict *v);
+/* May `v`, which is no proof, still delay? Begins a delay if so. others: who can be asked. */
+bool doubt_delays(const struct heal *h, struct suspect *s, const struct verdict *v, size_t others, struct mono now);
+bool verdict_is_lost(const struct heal *h, const struct verdict *v, const struct peers *peers, size_t others);
+bool suspect_may_run(const struct heal *h, const char *node);	/* somebody sees it, or a port accepts */
 
 /* site.c */
 bool in_my_site(const struct heal *h, const struct peer *p);

@@ -319,6 +319,8 @@ static const char *nobody_can_know(const struct heal *h, const struct heal_facts
 		return NULL;
 	if (!site_can_lease(site_count(h, f->peers)))
 		return "policy at-most-once: with fewer than three members of this version nobody can know that it has stopped";
+	if (suspect_may_run(h, lost_node_of(h, p)))
+		return "policy at-most-once: a port of its node accepts, or a peer still sees it";
 	return heal_has_majority(h, f->peers) ? NULL : "policy at-most-once: we do not see a majority of the site";
 }
 

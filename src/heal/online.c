@@ -76,7 +76,8 @@ static void pod_replace(struct heal *h, const struct pod *p, const struct tick *
 		return;
 	if (!mark_is_due(h, p->uid, HEAL_REPLACE_RETRY_MS, t->now, plan))
 		return;
-	if (once_applies(h, f, p) && (pod_is_held(h, f, p->uid) || !once_may_start(h, p, p->node, t, f, plan)))
+	if (once_applies(h, f, p) && (pod_is_held(h, f, p->uid) || suspect_may_run(h, p->node) ||
+				      !once_may_start(h, p, p->node, t, f, plan)))
 		return;			/* its copy runs, or nobody knows yet that it has stopped */
 	if (!budget_take(h, t->now, plan))
 		return;

@@ -20,6 +20,12 @@ bool in_my_site(const struct heal *h, const struct peer *p)
 	return p->standing == PEER_MEMBER && is_of_site(h, p);
 }
 
+/* A member of the site whom majorities are counted from. */
+static bool counts(const struct heal *h, const struct peer *p)
+{
+	return in_my_site(h, p) && !p->forgotten;
+}
+
 /* Last known members of the site. */
 struct site_count site_count(const struct heal *h, const struct peers *peers)
 {
@@ -29,7 +35,7 @@ struct site_count site_count(const struct heal *h, const struct peers *peers)
 		const struct peer *p = &peers->items[i];
 
 		n.newcomers += p->standing == PEER_NEWCOMER && is_of_site(h, p) && p->status == PEER_ALIVE;
-		if (!in_my_site(h, p) || p->status == PEER_LEFT || p->status == PEER_LEAVING)
+		if (!counts(h, p) || p->status == PEER_LEFT || p->status == PEER_LEAVING)
 			continue;
 		n.known++;
 		n.old += p->protocol == 1;	/* 0 = its tags are not known now: it counts as a new one */
@@ -77,7 +83,7 @@ bool breaker_trips(const struct heal *h, const struct peers *peers)
 	for (size_t i = 0; i < peers->count; i++) {
 		const struct peer *p = &peers->items[i];
 
-		lost += in_my_site(h, p) && p->status == PEER_FAILED && !suspect_is_alive(h, p->name);
+		lost += counts(h, p) && p->status == PEER_FAILED && !suspect_is_alive(h, p->name);
 	}
 	return lost * 100 > known * (size_t)h->conf.max_lost_percent;
 }

@@ -1,8 +1,9 @@
 /* suspect.c — is a silent node lost? Never on one piece of evidence
  *
- * Evidence for it: gossip, our own probe of its ports, the peers' views and probes. Evidence against it, at any time: a port
- * that answers, a peer that sees it, and while the API server answers its own Lease, if that was renewed after gossip lost
- * the node.
+ * Evidence for it: gossip, our own probe of its ports, the peers' views and probes. Proof against it, at any time: its kubelet
+ * or healer shows who it is, it answers our question itself, and while the API server answers its own Lease, if that was
+ * renewed after gossip lost the node. A port that only accepts and a peer that says it sees the node are no proof: they delay
+ * (doubt.c).
  *
  * A node that gossip reports as failed is watched for node_grace and probed by ourselves, at the beginning and at the end.
  * Only if that fails too are the peers asked. It is lost when `witnesses` peers (all others in a smaller site) confirm and
@@ -10,8 +11,8 @@
  * see the others alive in gossip for a while yet. What ends it: gossip says alive again, or the node left (an operator at
  * work, not a failure).
  *
- *   GRACE ──probe failed──> ASKING ──enough confirm──> LOST ──majority gone──> REFUTED
- *     └──it answers──> REFUTED <──contradicted or too few──┘      REFUTED ──retry──> GRACE
+ *   GRACE ──probe failed──> ASKING ──enough confirm──> LOST ──majority gone, or it answers──> REFUTED
+ *     └──it answers──> REFUTED <──proof, delay or too few──┘      REFUTED ──retry──> GRACE
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,10 @@
 #include "heal_int.h"
 
 #define NOTE_MINORITY "we do not see a majority of the site"
-#define NOTE_ANSWERS "its kubelet or healer port answers us"
+#define NOTE_ANSWERS "its healer answers us"
+#define NOTE_KUBELET "its kubelet answers us, its healer does not"
+#define NOTE_ITSELF "it answers our question itself"
+#define NOTE_ACCEPTS "a port of it accepts, and nobody there shows who he is"
 #define NOTE_LEASE "its Lease in the API server is renewed"
 #define NOTE_LEASE_OLD "its Lease was renewed while the API server answered"
 
@@ -102,10 +106,58 @@ static void suspect_ask(struct suspect *s, struct mono now, struct plan *plan)
 	plan_add(plan, ACTION_WITNESS)->node = s->node;
 }
 
-static void suspect_answers(struct suspect *s, struct mono now)
+static bool has_answered(const struct suspect *s)
 {
-	suspect_refute(s, now, NOTE_ANSWERS);
+	return s->answer == PROBE_HEALER || s->answer == PROBE_KUBELET;
+}
+
+static bool is_answered(const struct suspect *s)
+{
+	return s->probed && has_answered(s);
+}
+
+static bool is_accepted(const struct suspect *s)
+{
+	return s->probed && s->answer == PROBE_ACCEPTS;
+}
+
+/* All of a large site look at it: together not more often than its kubelet can bear, and not all at once. */
+static int64_t answered_retry_ms(const struct heal *h, const struct heal_facts *f)
+{
+	int64_t ms = (int64_t)site_count(h, f->peers).known * MS_PER_S / HEAL_PROBES_PER_S;
+	uint64_t hash = str_hash(STR_HASH_INIT, h->conf.self, strlen(h->conf.self));
+
+	return ms > HEAL_REFUTED_RETRY_MS ? ms / 2 + (int64_t)(hash % (uint64_t)ms) : HEAL_REFUTED_RETRY_MS;
+}
+
+/* A healer that is only being replaced is not dead. */
+static void note_healer(struct suspect *s, struct mono now)
+{
+	if (s->answer != PROBE_KUBELET)
+		s->kubelet_alone = s->healer_dead = (struct mono){ 0 };
+	else if (!mono_is_set(s->kubelet_alone))
+		s->kubelet_alone = now;
+	else if (!mono_is_set(s->healer_dead) && mono_since_ms(now, s->kubelet_alone) >= HEAL_HEALER_DEAD_MS)
+		s->healer_dead = now;
+}
+
+/* It lives. */
+static void suspect_answers(const struct heal *h, struct suspect *s, const struct heal_facts *f, struct mono now)
+{
+	suspect_refute(s, now, s->answer == PROBE_KUBELET ? NOTE_KUBELET : NOTE_ANSWERS);
+	s->due = mono_add_ms(now, answered_retry_ms(h, f));
 	s->proven = true;
+	note_healer(s, now);
+}
+
+/* Only a port accepts: is that a reason to wait? */
+static bool suspect_is_doubted(const struct heal *h, struct suspect *s, size_t others, struct mono now)
+{
+	if (!is_accepted(s) || !doubt_delays(h, s, &(struct verdict){ .bare = 1 }, others, now))
+		return false;
+	suspect_refute(s, now, NOTE_ACCEPTS);
+	s->proven = true;
+	return true;
 }
 
 /* One that answered a moment ago is probed all through its grace: two looks can both meet a link that flaps. */
@@ -117,14 +169,17 @@ static struct mono next_probe(const struct suspect *s)
 }
 
 /* GRACE: wait for both the time and our own probe. */
-static void grace_tick(struct suspect *s, const struct tick *t, bool majority, struct plan *plan)
+static void grace_tick(struct heal *h, struct suspect *s, const struct tick *t, const struct heal_facts *f, bool majority,
+		       struct plan *plan)
 {
 	bool over = mono_reached(t->now, s->due);
 
-	if (s->probed && s->reachable && (over || s->patient)) {
-		suspect_answers(s, t->now);
+	if (is_answered(s) && (over || s->patient)) {
+		suspect_answers(h, s, f, t->now);
 		return;
 	}
+	if ((over || s->patient) && suspect_is_doubted(h, s, other_witnesses(h, f->peers, s->node), t->now))
+		return;
 	if (mono_reached(t->now, next_probe(s)) && (!over || !s->probed))
 		suspect_probe(s, t->now, plan);
 	if (!over)
@@ -137,57 +192,100 @@ static void grace_tick(struct suspect *s, const struct tick *t, bool majority, s
 		suspect_ask(s, t->now, plan);
 }
 
-/* Only members of the site have a voice; one that gossip lost can still speak for the suspect, not against it. */
-static void count_voices(const struct heal *h, const struct suspect *s, const struct peers *peers, size_t *out_confirm,
-			 size_t *out_refute)
+static void suspect_is_contradicted(struct suspect *s, const struct verdict *v, struct mono now)
 {
-	*out_confirm = *out_refute = 0;
-	for (size_t i = 0; i < s->voice_count; i++) {
-		const struct peer *p = peers_find(peers, s->voices[i].from);
+	suspect_refute(s, now, NOTE_ACCEPTS);
+	if (v->first)
+		(void)snprintf(s->note, sizeof(s->note), "%.63s still sees it", v->first);
+}
 
-		if (!p || !in_my_site(h, p))
-			continue;
-		if (s->voices[i].sees)
-			(*out_refute)++;
-		else if (p->status == PEER_ALIVE && p->name != s->node)
-			(*out_confirm)++;
-	}
+/* Those against are named: they were heard, and the majority decided. */
+static void suspect_lose(const struct heal *h, struct suspect *s, const struct verdict *v, size_t others, struct mono now)
+{
+	suspect_move(s, SUSPECT_LOST, now, "");
+	s->disputed = v->against || v->bare;
+	s->contested = s->disputed || s->answer == PROBE_ACCEPTS;
+	s->again_due = mono_add_ms(now, h->conf.doubt_ms);
+	s->asking_again = false;
+	(void)snprintf(s->note, sizeof(s->note), "confirmed by %zu of %zu peers%s%.63s%s", v->confirm + v->bare, others,
+		       v->first ? ", against " : "", str_or(v->first, ""), v->against > 1 ? " and others" : "");
+}
+
+/* All who will answer have, and so has our own probe. */
+static bool suspect_is_heard(const struct suspect *s, const struct verdict *v, size_t others, struct mono now)
+{
+	return mono_reached(now, s->due) || (s->probed && (verdict_answered(v) >= others || s->ended));
 }
 
 static void asking_tick(struct heal *h, struct suspect *s, const struct tick *t, const struct heal_facts *f, bool majority,
 			struct plan *plan)
 {
 	size_t others = other_witnesses(h, f->peers, s->node);
-	size_t needed = (size_t)h->conf.witnesses < others ? (size_t)h->conf.witnesses : others;
-	size_t confirm, refute;
+	struct verdict v = verdict_count(h, s, f->peers);
 
-	count_voices(h, s, f->peers, &confirm, &refute);
-	if (s->probed && s->reachable) {
-		suspect_answers(s, t->now);
-	} else if ((!s->probed || (confirm + refute < others && !s->ended)) && !mono_reached(t->now, s->due)) {
+	if (is_answered(s)) {
+		suspect_answers(h, s, f, t->now);
+	} else if (v.proven) {
+		suspect_refute(s, t->now, NOTE_ITSELF);
+	} else if (!suspect_is_heard(s, &v, others, t->now)) {
 		plan_wake_at(plan, s->due);
-	} else if (refute) {
-		suspect_refute(s, t->now, "a peer still sees it");
-	} else if (confirm < needed || !site_answers(h, f->peers, confirm)) {
+	} else if (suspect_is_doubted(h, s, others, t->now)) {
+		return;				/* refuted */
+	} else if (((v.against || v.bare) && doubt_delays(h, s, &v, others, t->now)) || v.against > v.confirm + v.bare + 1) {
+		suspect_is_contradicted(s, &v, t->now);
+	} else if (!verdict_is_lost(h, &v, f->peers, others)) {
 		suspect_refute(s, t->now, "too few witnesses answered");
 	} else if (!majority) {
 		suspect_refute(s, t->now, NOTE_MINORITY);
 	} else {
-		suspect_move(s, SUSPECT_LOST, t->now, "");
-		(void)snprintf(s->note, sizeof(s->note), "confirmed by %zu of %zu peers", confirm, others);
+		suspect_lose(h, s, &v, others, t->now);
 	}
 }
 
-/* Gossip can be late with a return, and the Leases are old after an outage: a port that answers is proof. */
-static void lost_tick(struct suspect *s, const struct tick *t, bool majority, struct plan *plan)
+/* Somebody saw it when it was lost: do they still? */
+static void ask_again(struct heal *h, struct suspect *s, const struct heal_facts *f, struct mono now, struct plan *plan)
+{
+	struct verdict v;
+
+	if (s->asking_again && (s->ended || mono_reached(now, s->again_due))) {
+		v = verdict_count(h, s, f->peers);
+		s->asking_again = false;
+		s->again_due = mono_add_ms(now, h->conf.doubt_ms);
+		s->disputed = v.against || v.bare || !v.confirm;
+	} else if (!s->asking_again && mono_reached(now, s->again_due)) {
+		s->voice_count = 0;
+		s->ended = false;
+		s->asking_again = true;
+		s->again_due = mono_add_ms(now, HEAL_ANSWER_MS);
+		plan_add(plan, ACTION_WITNESS)->node = s->node;
+	}
+	plan_wake_at(plan, s->again_due);
+}
+
+/* At most once nothing starts for it while there is a sign that it runs. */
+static void contested_tick(struct heal *h, struct suspect *s, const struct heal_facts *f, struct mono now, struct plan *plan)
+{
+	bool before = s->contested;
+
+	if (s->disputed)
+		ask_again(h, s, f, now, plan);
+	s->contested = s->disputed || s->answer == PROBE_ACCEPTS;
+	if (s->contested != before)
+		losses_reconsider(h);	/* what was refused may be done now, and the other way round */
+}
+
+/* Gossip can be late with a return, and the Leases are old after an outage: who shows that it is the node is proof. */
+static void lost_tick(struct heal *h, struct suspect *s, const struct tick *t, const struct heal_facts *f, bool majority,
+		      struct plan *plan)
 {
 	struct mono again = mono_add_ms(s->probed_at, HEAL_LOST_PROBE_MS);
 
 	if (!majority) {		/* what a minority believes must be proven again when it meets the others */
 		suspect_refute(s, t->now, NOTE_MINORITY);
-	} else if (s->probed && s->reachable) {
-		suspect_answers(s, t->now);
-	} else {
+	} else if (is_answered(s)) {
+		suspect_answers(h, s, f, t->now);
+	} else if (!suspect_is_doubted(h, s, other_witnesses(h, f->peers, s->node), t->now)) {
+		contested_tick(h, s, f, t->now, plan);
 		if (mono_reached(t->now, again))
 			suspect_probe(s, t->now, plan);
 		plan_wake_at(plan, mono_add_ms(s->probed_at, HEAL_LOST_PROBE_MS));
@@ -226,7 +324,7 @@ static void suspect_tick(struct heal *h, struct suspect *s, const struct tick *t
 
 	switch (s->state) {
 	case SUSPECT_GRACE:
-		grace_tick(s, t, majority, plan);
+		grace_tick(h, s, t, f, majority, plan);
 		break;
 	case SUSPECT_ASKING:
 		asking_tick(h, s, t, f, majority, plan);
@@ -243,7 +341,7 @@ static void suspect_tick(struct heal *h, struct suspect *s, const struct tick *t
 		}
 		break;
 	case SUSPECT_LOST:
-		lost_tick(s, t, majority, plan);
+		lost_tick(h, s, t, f, majority, plan);
 		break;
 	}
 	lease_tick(s, t, f, plan);
@@ -294,15 +392,15 @@ bool suspect_is_lost(const struct heal *h, const char *node)
 	return s && s->state == SUSPECT_LOST;
 }
 
-/* It was given up as lost by gossip, and is not: its ports answer us, or its Lease is renewed. */
+/* It was given up as lost by gossip, and is not: it answers us, or its Lease is renewed. */
 bool suspect_is_alive(const struct heal *h, const char *node)
 {
 	const struct suspect *s = map_get(h->suspects, node);
 
-	return s && s->state == SUSPECT_REFUTED && (s->reachable || str_eq(s->note, NOTE_LEASE));
+	return s && s->state == SUSPECT_REFUTED && (has_answered(s) || str_eq(s->note, NOTE_LEASE));
 }
 
-void heal_on_probe(struct heal *h, const char *node, bool reachable, struct mono now)
+void heal_on_probe(struct heal *h, const char *node, enum probe_answer answer, struct mono now)
 {
 	struct suspect *s = map_get(h->suspects, node);
 
@@ -311,7 +409,7 @@ void heal_on_probe(struct heal *h, const char *node, bool reachable, struct mono
 		return;
 	s->probing = false;
 	s->probed = true;
-	s->reachable = reachable;
+	s->answer = answer;
 }
 
 /* One voice per peer: the first one stands. When the table is full a voice for the suspect still finds a place. */
@@ -320,15 +418,15 @@ void heal_on_witness(struct heal *h, const char *node, const char *from, struct 
 	struct suspect *s = map_get(h->suspects, node);
 
 	words_put(h, from, w.api, now);
-	if (!s || s->state != SUSPECT_ASKING || str_eq(from, h->conf.self))
+	if (!s || (s->state != SUSPECT_ASKING && !s->asking_again) || str_eq(from, h->conf.self))
 		return;
 	for (size_t i = 0; i < s->voice_count; i++)
 		if (str_eq(s->voices[i].from, from))
 			return;
 	if (s->voice_count < SUSPECT_VOICES_MAX)
-		s->voices[s->voice_count++] = (struct voice){ intern(from), w.sees };
+		s->voices[s->voice_count++] = (struct voice){ intern(from), w };
 	else if (w.sees)
-		s->voices[SUSPECT_VOICES_MAX - 1] = (struct voice){ intern(from), true };
+		s->voices[SUSPECT_VOICES_MAX - 1] = (struct voice){ intern(from), w };
 }
 
 /* It has not been renewed for lease_grace. A Lease from the future has another clock: it must not change for as long. */
@@ -376,15 +474,25 @@ void heal_on_witness_end(struct heal *h, const char *node)
 {
 	struct suspect *s = map_get(h->suspects, node);
 
-	if (s && s->state == SUSPECT_ASKING)
+	if (s && (s->state == SUSPECT_ASKING || s->asking_again))
 		s->ended = true;
+}
+
+static void view_dissenters(const struct suspect *s, struct suspect_view *v)
+{
+	for (size_t i = 0; i < s->voice_count && v->dissenter_count < HEAL_DISSENTERS_MAX; i++)
+		if (s->voices[i].says.sees && !s->voices[i].says.bare && s->voices[i].from != s->node)
+			v->dissenters[v->dissenter_count++] = s->voices[i].from;
 }
 
 void heal_each_suspect(const struct heal *h, void (*fn)(void *arg, const struct suspect_view *s), void *arg)
 {
 	map_for_each(struct suspect, s, h->suspects) {
-		struct suspect_view v = { .node = s->node, .state = s->state, .since = s->since, .note = s->note };
+		struct suspect_view v = { .node = s->node, .state = s->state, .since = s->since, .note = s->note,
+					  .doubt_until = s->doubt_until, .contested = s->contested,
+					  .healer_dead = s->healer_dead };
 
+		view_dissenters(s, &v);
 		fn(arg, &v);
 	}
 }

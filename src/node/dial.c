@@ -77,7 +77,7 @@ static void on_writable(void *arg, int events)
 		dial_finish(d, false);
 }
 
-static bool address_of(const char *addr, uint16_t port, struct sockaddr_storage *out, socklen_t *out_len)
+bool dial_address(const char *addr, uint16_t port, struct sockaddr_storage *out, socklen_t *out_len)
 {
 	struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
@@ -120,13 +120,13 @@ struct op *dial_start(struct loop *loop, const struct dial_params *params, void 
 	socklen_t len;
 	struct dial *d;
 
-	if (!address_of(params->addr, 0, &sa, &len))
+	if (!dial_address(params->addr, 0, &sa, &len))
 		return NULL;
 	d = mem_new(struct dial);
 	*d = (struct dial){ .op.cancel = dial_cancel, .loop = loop, .done = done, .arg = arg,
 			    .refused_counts = params->refused_counts };
 	for (size_t i = 0; i < params->port_count && d->count < DIAL_PORTS_MAX; i++)
-		if (params->ports[i] && address_of(params->addr, params->ports[i], &sa, &len))
+		if (params->ports[i] && dial_address(params->addr, params->ports[i], &sa, &len))
 			attempt_start(d, &sa, len);
 	d->deadline = timer_new(loop, "dial", on_deadline, d);
 	timer_start_ms(d->deadline, d->count ? params->timeout_ms : 0);

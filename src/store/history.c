@@ -43,6 +43,11 @@ int store_put_meta(struct store *s, const char *key, const char *value)
 	return store_exec(s, STMT_PUT_META, "tt", key, value);
 }
 
+int store_delete_meta(struct store *s, const char *key)
+{
+	return store_exec(s, STMT_DEL_META, "t", key);
+}
+
 static void keep_text(void *arg, sqlite3_stmt *row)
 {
 	str_set(arg, row_text(row, 0));

@@ -53,6 +53,7 @@
 	X(DEL_PEER, "DELETE FROM peers WHERE name=?1") \
 	X(ALL_PEERS, "SELECT name,addr,port,site FROM peers ORDER BY name") \
 	X(PUT_META, "INSERT OR REPLACE INTO meta(key,value) VALUES(?1,?2)") \
+	X(DEL_META, "DELETE FROM meta WHERE key=?1") \
 	X(GET_META, "SELECT value FROM meta WHERE key=?1") \
 	X(PUT_OBJECT, "INSERT OR REPLACE INTO objects(kind,ns,name,version,gone,key,doc) VALUES(?1,?2,?3,?4,?5,?6,?7)") \
 	X(DEL_OBJECT, "DELETE FROM objects WHERE kind=?1 AND ns=?2 AND name=?3") \

@@ -274,6 +274,8 @@ static void add_headers(struct MHD_Response *r, const struct web_response *rs)
 
 	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, str_or(rs->content_type, "application/json"));
 	(void)MHD_add_response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (rs->node)
+		(void)MHD_add_response_header(r, "Edge-Healer-Node", rs->node);
 	if (rs->status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		(void)MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD, POST");
 	if (rs->status == MHD_HTTP_UNAUTHORIZED)

@@ -39,6 +39,7 @@ static int setup(void **state)
 	assert_int_equal(store_open(path, &a->store, aside), 0);
 	a->flush = timer_new(a->loop, "flush", on_flush, a);
 	assert_int_equal(roster_load(a), 0);
+	identities_new(a);
 	*state = g;
 	return 0;
 }
@@ -50,6 +51,7 @@ static int teardown(void **state)
 
 	store_batch_flush(a);
 	roster_free(a);
+	identities_free(a);
 	view_free(a->view);
 	store_close(a->store);
 	timer_free(a->flush);

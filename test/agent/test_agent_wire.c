@@ -182,7 +182,7 @@ static void garbage_does_no_harm(void **state)
 		size_t n = (size_t)rand_r(&seed) % 80;
 		char *data = malloc(n + 1);
 		struct got g = { .count = 0 };
-		bool sees, api;
+		struct wire_witness w;
 
 		assert_non_null(data);
 		for (size_t i = 0; i < n; i++)
@@ -190,7 +190,7 @@ static void garbage_does_no_harm(void **state)
 		if (round % 2 && n > 4)
 			memcpy(data, round % 4 == 1 ? "EH\1\1" : "EH\1\2", 4);
 		(void)wire_get_claims(data, n, on_claim, &g);
-		(void)wire_get_witness(data, n, &sees, &api);
+		(void)wire_get_witness(data, n, &w);
 		free(data);
 	}
 }
@@ -198,18 +198,47 @@ static void garbage_does_no_harm(void **state)
 static void a_witness_answers_yes_or_no(void **state)
 {
 	(void)state;
-	for (int flags = 0; flags < 4; flags++) {
+	for (int flags = 0; flags < 8; flags++) {
 		cleanup(buf_fini) struct buf b = BUF_INIT;
-		bool sees = flags & 1, api = flags & 2, got = !sees, got_api = !api;
+		struct wire_witness w = { flags & 1, flags & 2, flags & 4 }, before = { !w.sees, !w.api, !w.bare }, got = before;
 
-		wire_put_witness(&b, sees, api);
+		wire_put_witness(&b, &w);
 		for (size_t n = 0; n < b.len; n++)
-			assert_int_equal(wire_get_witness(b.data, n, &got, &got_api), -EPROTO);
-		assert_int_equal(got, !sees);			/* untouched on failure */
-		assert_int_equal(wire_get_witness(b.data, b.len, &got, &got_api), 0);
-		assert_int_equal(got, sees);
-		assert_int_equal(got_api, api);
+			assert_int_equal(wire_get_witness(b.data, n, &got), -EPROTO);
+		assert_memory_equal(&got, &before, sizeof(got));	/* untouched on failure */
+		assert_int_equal(wire_get_witness(b.data, b.len, &got), 0);
+		assert_memory_equal(&got, &w, sizeof(got));
 	}
+}
+
+static void an_address_comes_back_and_must_be_one(void **state)
+{
+	static const char *const good[] = { "10.0.0.1", "fd00::1" }, *const bad[] = { "", "edge-2", "10.0.0.1:80", "10.0.0", "[fd00::1]" };
+	char node[NODE_NAME_SIZE] = "-", addr[PEER_ADDR_SIZE] = "-";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		cleanup(buf_fini) struct buf b = BUF_INIT;
+
+		assert_int_equal(wire_put_here(&b, "edge-2", good[i]), 0);
+		for (size_t n = 0; n < b.len; n++)
+			assert_int_equal(wire_get_here(b.data, n, node, addr), -EPROTO);
+		assert_int_equal(wire_get_here(b.data, b.len, node, addr), 0);
+		assert_string_equal(node, "edge-2");
+		assert_string_equal(addr, good[i]);
+		buf_addc(&b, 'x');
+		assert_int_equal(wire_get_here(b.data, b.len, node, addr), -EPROTO);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		cleanup(buf_fini) struct buf b = BUF_INIT;
+
+		assert_int_equal(wire_put_here(&b, "edge-2", bad[i]), -EINVAL);
+		buf_add(&b, "EH\1\10\6edge-2", 11);
+		buf_addc(&b, (char)strlen(bad[i]));
+		buf_adds(&b, bad[i]);
+		assert_int_equal(wire_get_here(b.data, b.len, node, addr), -EPROTO);
+	}
+	assert_string_equal(addr, good[1]);			/* untouched on failure */
 }
 
 static void questions_for_grants_and_fences_come_back(void **state)
@@ -277,6 +306,7 @@ int main(void)
 		cmocka_unit_test(each_field_is_checked),
 		cmocka_unit_test(garbage_does_no_harm),
 		cmocka_unit_test(a_witness_answers_yes_or_no),
+		cmocka_unit_test(an_address_comes_back_and_must_be_one),
 		cmocka_unit_test(questions_for_grants_and_fences_come_back),
 		cmocka_unit_test(what_runs_is_told_by_short_uids),
 	};

@@ -293,7 +293,7 @@ def test_usage():
 
 
 def test_help():
-    for verb in ("agent", "status", "members", "pods", "readiness", "claims", "history", "render", "check-config", "completion", "version"):
+    for verb in ("agent", "status", "members", "pods", "readiness", "claims", "history", "forget", "render", "check-config", "completion", "version"):
         expect(run(verb, "--help"), 0, ["usage: edge-healer " + verb])
     expect(run("--help"), 0, ["status", "history"])
     expect(run("version"), 0, ["edge-healer "])

@@ -52,7 +52,9 @@ static void send_again(struct got *g)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	cleanup(freep) struct got *g = mem_new(struct got);
-	bool sees, api, yes;
+	struct wire_witness w;
+	char addr[PEER_ADDR_SIZE];
+	bool api, yes;
 	uint64_t mirror;
 	struct wire_fence fence;
 	struct wire_running running;
@@ -61,12 +63,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* What was sent fits into one message; a longer one need not go back into one. */
 	if (wire_get_claims(data, size, keep, g) == 0 && g->n && g->n <= wire_claims_max(g->claims[0].node))
 		send_again(g);
-	if (wire_get_witness(data, size, &sees, &api) == 0) {
+	if (wire_get_witness(data, size, &w) == 0) {
 		cleanup(buf_fini) struct buf b = BUF_INIT;
-		bool again = !sees, api_again = !api;
+		struct wire_witness again = {!w.sees, !w.api, !w.bare};
 
-		wire_put_witness(&b, sees, api);
-		if (wire_get_witness(b.data, b.len, &again, &api_again) != 0 || again != sees || api_again != api)
+		wire_put_witness(&b, &w);
+		if (wire_get_witness(b.data, b.len, &again) != 0 || again.sees != w.sees || again.api != w.api ||
+		    again.bare != w.bare)
 			abort();
 	}
 	if (wire_get_fence(data, size, &fence) == 0 && (!fence.pod_uid[0] || !fence.node[0] || !fence.asker[0]))
@@ -77,6 +80,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (wire_get_running(data, size, &running) == 0 && (!running.boot_id[0] || running.count > WIRE_RUNNING_MAX))
 		abort();
+	if (wire_get_here(data, size, fence.node, addr) == 0) {
+		cleanup(buf_fini) struct buf b = BUF_INIT;
+
+		if (!fence.node[0] || wire_put_here(&b, fence.node, addr) != 0 || b.len != size ||
+		    memcmp(b.data, data, size) != 0)
+			abort();
+	}
 	if (wire_get_link(data, size, fence.node, &api) == 0 && !fence.node[0])
 		abort();
 	return 0;

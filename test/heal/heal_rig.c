@@ -22,7 +22,7 @@ void rig_init(struct rig *g, size_t nodes)
 	g->conf = (struct heal_conf){ .self = intern("n1"), .site = intern(""), .namespaces = { "*", "!kube-system" },
 				      .namespace_count = 2, .bind_grace_ms = 200, .node_grace_ms = 1000, .claim_timeout_ms = 500,
 				      .start_timeout_ms = 10000, .peer_ttl_ms = 2000, .gone_grace_ms = 60000, .witnesses = 2,
-				      .local_grace_ms = 5000, .stop_after_ms = 20000,
+				      .local_grace_ms = 5000, .doubt_ms = 60000, .stop_after_ms = 20000,
 				      .max_lost_percent = 50, .restores_per_minute = 120 };
 	g->heal = heal_new(&g->conf);
 	g->f = (struct heal_facts){ .view = g->view, .peers = &g->peers, .copies = g->copies, .link = LINK_OFFLINE,
@@ -158,10 +158,10 @@ void rig_lose_evidence(struct rig *g, const char *node)
 	rig_status(g, node, PEER_FAILED);
 	rig_tick(g);
 	assert_non_null(rig_find(g, ACTION_PROBE, node));
-	heal_on_probe(g->heal, node, false, g->now);
+	heal_on_probe(g->heal, node, PROBE_SILENT, g->now);
 	rig_after(g, g->conf.node_grace_ms);
 	assert_non_null(rig_find(g, ACTION_WITNESS, node));
-	heal_on_probe(g->heal, node, false, g->now);		/* the second one */
+	heal_on_probe(g->heal, node, PROBE_SILENT, g->now);		/* the second one */
 	for (size_t i = 0; i < g->peers.count; i++)
 		if (g->items[i].status == PEER_ALIVE)
 			rig_voice(g, node, g->items[i].name, false);
@@ -232,7 +232,7 @@ const char *rig_rank(const struct rig *g, const char *uid, size_t k)
 	return rig_loss(g, uid, &v) && k < v.rank_count ? v.ranks[k] : NULL;
 }
 
-struct suspect_wanted { const char *node; enum suspect_state state; bool found; };
+struct suspect_wanted { const char *node; struct suspect_view v; bool found; };
 
 static void find_suspect(void *arg, const struct suspect_view *s)
 {
@@ -240,18 +240,26 @@ static void find_suspect(void *arg, const struct suspect_view *s)
 
 	if (!str_eq(s->node, w->node))
 		return;
-	w->state = s->state;
+	w->v = *s;
 	w->found = true;
 }
 
-enum suspect_state rig_suspect(const struct rig *g, const char *node)
+bool rig_view(const struct rig *g, const char *node, struct suspect_view *out)
 {
 	struct suspect_wanted w = { .node = node };
 
 	heal_each_suspect(g->heal, find_suspect, &w);
-	if (!w.found)
+	*out = w.v;
+	return w.found;
+}
+
+enum suspect_state rig_suspect(const struct rig *g, const char *node)
+{
+	struct suspect_view v;
+
+	if (!rig_view(g, node, &v))
 		fail_msg("%s is no suspect", node);
-	return w.state;
+	return v.state;
 }
 
 void rig_only_me(struct rig *g)

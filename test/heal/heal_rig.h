@@ -17,7 +17,7 @@
 #include "base/str.h"
 #include "heal/heal.h"
 
-#define RIG_NODES_MAX 16
+#define RIG_NODES_MAX 64
 #define GIB (INT64_C(1) << 30)
 
 struct rig {
@@ -60,6 +60,7 @@ size_t rig_effects(const struct rig *g);		/* actions that change something: no q
 size_t rig_count(const struct rig *g, enum action_kind kind);
 const struct action *rig_find(const struct rig *g, enum action_kind kind, const char *uid_or_node);	/* NULL = absent */
 const char *rig_rank(const struct rig *g, const char *uid, size_t k);	/* of the loss; NULL = none */
+bool rig_view(const struct rig *g, const char *node, struct suspect_view *out);	/* false: it is no suspect */
 enum suspect_state rig_suspect(const struct rig *g, const char *node);	/* fails when it is none */
 bool rig_loss(const struct rig *g, const char *uid, struct loss_view *out);
 

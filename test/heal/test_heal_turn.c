@@ -267,9 +267,9 @@ static void a_pause_does_not_give_everybody_the_turn(void **state)
 		if (how == 1) {		/* the verdict from before is old */
 			assert_int_equal(rig_suspect(&g, "n4"), SUSPECT_REFUTED);
 			rig_after(&g, HEAL_REFUTED_RETRY_MS);
-			heal_on_probe(g.heal, "n4", false, g.now);
+			heal_on_probe(g.heal, "n4", PROBE_SILENT, g.now);
 			rig_after(&g, 1);
-			heal_on_probe(g.heal, "n4", false, g.now);
+			heal_on_probe(g.heal, "n4", PROBE_SILENT, g.now);
 			rig_voice(&g, "n4", "n2", false);
 			rig_voice(&g, "n4", "n3", false);
 			rig_after(&g, 1);

@@ -41,7 +41,9 @@ def options(argv):
     p.add_argument('--cgroup-root', metavar='DIR', help='the folder that holds kubepods or kubepods.slice')
     p.add_argument('--pod-logs', metavar='DIR')
     p.add_argument('--healthz', metavar='IP:PORT', help='serve /healthz here (a real kubelet: 127.0.0.1:10248)')
-    p.add_argument('--port', type=int, default=10250, help='the kubelet port on the node IP; it answers 401. 0: none')
+    p.add_argument('--port', type=int, default=10250,
+                   help='the kubelet port on the node IP: TLS with a certificate of its own, and it answers 401. 0: none')
+    p.add_argument('--serving-name', metavar='NAME', help='what that certificate names; default: the node')
     p.add_argument('--cpu', default='4')
     p.add_argument('--memory', default='8Gi')
     p.add_argument('--max-pods', type=int, default=110)

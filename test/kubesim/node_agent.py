@@ -4,6 +4,7 @@ import sys
 
 import client
 import pod_status
+import serving
 from store import now, now_micro
 from waiting import within
 
@@ -106,7 +107,8 @@ class NodeAgent:
             host, port = self.o.healthz.rsplit(':', 1)
             await asyncio.start_server(_answer(b'200 OK', b'ok'), host, int(port))
         if self.o.port:
-            await asyncio.start_server(_answer(b'401 Unauthorized', b'Unauthorized'), self.o.node_ip, self.o.port)
+            await asyncio.start_server(_answer(b'401 Unauthorized', b'Unauthorized'), self.o.node_ip, self.o.port,
+                                       ssl=serving.context(self.o.root, self.o.serving_name or self.o.node_name))
 
     async def run(self):
         await asyncio.gather(self._status_loop(), self._lease_loop())

@@ -25,7 +25,7 @@ may_use() {
 libraries='
 json-c/|src/base/json.c
 uthash|src/base/map.c
-openssl/|src/base/uuid.c src/store/seal.c
+openssl/|src/base/uuid.c src/store/seal.c src/node/cert.c
 event2/|src/loop/loop.c
 msgpack|src/serf/encode.c src/serf/doc.c
 curl/|src/kube/transport.c src/cli/client.c

@@ -42,6 +42,11 @@ class Node:
         self.ip = self.cluster.net + str(10 + self.index)
         self.rpc, self.healthz, self.listen = ('%s:%d' % (self.ip, port) for port in (RPC_PORT, HEALTHZ_PORT, HTTP_PORT))
 
+    def move(self, number):
+        """Another address: what starts from now on has it. Its way to the API server stays where it is."""
+        self.ip = self.cluster.net + str(number)
+        self.rpc, self.healthz, self.listen = ('%s:%d' % (self.ip, port) for port in (RPC_PORT, HEALTHZ_PORT, HTTP_PORT))
+
     @property
     def host(self):
         """Its address as it stands before a port."""
@@ -117,10 +122,10 @@ class Node:
 
     # ---- the parts ----
 
-    def start_serf(self, join=None):
+    def start_serf(self, join=None, *extra):
         argv = ['serf', 'agent', '-node=' + self.name, '-bind=%s:%d' % (self.host, SERF_PORT),
                 '-rpc-addr=' + self.rpc, '-profile=' + self.cluster.profile]
-        self._start('serf', argv + (['-retry-join=' + join, '-retry-interval=1s'] if join else []))
+        self._start('serf', argv + (['-retry-join=' + join, '-retry-interval=1s'] if join else []) + list(extra))
 
     def start_kubelet(self, *extra):
         argv = [PYTHON, os.path.join(KUBESIM, 'kubelet.py'), '--kubeconfig', self.path('kubeconfig'), '--node-name', self.name,

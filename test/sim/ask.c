@@ -32,6 +32,11 @@ int node_index(const struct world *w, const char *name)
 	return -1;
 }
 
+bool is_liar(const struct world *w, int i)
+{
+	return w->args.liar && i == (int)(w->args.seed % (unsigned)w->nodes);
+}
+
 /* ---- ports ---- */
 
 struct probe { char node[NODE_NAME_SIZE]; bool reachable; };
@@ -43,7 +48,7 @@ static void on_probed(struct world *w, const struct event *e)
 
 	if (!a->up || a->life != e->a.life)
 		return;
-	heal_on_probe(a->heal, p->node, p->reachable, node_mono(w, e->a.node));
+	heal_on_probe(a->heal, p->node, p->reachable ? PROBE_HEALER : PROBE_SILENT, node_mono(w, e->a.node));
 	agent_soon(w, e->a.node);
 }
 
@@ -126,7 +131,7 @@ static void give(struct world *w, int i, const struct answer *x)
 	for (size_t k = 0; k < x->count; k++)
 		uids[k] = x->uids[k];
 	if (x->kind == ACTION_WITNESS)
-		heal_on_witness(h, x->about, w->n[x->from].name, (struct witness){ x->yes, x->api }, node_mono(w, i));
+		heal_on_witness(h, x->about, w->n[x->from].name, (struct witness){ .sees = x->yes, .api = x->api }, node_mono(w, i));
 	else if (x->kind == ACTION_ASK_MINE)
 		heal_on_mine(h, w->n[x->from].name, &(struct mine){ x->mirror, uids, x->count });
 	else if (x->kind == ACTION_ASK_BLANK)
@@ -197,7 +202,7 @@ static void asked_witness(struct world *w, const struct event *e, struct answer 
 	agent_soon(w, i);
 	*copy = *x;
 	copy->asked = w->now;
-	copy->yes = reaches(w, i, about) || i == about;
+	copy->yes = reaches(w, i, about) || i == about || is_liar(w, i);
 	after_ms(w, copy->yes ? roll_in(w, 1, 40) : DIAL_MS, on_witness_look,
 		 (struct about){ .node = i, .other = e->a.other, .life = e->a.life, .n = e->a.n, .data = copy });
 }
@@ -213,7 +218,8 @@ static void asked_fence(struct world *w, int i, int asker, struct answer *x)
 	struct fence_question q = { .pod_uid = x->about, .asker = w->n[asker].name, .mirror = x->mirror };
 
 	q.node = w->n[x->from].name;	/* of a question: the lost node */
-	x->yes = heal_asked_fence(w->n[i].a.heal, w->n[i].a.view, &w->n[i].a.peers, &q, node_mono(w, i)) && fences_save(w, i);
+	x->yes = !heal_may_still_run(w->n[i].a.heal, q.node) &&
+		 heal_asked_fence(w->n[i].a.heal, w->n[i].a.view, &w->n[i].a.peers, &q, node_mono(w, i)) && fences_save(w, i);
 }
 
 /* Of the pods of a question those of which a copy runs here; false: none. */

@@ -7,7 +7,8 @@
 #include "sim.h"
 
 enum { WIPED_OF = 2 };				/* one of so many machines that die boots with an empty disk */
-enum { FIRST_S = 15, BUSY_S = 240 };		/* so many faults in this time, in a longer run accordingly */
+enum { FIRST_S = 15, BUSY_S = 240,		/* so many faults in this time, in a longer run accordingly */
+       LIE_S = 480 };				/* longer than a promise may be delayed by a liar */
 
 static int64_t pick(struct world *w, int64_t lo, int64_t hi)
 {
@@ -93,6 +94,20 @@ static void flapping(struct world *w)
 	w->calm_at = last;
 }
 
+/* The API server is down, and one machine dies for as long: nothing else happens, so that what is promised is due. Its neighbour lies. */
+static void lying(struct world *w)
+{
+	int64_t first = SEC(FIRST_S), for_ns = w->args.for_ns > SEC(LIE_S) ? w->args.for_ns : SEC(LIE_S);
+	struct fault *crash;
+
+	w->only_api = false;
+	add(w, FAULT_API_DOWN, first, for_ns)->node = 0;
+	crash = add(w, FAULT_CRASH, first + pick_ms(w, 5000, 20000), for_ns - SEC(30));
+	while (w->nodes > 1 && is_liar(w, crash->node))
+		crash->node = (crash->node + 1) % w->nodes;
+	w->calm_at = first + for_ns;
+}
+
 void faults_make(struct world *w)
 {
 	int64_t first = SEC(FIRST_S), last = first + w->args.for_ns, begin = first, end = last;
@@ -100,6 +115,10 @@ void faults_make(struct world *w)
 
 	if (w->args.flap) {
 		flapping(w);
+		return;
+	}
+	if (w->args.liar) {
+		lying(w);
 		return;
 	}
 	if (pick(w, 0, 99) < 75 || w->only_api) {

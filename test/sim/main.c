@@ -4,6 +4,7 @@
  *   sim --batch COUNT [--from N] [--stop-at 3,7]         COUNT seeds; one line for each that fails; the end at the first that
  *                                                        breaks one of these invariants
  *   sim --flap --batch COUNT --for 1h                    nothing dies, but the network flaps: no restore is right
+ *   sim --liar --batch COUNT                             one member of each cluster always says "I see it"
  *   sim --file regressions.txt                           the arguments of a run in each line
  *
  * --drop leaves faults out by their number: it finds those that matter.
@@ -46,7 +47,7 @@ static void parse(int argc, char **argv, struct options *o)
 	static const struct option longs[] = {
 		{ "seed", 1, NULL, 's' }, { "nodes", 1, NULL, 'n' }, { "for", 1, NULL, 'f' }, { "drop", 1, NULL, 'd' },
 		{ "batch", 1, NULL, 'b' }, { "from", 1, NULL, 's' }, { "file", 1, NULL, 'i' }, { "quiet", 0, NULL, 'q' },
-		{ "flap", 0, NULL, 'l' },
+		{ "flap", 0, NULL, 'l' }, { "liar", 0, NULL, 'y' },
 		{ "stop-at", 1, NULL, 't' }, { 0 },
 	};
 	int64_t ms;
@@ -70,6 +71,8 @@ static void parse(int argc, char **argv, struct options *o)
 			o->stop_at = number_list(optarg);
 		} else if (c == 'l') {
 			o->run.flap = true;
+		} else if (c == 'y') {
+			o->run.liar = true;
 		} else if (c == 'q') {
 			o->run.quiet = true;
 		} else {

@@ -1,7 +1,7 @@
 """Seeded mistakes: each one, put into heal/, must be found by the simulator.
 
 A row of MUTATIONS is a file of src/heal, the text that is there (once), what it becomes, the numbers of the invariants that may
-catch it, and how many seeds may pass before it is caught. One object is compiled anew for each and linked before the library.
+catch it, how many seeds may pass before it is caught, and arguments of the simulator. One object is compiled anew for each and linked before the library.
 """
 import argparse
 import os
@@ -17,7 +17,7 @@ QUICK_SEEDS = 1000
 
 MUTATIONS = [
     ('our own probe is not heard', 'suspect.c',
-     's->reachable = reachable;', 's->reachable = reachable && false;', (1,), 4000),
+     's->answer = answer;', 's->answer = answer && false;', (1,), 4000),
     ('gossip alone makes the majority', 'site.c',
      'return 2 * (voices + 1) > n.known;', 'return voices || n.known;', (1, 7), 2000),
     ('every node is of our site', 'site.c',
@@ -79,6 +79,8 @@ MUTATIONS = [
      '(int64_t)before < own', '(int64_t)before <= own', (4,), 2000),
     ('an original and its copy both count', 'room.c',
      ' && !(original && original->ready);', ';\n\t(void)original;', (4,), 12000),
+    ('one voice is a veto', 'doubt.c',
+     's->doubts >= most', 's->doubts >= most + 1000', (14,), 300, '--liar'),
     ('nobody ever restores offline', 'turn.c',
      'return f->link == LINK_OFFLINE && ', 'return false && f->link == LINK_OFFLINE && ', (14,), 1000),
     ('a rebooted node never knows enough', 'home.c',
@@ -115,9 +117,9 @@ def build(o, folder, name, old, new):
     return binary
 
 
-def hunt(binary, invariants, seeds):
+def hunt(binary, invariants, seeds, args):
     """(seed, number of the invariant, its sentence) or None. Other invariants may break on the way."""
-    p = subprocess.run([binary, '--batch', str(seeds), '--from', '1', '--stop-at', ','.join(map(str, invariants))],
+    p = subprocess.run([binary, '--batch', str(seeds), '--from', '1', '--stop-at', ','.join(map(str, invariants)), *args],
                        stdout=subprocess.PIPE, timeout=LIMIT_S)
     for m in re.finditer(r'^FAILED --seed (\d+) .*?: (invariant (\d+), .*)$', p.stdout.decode(), re.M):
         if int(m.group(3)) in invariants:
@@ -133,11 +135,11 @@ def main():
     p.add_argument('--quick', action='store_true', help='those that %d seeds are enough for' % QUICK_SEEDS)
     o = p.parse_args()
     passed = failed = 0
-    for what, name, old, new, invariants, seeds in MUTATIONS:
+    for what, name, old, new, invariants, seeds, *args in MUTATIONS:
         if o.only not in what or (o.quick and seeds > QUICK_SEEDS):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            found = hunt(build(o, folder, name, old, new), invariants, seeds)
+            found = hunt(build(o, folder, name, old, new), invariants, seeds, args)
         passed, failed = passed + bool(found), failed + (not found)
         print('%-6s %-55s %s' % ('caught' if found else 'MISSED', what,
                                  'seed %d: %s' % (found[0], found[2][:70]) if found else 'in %d seeds' % seeds), flush=True)

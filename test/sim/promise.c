@@ -2,11 +2,17 @@
  *
  * Looked at when nothing has changed for PROMISE_S: then each pod of an at-least-once workload runs on its own node or as a copy, if its
  * site is offline as a whole, in one piece with a majority, knows the pod, and has room for it. A cut that takes the API server away from
- * some healers of a site only, a disturbed kubelet or disk, and a breaker that is rightly open promise nothing.
+ * some healers of a site only, a disturbed kubelet or disk, and a breaker that is rightly open promise nothing. A member that always says "I
+ * see it" delays that by its doubts, and no longer; among four, of whom one is cut off or dead too, it is half of the voices.
  */
 #include "sim.h"
 
-enum { PROMISE_S = 60 };
+enum { PROMISE_S = 60, LIES_S = HEAL_DOUBTS_ALONE * 60 + 20 };
+
+static int64_t promise_s(const struct world *w)
+{
+	return PROMISE_S + (w->args.liar ? LIES_S : 0);
+}
 
 static bool is_disturbed(const struct world *w)
 {
@@ -27,7 +33,7 @@ static bool is_offline(const struct world *w, const char *site)
 
 		if (w->n[i].site != site || !w->n[i].up)
 			continue;
-		if (!a->up || a->link.state != LINK_OFFLINE || mono_since_ms(node_mono(w, i), a->link.since) < PROMISE_S * MS_PER_S)
+		if (!a->up || a->link.state != LINK_OFFLINE || mono_since_ms(node_mono(w, i), a->link.since) < promise_s(w) * MS_PER_S)
 			return false;
 	}
 	return true;
@@ -110,7 +116,7 @@ static bool is_possible(const struct world *w, const struct spod *x)
 
 void check_promise(struct world *w)
 {
-	if (w->all_observe || w->conf.minority_active || w->now - w->changed_at < SEC(PROMISE_S) || is_disturbed(w))
+	if (w->all_observe || w->conf.minority_active || w->now - w->changed_at < SEC(promise_s(w)) || is_disturbed(w))
 		return;
 	for (int p = 0; p < w->api.pod_count; p++) {
 		const struct spod *x = &w->api.pods[p];

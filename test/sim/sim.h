@@ -185,7 +185,7 @@ struct snode {
 
 /* ---- the world ---- */
 
-struct sim_args { uint64_t seed; int nodes; int64_t for_ns; bool quiet, list, flap; uint64_t drop; };
+struct sim_args { uint64_t seed; int nodes; int64_t for_ns; bool quiet, list, flap, liar; uint64_t drop; };
 
 struct world {
 	struct sim_args args;
@@ -325,6 +325,7 @@ void ask_runs(struct world *w, int i);
 void ask_unused(struct world *w, int i, const struct action *act);
 void ask_blank(struct world *w, int i, const char *node);
 void ask_lease(struct world *w, int i, const char *node);
+bool is_liar(const struct world *w, int i);	/* --liar: one of the nodes always says "I see it" */
 int node_index(const struct world *w, const char *name);
 
 /* faults.c */

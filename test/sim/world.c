@@ -15,7 +15,7 @@ static void conf_make(struct world *w)
 	w->conf = (struct heal_conf){
 		.namespaces = { "*", "!kube-system" }, .namespace_count = 2, .policy = POLICY_AT_LEAST_ONCE, .keep = KEEP_BEST,
 		.bind_grace_ms = 200, .node_grace_ms = 1000, .claim_timeout_ms = 500, .start_timeout_ms = 10000, .peer_ttl_ms = 2000,
-		.gone_grace_ms = 60000, .local_grace_ms = 5000, .stop_after_ms = stop_after_ms, .lease_grace_ms = 12000,
+		.gone_grace_ms = 60000, .local_grace_ms = 5000, .doubt_ms = 60000, .stop_after_ms = stop_after_ms, .lease_grace_ms = 12000,
 		.minority_active = minority_active, .witnesses = witnesses, .max_lost_percent = 50,
 		.restores_per_minute = 120 };
 }

@@ -346,6 +346,9 @@ static void test_peers_and_meta(void **state)
 	value = store_get_meta(s, "k");
 	assert_string_equal(value, "v2");
 	assert_null(store_get_meta(s, "none"));
+	assert_int_equal(store_delete_meta(s, "k"), 0);
+	assert_int_equal(store_delete_meta(s, "none"), 0);
+	assert_null(store_get_meta(s, "k"));
 }
 
 static void see_row(void *arg, const struct history_row *row)
