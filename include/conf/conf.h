@@ -56,6 +56,7 @@ struct conf {
 
 	char *pod_name, *pod_namespace, *pod_container;
 	int pod_standby;		/* enum conf_standby */
+	int64_t pod_standby_alone_ms;
 
 	struct conf_list heal_namespaces;
 	char *heal_selector;

@@ -101,6 +101,7 @@ static void on_store_due(void *arg)
 
 	rescue_look(a);
 	mirror_look(a);
+	removal_look(a);
 	timer_start_ms(a->store_timer, STORE_LOOK_MS);
 }
 

@@ -199,6 +199,11 @@ static void plan_execute(struct agent *a, const struct plan *plan)
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct action *act = &plan->items[i];
 
+		if (removal_is_under_way(a)) {
+			if (act->kind == ACTION_RESTORE)
+				heal_on_restore_failed(a->heal, act->pod_uid, loop_now(a->loop));
+			continue;
+		}
 		if (!is_question(act->kind) && !agent_may_act(a))
 			observe(a, act);
 		else if (act->kind == ACTION_RESTORE)

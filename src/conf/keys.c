@@ -99,6 +99,9 @@ const struct conf_key conf_keys[] = {
 	     "our container in it; of no matter when it is the only one"),
 	ENUM("pod.standby", pod_standby, "auto", standby_names, false,
 	     "keep a static pod of our own pod for cold boots; auto: where it can be, on: an error where not, off: remove it"),
+	DUR("pod.standby_alone", pod_standby_alone_ms, "5m", 5000, DAY, false,
+	    "a standby that works removes itself when the API server has answered for this long and no pod of our "
+	    "DaemonSet was here"),
 
 	LIST("heal.namespaces", heal_namespaces, "*,!kube-system", form_namespace,
 	     "globs; '!' excludes; the last match decides"),
