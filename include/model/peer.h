@@ -5,9 +5,10 @@
 #include "model/resource.h"
 
 #define PEER_ADDR_SIZE 46
-/* The tag `v`. 1: claims and witness questions. 2: also grants, fences and the question of a rebooted node. A healer ranks every
- * peer of 1 and above: how ranks are found has not changed. */
-#define PEER_PROTOCOL 2
+/* The tag `v`. 1: claims and witness questions. 2: also grants, fences and the question of a rebooted node. 3: also what became of
+ * lost pods. A healer ranks every peer of 1 and above: how ranks are found has not changed. */
+#define PEER_PROTOCOL 3
+#define PEER_PROTOCOL_FATE 3
 
 enum peer_status { PEER_ALIVE, PEER_LEAVING, PEER_LEFT, PEER_FAILED, PEER_UNKNOWN };
 

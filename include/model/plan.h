@@ -26,6 +26,7 @@ enum action_kind {
 	ACTION_ASK_GRANT,	/* ask the peers for the lease of at-most-once; heal_on_grant(), heal_on_grant_end() */
 	ACTION_ASK_FENCE,	/* pod of node: ask the peers to let it run there no more; heal_on_fence(), heal_on_fence_end() */
 	ACTION_ASK_RUNS,	/* ask who runs copies of the pods of heal_overtaken(); heal_on_runs() */
+	ACTION_ASK_FATE,	/* ask what became of the pods of heal_fate_question(); heal_on_fate() */
 	ACTION_REFUSE,		/* pod: cannot be restored, `reason` says why; to be told, not to be done */
 };
 

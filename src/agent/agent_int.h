@@ -330,6 +330,7 @@ void answers_free(struct agent *a);
 void answers_put(struct agent *a, uint64_t id, const struct buf *out, const struct wire_fence *permitted);
 
 void ask_runs(struct agent *a);			/* ACTION_ASK_RUNS */
+void ask_fate(struct agent *a);			/* ACTION_ASK_FATE */
 void asks_free(struct agent *a);
 
 /* nodes.c */

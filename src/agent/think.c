@@ -72,6 +72,7 @@ static bool is_question(enum action_kind k)
 	case ACTION_ASK_GRANT:
 	case ACTION_ASK_FENCE:
 	case ACTION_ASK_RUNS:
+	case ACTION_ASK_FATE:
 		return true;
 	default:
 		return false;
@@ -185,6 +186,9 @@ static void execute_one(struct agent *a, const struct action *act)
 		break;
 	case ACTION_ASK_RUNS:
 		ask_runs(a);
+		break;
+	case ACTION_ASK_FATE:
+		ask_fate(a);
 		break;
 	case ACTION_RESTORE:		/* collected: all of one plan are written together */
 		break;

@@ -9,7 +9,7 @@
 
 #include "sim.h"
 
-enum { QUERY_MS = 1000, DIAL_MS = 500, ANSWER_MS = 800, LOOK_MS = 50, ANSWER_UIDS = 24 };
+enum { QUERY_MS = 1000, DIAL_MS = 500, ANSWER_MS = 800, LOOK_MS = 50, ANSWER_UIDS = HEAL_FATE_MAX };
 
 struct answer {				/* on its way back */
 	enum action_kind kind;
@@ -21,6 +21,7 @@ struct answer {				/* on its way back */
 	int64_t stop_after_ms;		/* of who asks for a grant */
 	struct mono round;		/* a grant: of which question */
 	char uids[ANSWER_UIDS][UID_SIZE];
+	enum fate fates[ANSWER_UIDS];
 	size_t count;
 };
 
@@ -97,6 +98,9 @@ static void give(struct world *w, int i, const struct answer *x)
 		heal_on_grant(h, w->n[x->from].name, &(struct grant){ x->round, uids, x->count });
 	else if (x->kind == ACTION_ASK_RUNS)
 		heal_on_runs(h, w->n[x->from].name, uids, x->count);
+	else if (x->kind == ACTION_ASK_FATE)
+		for (size_t k = 0; k < x->count; k++)
+			heal_on_fate(h, uids[k], x->fates[k], node_mono(w, i));
 	else
 		heal_on_fence(h, x->about, w->n[x->from].name, x->yes);
 }
@@ -191,6 +195,18 @@ static bool keep_running(const struct map *copies, struct answer *x)
 	return n > 0;
 }
 
+/* False: its mirror is not in sync with the API server. */
+static bool tell_fates(struct world *w, int i, struct answer *x)
+{
+	const struct sagent *a = &w->n[i].a;
+
+	if (a->link.state != LINK_ONLINE || !mono_is_set(a->synced_at))
+		return false;
+	for (size_t k = 0; k < x->count; k++)
+		x->fates[k] = heal_fate_of(a->heal, a->view, x->about, x->uids[k], node_mono(w, i));
+	return true;
+}
+
 static void on_question(struct world *w, const struct event *e)
 {
 	struct answer x = *(const struct answer *)e->a.data;
@@ -216,6 +232,9 @@ static void on_question(struct world *w, const struct event *e)
 		add_uids(&x, uids, fenced);
 	} else if (x.kind == ACTION_ASK_RUNS) {
 		if (!keep_running(n->a.copies, &x))
+			return;
+	} else if (x.kind == ACTION_ASK_FATE) {
+		if (!tell_fates(w, e->a.node, &x))
 			return;
 	} else {
 		asked_fence(w, e->a.node, e->a.other, &x);
@@ -296,4 +315,18 @@ void ask_runs(struct world *w, int i)
 	add_uids(&x, uids, n);
 	if (n)
 		query(w, i, &x);
+}
+
+void ask_fate(struct world *w, int i)
+{
+	const char *node, *uids[HEAL_FATE_MAX];
+	size_t n;
+
+	while ((n = heal_fate_question(w->n[i].a.heal, &node, uids, node_mono(w, i))) > 0) {
+		struct answer x = { .kind = ACTION_ASK_FATE };
+
+		(void)str_copy(x.about, sizeof(x.about), node);
+		add_uids(&x, uids, n);
+		query(w, i, &x);
+	}
 }

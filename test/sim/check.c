@@ -34,6 +34,7 @@ static bool is_quiet(enum action_kind k)
 	case ACTION_ASK_GRANT:
 	case ACTION_ASK_FENCE:
 	case ACTION_ASK_RUNS:
+	case ACTION_ASK_FATE:
 	case ACTION_REFUSE:
 		return true;
 	default:

@@ -314,9 +314,12 @@ static void on_request(struct world *w, const struct event *e)
 	default:
 		break;
 	}
-	if (act->kind != ACTION_BIND || !a->up || a->life != e->a.life)
+	if ((act->kind != ACTION_BIND && act->kind != ACTION_REPLACE) || !a->up || a->life != e->a.life)
 		return;
-	heal_on_bind(a->heal, act->pod_uid, done, node_mono(w, i));
+	if (act->kind == ACTION_BIND)
+		heal_on_bind(a->heal, act->pod_uid, done, node_mono(w, i));
+	else
+		heal_on_replaced(a->heal, act->pod_uid, act->node, true, node_mono(w, i));
 	agent_soon(w, i);
 }
 
@@ -339,7 +342,7 @@ static void request(struct world *w, int i, const struct action *act)
 static bool is_question(enum action_kind k)
 {
 	return k == ACTION_PROBE || k == ACTION_WITNESS || k == ACTION_REFUSE || k == ACTION_READ_LEASE || k == ACTION_ASK_MINE ||
-	       k == ACTION_ASK_GRANT || k == ACTION_ASK_FENCE || k == ACTION_ASK_RUNS;
+	       k == ACTION_ASK_GRANT || k == ACTION_ASK_FENCE || k == ACTION_ASK_RUNS || k == ACTION_ASK_FATE;
 }
 
 static void ask(struct world *w, int i, const struct action *act)
@@ -368,6 +371,9 @@ static void ask(struct world *w, int i, const struct action *act)
 		break;
 	case ACTION_ASK_RUNS:
 		ask_runs(w, i);
+		break;
+	case ACTION_ASK_FATE:
+		ask_fate(w, i);
 		break;
 	default:
 		tell(w, i, "refuses %.8s: %s", act->pod_uid, act->reason);

@@ -321,6 +321,7 @@ void ask_mine(struct world *w, int i);
 void ask_grant(struct world *w, int i, const struct action *act);
 void ask_fence(struct world *w, int i, const struct action *act);
 void ask_runs(struct world *w, int i);
+void ask_fate(struct world *w, int i);
 void ask_lease(struct world *w, int i, const char *node);
 int node_index(const struct world *w, const char *name);
 
