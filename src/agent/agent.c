@@ -162,7 +162,8 @@ void agent_reload(struct agent *a)
 	agent_gate_reload(a);
 	local_reload(a);
 	secrets_open(a);
-	(void)objects_load(a);		/* judges anew what templates need */
+	(void)objects_load(a);
+	objects_judge_again(a);
 	standby_reload(a);
 	readiness_soon(a);
 	gossip_tags_soon(a);
