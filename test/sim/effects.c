@@ -293,11 +293,11 @@ static void on_request(struct world *w, const struct event *e)
 	const struct action *act = e->a.data;
 	int i = e->a.node, p = api_pod(w, act->pod_uid);
 	struct sagent *a = &w->n[i].a;
-	bool done = false;
+	bool done = false, denied = w->denied && w->now < w->calm_at && act->kind == ACTION_REPLACE;
 
 	if (!api_ok(w, i))
 		return;			/* lost on the way; heal/ asks again */
-	switch (act->kind) {
+	switch (denied ? ACTION_REFUSE : act->kind) {
 	case ACTION_BIND:
 		done = api_bind(w, act->pod_uid, i);
 		tell(w, i, "binds %.8s%s", act->pod_uid, done ? "" : ": conflict");
@@ -319,7 +319,7 @@ static void on_request(struct world *w, const struct event *e)
 	if (act->kind == ACTION_BIND)
 		heal_on_bind(a->heal, act->pod_uid, done, node_mono(w, i));
 	else
-		heal_on_replaced(a->heal, act->pod_uid, act->node, true, node_mono(w, i));
+		heal_on_replaced(a->heal, act->pod_uid, act->node, !denied, node_mono(w, i));
 	agent_soon(w, i);
 }
 

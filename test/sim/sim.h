@@ -200,6 +200,7 @@ struct world {
 	struct fault faults[SIM_FAULTS];
 	int fault_count;
 	struct heal_conf conf;		/* of every node but for self and site */
+	bool denied;			/* the healers' role lets them delete no pod, until all is calm */
 	bool only_api;			/* nothing but the API server fails: nothing may be done */
 	bool all_observe;
 	int loss_pct, dup_pct;		/* of gossip messages */
