@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include "base/str.h"
 #include "model/claim.h"
+#include "model/fate.h"
 #include "model/peer.h"
 
 #define WIRE_VERSION 1
@@ -44,6 +45,7 @@ int wire_get_witness(const void *data, size_t n, struct wire_witness *out_witnes
 #define WIRE_FENCE_QUERY "eh-fence"		/* payload: see wire_put_fence; answer: yes or no */
 #define WIRE_UNUSED_QUERY "eh-unused"		/* payload: a list of pods; answer: those whose fence it has no use for */
 #define WIRE_RUNS_QUERY "eh-runs"		/* payload: a list of pods; answer: those of which a copy runs there */
+#define WIRE_FATE_QUERY "eh-fate"		/* payload: see wire_put_ask_fate; answer: what became of them */
 #define WIRE_UIDS_MAX 120			/* pods in one answer: serf's limit of a response is 1,024 bytes */
 
 /* A list of pods by half their uids, with the stamp of the sender's mirror (model/stamp.h). Those beyond WIRE_UIDS_MAX are
@@ -69,5 +71,14 @@ int wire_get_ask_grant(const void *data, size_t n, char out_node[NODE_NAME_SIZE]
 struct wire_fence { char pod_uid[UID_SIZE], node[NODE_NAME_SIZE], asker[NODE_NAME_SIZE]; uint64_t mirror; };
 int wire_put_fence(struct buf *b, const struct wire_fence *f);		/* 0, or -EINVAL: the uid is no UUID */
 int wire_get_fence(const void *data, size_t n, struct wire_fence *out_fence);
+/* What became of these pods, all bound to one node? Those beyond WIRE_FATES_MAX are left out. */
+#define WIRE_FATES_MAX 64
+void wire_put_ask_fate(struct buf *b, const char *node, const char *const *uids, size_t n);
+int wire_get_ask_fate(const void *data, size_t n, char out_node[NODE_NAME_SIZE], void (*fn)(void *arg, const char *half_uid),
+		      void *arg);
+struct wire_fate { char uid[UID_SIZE]; enum fate fate; };	/* uid: half of it is enough */
+void wire_put_fates(struct buf *b, const struct wire_fate *fates, size_t n);
+/* fn is not called for a message that is malformed. */
+int wire_get_fates(const void *data, size_t n, void (*fn)(void *arg, const char *half_uid, enum fate fate), void *arg);
 void wire_put_yes(struct buf *b, bool yes);
 int wire_get_yes(const void *data, size_t n, bool *out_yes);

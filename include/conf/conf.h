@@ -22,6 +22,7 @@ enum conf_pulled_images { CONF_PULLED_VERIFIED, CONF_PULLED_TRUSTED };
 enum conf_standby { CONF_STANDBY_AUTO, CONF_STANDBY_ON, CONF_STANDBY_OFF };
 enum conf_loopback { CONF_LOOPBACK_OPEN, CONF_LOOPBACK_TOKEN };
 enum conf_secret_env { CONF_SECRET_ENV_LITERAL, CONF_SECRET_ENV_REFUSE };
+enum conf_own_account { CONF_OWN_ACCOUNT_WARN, CONF_OWN_ACCOUNT_REFUSE };
 enum conf_log_format { CONF_LOG_TEXT, CONF_LOG_JSON };
 
 struct conf_origins;		/* where each key was set: conf_complain() */
@@ -49,6 +50,7 @@ struct conf {
 	char *kubelet_static_pod_path, *kubelet_cgroup_root, *kubelet_pod_logs, *kubelet_bundle_dir, *kubelet_healthz;
 	char *kubelet_boot_id_file;
 	char *kubelet_kubeconfig;
+	char *kubelet_cluster_domain;
 	int64_t kubelet_port;
 	int kubelet_gate;		/* enum conf_gate */
 	int kubelet_pulled_images;	/* enum conf_pulled_images */
@@ -56,6 +58,7 @@ struct conf {
 
 	char *pod_name, *pod_namespace, *pod_container;
 	int pod_standby;		/* enum conf_standby */
+	int64_t pod_standby_alone_ms;
 
 	struct conf_list heal_namespaces;
 	char *heal_selector;
@@ -64,6 +67,7 @@ struct conf {
 	int64_t heal_local_grace_ms, heal_stop_after_ms, heal_lease_grace_ms, heal_doubt_ms;
 	int heal_minority;		/* enum conf_minority */
 	int heal_secret_env;		/* enum conf_secret_env */
+	int heal_own_account;		/* enum conf_own_account */
 
 	int reconcile_policy;		/* enum keep_policy of model/workload.h, same order */
 	int64_t reconcile_gone_grace_ms;

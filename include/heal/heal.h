@@ -14,6 +14,7 @@
 #include "heal/claims.h"
 #include "heal/link.h"
 #include "model/copy.h"
+#include "model/fate.h"
 #include "model/peer.h"
 #include "model/plan.h"
 #include "model/view.h"
@@ -66,6 +67,11 @@
 #define HEAL_STIR_MS 10000		/* a member that came or went within this is not seen alike by all: claims may cross */
 #define HEAL_RUNS_MAX 64		/* pods in one question who runs them: it must fit into a Serf query */
 #define HEAL_RUNS_RETRY_MS 1000	/* between two questions who runs the copies that overtook ours */
+#define HEAL_VOUCH_MS 30000		/* an online peer holds a lost pod for this long after it was seen to work on it */
+#define HEAL_VOUCH_ASK_MS 10000	/* … and is asked this often */
+#define HEAL_FATE_MAX 64		/* pods in one question what became of them: it must fit into a Serf query */
+#define HEAL_FATE_QUESTIONS 16		/* … and so many questions at once */
+#define HEAL_FATE_PREFIX_MIN 8		/* fewer characters of a uid name no pod */
 #define HEAL_LEASE_FIRST_MS 3000	/* the first lease of a node must come within this */
 #define HEAL_ALLOWANCE_MS 2000
 #define HEAL_ALLOWANCE_PERCENT 10
@@ -194,6 +200,15 @@ bool heal_on_blank(struct heal *h, const char *node, const struct blank_answer *
  * copies of these. */
 size_t heal_overtaken(struct heal *h, const char *uids[HEAL_RUNS_MAX], struct mono now);
 void heal_on_runs(struct heal *h, const char *from, const char *const *uids, size_t n);
+
+/* We are offline and a peer is online: which lost pods to ask its kind about, all of one node (borrowed until the next tick);
+ * called until it returns 0. The answer for one of them, by the first characters of its uid. */
+size_t heal_fate_question(struct heal *h, const char **out_node, const char *uids[HEAL_FATE_MAX], struct mono now);
+void heal_on_fate(struct heal *h, const char *uid_prefix, enum fate fate, struct mono now);
+/* Our side of that question, while we are online and the mirror is in sync. `node`: where the pod was bound. */
+enum fate heal_fate_of(const struct heal *h, const struct view *view, const char *node, const char *uid_prefix, struct mono now);
+/* ACTION_REPLACE came to an end: the pod is gone from the cluster, or that was refused. */
+void heal_on_replaced(struct heal *h, const char *pod_uid, const char *node, bool done, struct mono now);
 
 /* At most once, as the holder of a lease. `fenced`: uids of our pods that the peer has let somebody else take. An answer to an
  * older question than the last one is of no use: the lease counts from the question. */

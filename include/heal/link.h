@@ -46,6 +46,7 @@ struct link {
 	struct mono since;		/* of this state */
 	struct mono settled_since;	/* of that one */
 	struct mono silent_since;	/* no address has answered what was tried since then; 0 = one has */
+	struct mono reached_at;		/* some address answered; 0 = never */
 	struct mono useful_at;		/* the last useful reply; 0 = never */
 	struct mono errors_since;	/* first LINK_ERROR without another reply after it; 0 = none */
 	struct mono refused_since;	/* first LINK_REFUSED without another reply after it; 0 = none */
@@ -75,4 +76,6 @@ bool link_is_away(enum link_state s);
 enum link_state link_for_healing(enum link_state s);
 /* Has there been a useful reply within `ms`? */
 bool link_is_useful(const struct link *l, int64_t ms, struct mono now);
+/* Does the API server answer somebody, whatever it says to us? Not with errors alone. */
+bool link_answers(const struct link *l);
 const char *link_state_name(enum link_state s);

@@ -5,11 +5,12 @@
 #include "model/resource.h"
 
 #define PEER_ADDR_SIZE 46
-/* The tag `v`. 1: claims and witness questions. 2: also grants, fences and the question of a rebooted node. 3: a mirror's
- * freshness is told as a stamp (model/stamp.h), not as a version. A healer ranks every peer of 1 and above: how ranks are found
- * has not changed. */
+/* The tag `v`. 1: claims and witness questions. 2: also grants, fences and the question of a rebooted node. 3: also what became of
+ * lost pods, and a mirror's freshness is told as a stamp (model/stamp.h), not as a version. A healer ranks every peer of 1 and
+ * above: how ranks are found has not changed. */
 #define PEER_PROTOCOL 3
 #define PEER_PROTOCOL_STAMPS 3
+#define PEER_PROTOCOL_FATE 3
 
 enum peer_status { PEER_ALIVE, PEER_LEAVING, PEER_LEFT, PEER_FAILED, PEER_UNKNOWN };
 

@@ -29,6 +29,7 @@ enum action_kind {
 	ACTION_ASK_RUNS,	/* ask who runs copies of the pods of heal_overtaken(); heal_on_runs() */
 	ACTION_ASK_UNUSED,	/* ask who has no use for the fences of heal_fences_unseen(); heal_on_unused() */
 	ACTION_ASK_BLANK,	/* node: a member without a mirror, ask it what runs there; heal_on_blank() */
+	ACTION_ASK_FATE,	/* ask what became of the pods of heal_fate_question(); heal_on_fate() */
 	ACTION_REFUSE,		/* pod: cannot be restored, `reason` says why; to be told, not to be done */
 };
 

@@ -37,6 +37,7 @@ struct render_params {
 	const char *bundle_dir;		/* on the host; with lookup */
 	struct bundle *bundle;		/* the files to write are added here; NULL = none are wanted */
 	bool no_secret_env;		/* refuse variables from Secrets: their values would be literals */
+	bool no_own_account;		/* refuse what has the token of a ServiceAccount of its own */
 	bool relaxed_env;		/* names of variables as kubelet 1.34 and above allows them in a static pod */
 };
 
@@ -58,6 +59,10 @@ int render_check_template(const json_object *tmpl, const struct render_params *p
 /* The RuntimeClass that a pod's spec names, borrowed from it; NULL = none. kubelet learns what it means from the API
  * server alone: one that was started without it cannot start such a pod, copy or not. Rendering does not refuse it. */
 const char *render_runtime_class(const json_object *spec);
+
+/* The ServiceAccount of its own whose token an admitted pod (or a content) has mounted, borrowed from it: it may well talk to the
+ * API server, which a copy cannot. NULL: none, "default", or its annotation says that it does not need it. */
+const char *render_own_account(const json_object *meta, const json_object *spec);
 
 /* The Pod of a content (or a ReplicaSet's template), named `name`; owned by the caller. */
 json_object *render_pod_of_template(const json_object *tmpl, const char *ns, const char *name, const char *uid);

@@ -27,7 +27,10 @@ struct standby_params {
 int standby_render(const json_object *pod, const struct standby_params *params, json_object **out_pod, char reason[REASON_SIZE]);
 
 /* Whose standby a file is. */
-struct standby_mark { char set_uid[UID_SIZE], set[STANDBY_NAME_SIZE], ns[STANDBY_NAME_SIZE], revision[STANDBY_NAME_SIZE]; };
+struct standby_mark {
+	char uid[UID_SIZE];		/* of the standby's own pod */
+	char set_uid[UID_SIZE], set[STANDBY_NAME_SIZE], ns[STANDBY_NAME_SIZE], revision[STANDBY_NAME_SIZE];
+};
 /* Read the mark of the standby in kubelet's folder. 0; -ENOENT: there is none; -EINVAL: that file is not ours; or -errno. */
 int standby_identify(const char *dir, struct standby_mark *out_mark);
 /* The file as it is; -ENOENT or -errno. *out is cleared first. */

@@ -29,6 +29,8 @@ struct store;
  * (STORE_PATH_SIZE bytes) holds its new name, else "". */
 int store_open(const char *path, struct store **out_store, char *out_set_aside);
 void store_close(struct store *s);			/* NULL-safe; an open transaction is rolled back */
+/* Remove the files of a closed store, also those that were set aside. 0, or the first -errno: all were tried. */
+int store_remove_files(const char *path);
 int store_reset(struct store *s, char *out_set_aside);	/* set the file aside and begin an empty one */
 /* Is its file, and that of its log, still the one at its path? If not, everything is lost with this process: */
 bool store_is_there(const struct store *s);

@@ -102,6 +102,7 @@ static void on_store_due(void *arg)
 
 	rescue_look(a);
 	mirror_look(a);
+	removal_look(a);
 	timer_start_ms(a->store_timer, STORE_LOOK_MS);
 }
 
@@ -162,7 +163,8 @@ void agent_reload(struct agent *a)
 	agent_gate_reload(a);
 	local_reload(a);
 	secrets_open(a);
-	(void)objects_load(a);		/* judges anew what templates need */
+	(void)objects_load(a);
+	objects_judge_again(a);
 	standby_reload(a);
 	readiness_soon(a);
 	gossip_tags_soon(a);

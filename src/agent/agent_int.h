@@ -63,6 +63,7 @@
 #define MIRROR_STALE_MS 80000		/* a watch that nobody has confirmed for longer is stale: bookmarks come each minute … */
 #define MIRROR_CLOSED_MS 10000		/* … and so is one that has not been open for this long */
 #define OBSERVED_MAX 4096		/* what mode observe tells between two changes of the link */
+#define META_OWN_POD "own_pod"		/* in the store: uid of the last primary's pod */
 #define ROSTER_MAX 1024			/* members that are remembered */
 #define EVENTS_MAX 1000			/* Kubernetes Events that wait for the link: a few for each of 110 pods, lost twice */
 #define EVENT_RETRY_MS 10000		/* one that was not taken is sent again after this … */
@@ -123,8 +124,10 @@ struct agent_kubelet {
 
 /* The standby of this node; see standby.c. */
 enum standby_state { STANDBY_UNKNOWN, STANDBY_OFF, STANDBY_IMPOSSIBLE, STANDBY_WRITTEN };
+struct removal;
 struct agent_standby {
 	struct op *op;
+	struct removal *removal;		/* of removal.c; NULL in a primary */
 	enum standby_state state;
 	char note[REASON_SIZE];			/* why it is not written, or for which revision it is */
 	void (*stopped)(void *arg);		/* of agent_stop() */
@@ -283,6 +286,14 @@ bool standby_is_fine(const struct agent *a, bool *out_degraded, const char **out
 json_object *standby_json(const struct agent *a);
 void standby_free(struct agent *a);
 
+/* removal.c: a standby that was left alone for good */
+struct standby_mark;
+void removal_new(struct agent *a);
+void removal_free(struct agent *a);
+void removal_look(struct agent *a);		/* time has passed */
+void removal_gone(struct agent *a, const struct standby_mark *m);	/* the API server says that its DaemonSet is gone */
+bool removal_is_under_way(const struct agent *a);	/* nothing is decided any more */
+
 /* gossip.c */
 /* The key of serf.auth_key_file ("" = no key); -EINVAL when its first line is empty, or -errno. */
 int gossip_read_auth_key(const char *path, char *out, size_t size);
@@ -349,6 +360,7 @@ void answers_put(struct agent *a, uint64_t id, const struct buf *out, const stru
 
 void ask_runs(struct agent *a);			/* ACTION_ASK_RUNS */
 void ask_unused(struct agent *a, const struct action *act);
+void ask_fate(struct agent *a);			/* ACTION_ASK_FATE */
 void asks_free(struct agent *a);
 
 /* nodes.c */
@@ -377,6 +389,7 @@ void hold_resume(struct agent *a, const struct action *act);	/* ACTION_RESUME */
 void hold_forget(struct agent *a, const struct copy *c);	/* it is gone */
 void hold_look(struct agent *a);		/* each look of local.c */
 int hold_put(struct agent *a);			/* in the open transaction */
+void hold_resume_all(struct agent *a, const char *reason);
 /* Copies that end: hold one still if it must not go on; kubelet does not remove them; let one go that cannot be killed. */
 void hold_copy(struct agent *a, struct copy *c, const char *why);
 void hold_copy_if_stuck(struct agent *a, struct copy *c);

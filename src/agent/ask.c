@@ -6,6 +6,7 @@
  *   eh-fence   at-most-once: that pod's node is lost, may I start it?      answered yes at most once, see heal/once.c
  *   eh-runs    my copies of these run, and better claims are known: whose run?   answered by whoever runs one, see heal/overtake.c
  *   eh-unused  at-most-once: we let you start these, do you?     answered with those that it has no use for, see heal/fence.c
+ *   eh-fate    offline, and somebody is online: what became of these?     answered by whoever is in sync, see heal/vouch.c
  *
  * A question is one Serf query; answers come one by one, then its end, whatever happened.
  */
@@ -192,6 +193,30 @@ static void nothing_on_end(struct ask *q)
 	(void)q;			/* heal/ asks again as long as it needs to know */
 }
 
+/* ---- eh-fate ---- */
+
+struct fates { struct ask *q; int of[FATE_COUNT]; };
+
+static void on_fate(void *arg, const char *half, enum fate fate)
+{
+	struct fates *all = arg;
+
+	all->of[fate]++;
+	heal_on_fate(all->q->a->heal, half, fate, loop_now(all->q->a->loop));
+}
+
+static bool fate_on_answer(struct ask *q, const char *from, const void *payload, size_t n)
+{
+	struct fates all = { .q = q };
+
+	if (wire_get_fates(payload, n, on_fate, &all) < 0)
+		return false;
+	log_info(LOG_HEAL, "fate", "from=%s gone=%d working=%d alive=%d failed=%d", from, all.of[FATE_GONE], all.of[FATE_WORKING],
+		 all.of[FATE_ALIVE], all.of[FATE_FAILED]);
+	return true;
+}
+
+static const struct ask_kind fate_kind = { WIRE_FATE_QUERY, fate_on_answer, nothing_on_end };
 static const struct ask_kind unused_kind = { WIRE_UNUSED_QUERY, unused_on_answer, nothing_on_end };
 static const struct ask_kind runs_kind = { WIRE_RUNS_QUERY, runs_on_answer, nothing_on_end };
 static const struct ask_kind blank_kind = { WIRE_BLANK_QUERY, blank_on_response, blank_on_end };
@@ -301,6 +326,21 @@ void ask_runs(struct agent *a)
 		return;
 	wire_put_uids(&b, freshness_stamp(a), uids, n);
 	(void)ask(a, &runs_kind, b.data, b.len);
+}
+
+void ask_fate(struct agent *a)
+{
+	const char *node, *uids[HEAL_FATE_MAX];
+
+	for (int i = 0; i < HEAL_FATE_QUESTIONS; i++) {
+		cleanup(buf_fini) struct buf b = BUF_INIT;
+		size_t n = heal_fate_question(a->heal, &node, uids, loop_now(a->loop));
+
+		if (!n)
+			return;
+		wire_put_ask_fate(&b, node, uids, n);
+		(void)ask(a, &fate_kind, b.data, b.len);
+	}
 }
 
 void asks_free(struct agent *a)
@@ -450,6 +490,32 @@ static bool answer_unused(struct agent *a, const void *payload, size_t n, struct
 	return true;
 }
 
+/* Halves of uids to be looked for, of one node. */
+struct fate_list { struct wire_fate items[WIRE_FATES_MAX]; size_t count; };
+
+static void add_asked(void *arg, const char *half)
+{
+	struct fate_list *l = arg;
+
+	(void)str_copy(l->items[l->count++].uid, UID_SIZE, half);
+}
+
+/* A mirror that is not in sync knows nothing of it, and who only believes to be online says nothing either. */
+static bool answer_fate(struct agent *a, const void *payload, size_t n, struct reply *r)
+{
+	struct fate_list l = { .count = 0 };
+	char node[NODE_NAME_SIZE];
+
+	if (wire_get_ask_fate(payload, n, node, add_asked, &l) < 0)
+		return false;
+	if (!uplink_has_answers(a) || a->anonymous || !mono_is_set(a->synced_at) || mirror_trouble(a) || !l.count)
+		return true;
+	for (size_t i = 0; i < l.count; i++)
+		l.items[i].fate = heal_fate_of(a->heal, a->view, node, l.items[i].uid, loop_now(a->loop));
+	wire_put_fates(&r->out, l.items, l.count);
+	return true;
+}
+
 static const struct {
 	const char *query;
 	bool (*answer)(struct agent *a, const void *payload, size_t n, struct reply *r);	/* false: malformed */
@@ -460,6 +526,7 @@ static const struct {
 	{ WIRE_FENCE_QUERY, answer_fence },
 	{ WIRE_RUNS_QUERY, answer_runs },
 	{ WIRE_UNUSED_QUERY, answer_unused },
+	{ WIRE_FATE_QUERY, answer_fate },
 };
 
 void ask_on_query(struct agent *a, uint64_t id, const char *name, const void *payload, size_t n)

@@ -123,6 +123,11 @@ static void on_deleted(void *arg, const struct kube_answer *answer)
 			  .uid = e->intent.pod_uid, .node = e->node };
 
 	e->op = NULL;
+	if (!evicted)
+		heal_on_replaced(a->heal, e->intent.pod_uid, e->node,
+				 answer->outcome == KUBE_OK || answer->outcome == KUBE_E_NOT_FOUND ||
+					 answer->outcome == KUBE_E_CONFLICT,
+				 loop_now(a->loop));
 	if (answer->outcome == KUBE_OK) {
 		tell(a, &t, "reason=\"%s\"",
 		     evicted ? "policy keeps what replaces it" : "its node is lost: the ReplicaSet replaces it");

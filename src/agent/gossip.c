@@ -144,6 +144,8 @@ struct resources local_free(const struct agent *a)
 
 	if (!n)
 		return left;
+	if (removal_is_under_way(a))
+		return (struct resources){ 0 };
 	list_for_each(p, &n->pods, struct pod, by_node)
 		if (pod_is_active(p) && !(p->is_mirror && p->original_uid) && !map_get(a->copies, p->uid))
 			resources_sub(&left, &p->request);

@@ -239,6 +239,17 @@ void hold_resume(struct agent *a, const struct action *act)
 	tell_held(a, act->pod_uid, "pod resumed", "AtMostOnceResumed", act->reason);
 }
 
+void hold_resume_all(struct agent *a, const char *reason)
+{
+	struct action act = { .kind = ACTION_RESUME };
+
+	(void)str_copy(act.reason, sizeof(act.reason), reason);
+	map_for_each(struct held, h, a->stopped) {
+		(void)str_copy(act.pod_uid, sizeof(act.pod_uid), h->uid);
+		hold_resume(a, &act);
+	}
+}
+
 /* A copy is gone. An original of this node that was frozen beside it goes on, unless it shall stand still itself. */
 void hold_forget(struct agent *a, const struct copy *c)
 {

@@ -277,6 +277,8 @@ void objects_set_rules(const struct agent *a, struct render_params *p)
 {
 	const struct node *self = view_node(a->view, a->self);
 
+	p->cluster_domain = a->conf->kubelet_cluster_domain;
+	p->no_own_account = a->conf->heal_own_account == CONF_OWN_ACCOUNT_REFUSE;
 	p->no_secret_env = a->conf->heal_secret_env == CONF_SECRET_ENV_REFUSE;
 	p->relaxed_env = self && self->kubelet >= KUBELET_VERSION(1, 34);
 }
@@ -314,6 +316,8 @@ void objects_note(struct agent *a, struct spec *s, const char *ns, const json_ob
 	(void)refs_each(content, n->ns, collect_ref, &(struct collect){ a, n });
 	collect_images(n, json_get_key(spec, "initContainers"));
 	collect_images(n, json_get_key(spec, "containers"));
+	n->account = intern(render_own_account(json_get_key(content, "metadata"), spec));
+	n->ruled = n->object_count || n->account || json_get_bool(spec, "setHostnameAsFQDN", false);
 	n->pull_secrets = json_len(json_get_key(spec, "imagePullSecrets")) > 0;
 	n->constraints = kube_pod_constraints(spec);
 	kube_pod_request(spec, NULL, &n->request);
@@ -347,7 +351,7 @@ bool objects_wants(const struct agent *a, const struct workload *w)
 void objects_judge_again(struct agent *a)
 {
 	map_for_each(struct needs, n, a->objects->needs)
-		n->dirty = n->dirty || n->object_count;
+		n->dirty = n->dirty || n->ruled;
 	objects_soon(a);
 }
 

@@ -42,7 +42,9 @@ struct needs {
 	const struct constraints *constraints;
 	struct resources request;
 	bool pull_secrets;		/* it has imagePullSecrets */
+	const char *account;		/* interned; as render_own_account() */
 	const char *refusal;		/* as in struct workload */
+	bool ruled;			/* what the configuration allows matters to it */
 	bool dirty;			/* to be judged again */
 };
 

@@ -26,6 +26,7 @@
 
 struct verdict {
 	bool ready, settling;		/* settling: not to be told yet */
+	bool warns;			/* ready, and `reason` says what may be amiss all the same */
 	char reason[REASON_SIZE];
 };
 
@@ -157,6 +158,16 @@ static const char *node_fault(const struct agent *a)
 	return NULL;
 }
 
+/* It may only have the token because admission mounts one. */
+static void warn_of_account(const struct needs *n, struct verdict *v)
+{
+	if (!v->ready || !n->account)
+		return;
+	v->warns = true;
+	(void)no(v, "it has a token of ServiceAccount %.60s, a copy has none: if it talks to the API, it will not run well",
+		 n->account);
+}
+
 /* Pods whose content is not kept, because there are too many different ones. */
 static bool all_are_kept(const struct workload *w, struct verdict *v)
 {
@@ -184,6 +195,8 @@ static struct verdict judge(const struct agent *a, const struct workload *w)
 	else if (!v.reason[0])
 		v.ready = policy_allows(a, w, &v) && all_are_kept(w, &v) && images_are_here(a, w, &v) &&
 			  images_may_be_used(a, w, &v) && fits_here(a, n, &v) && is_fresh(a, n, &v);
+	if (n)
+		warn_of_account(n, &v);
 	return v;
 }
 
@@ -207,7 +220,7 @@ static void told_save(struct agent *a, const struct told *t)
 static void tell_verdict(struct agent *a, const struct workload *w, const struct verdict *v)
 {
 	struct told *t = map_get(a->readiness->told, w->uid);
-	bool first = !t, changed = first || t->ready != v->ready;
+	bool first = !t, changed = first || t->ready != v->ready, warned = v->warns && !(t && str_eq(t->reason, v->reason));
 
 	if (v->settling || (!changed && str_eq(t->reason, v->reason)))
 		return;
@@ -217,13 +230,14 @@ static void tell_verdict(struct agent *a, const struct workload *w, const struct
 	if (changed)
 		t->since = loop_wall(a->loop);
 	told_save(a, t);
-	if (!changed || (first && v->ready))
+	if (!warned && (!changed || (first && v->ready)))
 		return;
 	store_batch_flush(a);		/* what is told is remembered: kill -9 in between must not tell it twice */
 	tell(a, &(struct tale){ .event = v->ready ? "offline ready" : "not offline ready",
-				.kube_reason = v->ready ? "OfflineReady" : "NotOfflineReady", .warning = !v->ready,
+				.kube_reason = v->ready ? "OfflineReady" : "NotOfflineReady", .warning = !v->ready || v->warns,
 				.ns = w->ns, .workload = w->name, .uid = w->uid, .node = a->self },
-	     "%s%s%s", v->ready ? "could be restored here offline" : "reason=\"", v->reason, v->ready ? "" : "\"");
+	     "%s%s%s%s", v->ready ? "could be restored here offline" : "", v->reason[0] ? " reason=\"" : "", v->reason,
+	     v->reason[0] ? "\"" : "");
 }
 
 void readiness_forget(struct agent *a, const char *workload_uid)

@@ -6,9 +6,9 @@
  *   3. dotfile; a durable intent; fsync, rename, fsync of the folder; the intent is closed
  * A changed template comes as a new pod of the DaemonSet, whose agent renders anew: another revision, another uid, another pod.
  *
- * Removed (an intent; unlink; it is closed): when a stopping primary hears that its DaemonSet is gone or going; when a working
- * standby that may ask hears so; with pod.standby: off. If the API server cannot be asked the standby stays: that is the outage
- * it is for.
+ * Removed (an intent; unlink; it is closed): when a stopping primary hears that its DaemonSet is gone or going, and has no copies;
+ * with pod.standby: off. A standby that works removes itself (removal.c). If the API server cannot be asked the standby stays: that
+ * is the outage it is for.
  *
  * How it fails: refused or not written is told once, shown in /readyz and /v1/status, and tried again. A file of that name
  * without our mark is left alone. kill -9 before the rename leaves a dotfile, which the next start removes; after it, the file is
@@ -134,6 +134,18 @@ static bool is_gone(const struct kube_answer *answer, const struct standby_mark 
 	return json_get(o, "metadata.deletionTimestamp") || !str_eq(json_get_str(o, "metadata.uid"), m->set_uid);
 }
 
+/* A primary has no time for more than the file. What it leaves running and held still, its standby ends (removal.c). */
+static void on_gone(struct agent *a, const struct standby_mark *m)
+{
+	if (a->is_standby)
+		removal_gone(a, m);
+	else if (map_count(a->copies) || map_count(a->stopped))
+		log_info(LOG_NODE, "standby stays", "daemonset=%s/%s is gone: the standby ends the copies that are here", m->ns,
+			 m->set);
+	else
+		remove_file(a, m, "its DaemonSet is gone");
+}
+
 static void on_asked(void *arg, const struct kube_answer *answer)
 {
 	struct agent *a = arg;
@@ -143,7 +155,7 @@ static void on_asked(void *arg, const struct kube_answer *answer)
 	a->standby.op = NULL;
 	if (standby_identify(a->conf->kubelet_static_pod_path, &m) == 0) {
 		if (is_gone(answer, &m))
-			remove_file(a, &m, "its DaemonSet is gone");
+			on_gone(a, &m);
 		else if (answer->outcome != KUBE_OK)
 			log_info(LOG_NODE, "standby stays", "daemonset=%s/%s could not be asked for: %s", m.ns, m.set,
 				 answer->message);
@@ -243,6 +255,15 @@ static void bring_in_line(struct agent *a, const json_object *pod)
 	tell(a, &(struct tale){ .event = "standby written", .node = a->self }, "file=%s revision=%s", STANDBY_FILE, revision);
 }
 
+/* A standby looks later whether this pod is still here. */
+static void note_own_uid(struct agent *a, const char *uid)
+{
+	cleanup(freep) char *before = store_get_meta(a->store, META_OWN_POD);
+
+	if (uid && !str_eq(uid, before) && store_batch_begin(a) == 0 && store_put_meta(a->store, META_OWN_POD, uid) < 0)
+		a->store_failed = true;
+}
+
 static void on_own_pod(void *arg, const struct kube_answer *answer)
 {
 	cleanup(json_putp) json_object *pod = NULL, *out = NULL;
@@ -259,6 +280,7 @@ static void on_own_pod(void *arg, const struct kube_answer *answer)
 		note_impossible(a, reason);
 		return;
 	}
+	note_own_uid(a, json_get_str(pod, "metadata.uid"));
 	if (json_get(pod, "metadata.deletionTimestamp"))
 		return;			/* our successor writes its own */
 	if (standby_render(pod, &p, &out, reason) == 0)
@@ -320,6 +342,7 @@ void standby_start(struct agent *a)
 		(void)note(a, STANDBY_WRITTEN, "works: the DaemonSet's pod is not there");
 		tell(a, &(struct tale){ .event = "standby took over", .node = a->self },
 		     "reason=\"the DaemonSet's pod is not there\"");
+		removal_new(a);
 		return;
 	}
 	apply(a);
@@ -336,6 +359,7 @@ void standby_reload(struct agent *a)
 void standby_free(struct agent *a)
 {
 	op_cancelp(&a->standby.op);
+	removal_free(a);
 }
 
 /* ---- telling ---- */

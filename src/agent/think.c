@@ -75,6 +75,7 @@ static bool is_question(enum action_kind k)
 	case ACTION_ASK_RUNS:
 	case ACTION_ASK_UNUSED:
 	case ACTION_ASK_BLANK:
+	case ACTION_ASK_FATE:
 		return true;
 	default:
 		return false;
@@ -195,6 +196,9 @@ static void execute_one(struct agent *a, const struct action *act)
 	case ACTION_ASK_BLANK:
 		ask_blank(a, act->node);
 		break;
+	case ACTION_ASK_FATE:
+		ask_fate(a);
+		break;
 	case ACTION_RESTORE:		/* collected: all of one plan are written together */
 		break;
 	}
@@ -208,6 +212,11 @@ static void plan_execute(struct agent *a, const struct plan *plan)
 	for (size_t i = 0; i < plan->count; i++) {
 		const struct action *act = &plan->items[i];
 
+		if (removal_is_under_way(a)) {
+			if (act->kind == ACTION_RESTORE)
+				heal_on_restore_failed(a->heal, act->pod_uid, loop_now(a->loop));
+			continue;
+		}
 		if (!is_question(act->kind) && !agent_may_act(a))
 			observe(a, act);
 		else if (act->kind == ACTION_RESTORE)

@@ -27,8 +27,9 @@
  *                                            type=3 | mirror u64 | count u8 | count × 8 bytes: those of which a copy runs there
  *   "eh-unused" (payload: as the answer, the pods asked about)
  *                                            type=3 | mirror u64 | count u8 | count × 8 bytes: those that it does not need
- *
  *   "eh-blank" (payload: the node's name)    type=8 | length u8, boot id | count u8 | count × 4 bytes: pods that run there
+ *   "eh-fate" (payload: type=10 | length u8, node | count u8 | count × 8 bytes: pods that were bound to it)
+ *                                            type=11 | count u8 | count × (8 bytes, fate u8: enum fate)
  *
  * All numbers are big-endian. Unknown versions are dropped by the receiver: an older healer ignores what it does not know.
  */
@@ -40,7 +41,8 @@
 #include "base/endpoint.h"
 #include "base/str.h"
 
-enum { WIRE_CLAIMS = 1, WIRE_WITNESS, WIRE_UIDS, WIRE_FENCE, WIRE_YES, WIRE_LINK, WIRE_ASK_GRANT, WIRE_RUNNING, WIRE_HERE };
+enum { WIRE_CLAIMS = 1, WIRE_WITNESS, WIRE_UIDS, WIRE_FENCE, WIRE_YES, WIRE_LINK, WIRE_ASK_GRANT, WIRE_RUNNING, WIRE_HERE,
+       WIRE_ASK_FATE, WIRE_FATES };
 enum { WIRE_HEAD = 4, CLAIMS_HEAD = 1 + 8 + 8 + 4 + 1 + 1 + 1, ITEM_SIZE = 8, SHORT_UID_SIZE = 4, FLAG_SEES = 1,
        FLAG_API = 2, FLAG_BARE = 4 };
 
@@ -88,8 +90,8 @@ static int hex_value(char c)
 	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The first half of a UUID in canonical lower-case form. */
-static int put_uid(struct buf *b, const char *uid)
+/* The first half of a UUID in canonical lower-case form; of the other half nothing is asked. */
+static int put_half_uid(struct buf *b, const char *uid)
 {
 	unsigned char raw[ITEM_SIZE];
 	size_t n = 0;
@@ -106,10 +108,15 @@ static int put_uid(struct buf *b, const char *uid)
 		raw[n++] = (unsigned char)(hi << 4 | lo);
 		p++;
 	}
-	if (n != sizeof(raw) || strlen(uid) != WIRE_UID_FULL)
+	if (n != sizeof(raw))
 		return -EINVAL;
 	buf_add(b, raw, sizeof(raw));
 	return 0;
+}
+
+static int put_uid(struct buf *b, const char *uid)
+{
+	return strlen(uid) == WIRE_UID_FULL ? put_half_uid(b, uid) : -EINVAL;
 }
 
 /* "e6f6ef69-ec9e-42e6": WIRE_UID_LEN characters. */
@@ -438,5 +445,86 @@ int wire_get_fence(const void *data, size_t n, struct wire_fence *out_fence)
 	if (c.bad || c.p != c.end)
 		return -EPROTO;
 	*out_fence = f;
+	return 0;
+}
+
+void wire_put_ask_fate(struct buf *b, const char *node, const char *const *uids, size_t n)
+{
+	size_t at, count = 0;
+
+	put_head(b, WIRE_ASK_FATE);
+	put_name(b, node);
+	at = b->len;
+	put(b, 0, 1);
+	for (size_t i = 0; i < n && count < WIRE_FATES_MAX; i++)
+		count += put_uid(b, uids[i]) == 0;
+	b->data[at] = (char)count;
+}
+
+int wire_get_ask_fate(const void *data, size_t n, char out_node[NODE_NAME_SIZE], void (*fn)(void *arg, const char *half_uid),
+		      void *arg)
+{
+	struct cursor c = { data, (const unsigned char *)data + n, false };
+	char node[NODE_NAME_SIZE] = "";
+	size_t count;
+
+	if (!get_head(&c, WIRE_ASK_FATE))
+		return -EPROTO;
+	get_name(&c, node, sizeof(node));
+	count = get(&c, 1);
+	if (c.bad || count > WIRE_FATES_MAX || (size_t)(c.end - c.p) != count * ITEM_SIZE)
+		return -EPROTO;
+	(void)str_copy(out_node, NODE_NAME_SIZE, node);
+	for (size_t i = 0; i < count; i++) {
+		char uid[UID_SIZE];
+
+		get_uid(&c, uid);
+		fn(arg, uid);
+	}
+	return 0;
+}
+
+void wire_put_fates(struct buf *b, const struct wire_fate *fates, size_t n)
+{
+	size_t at, count = 0;
+
+	put_head(b, WIRE_FATES);
+	at = b->len;
+	put(b, 0, 1);
+	for (size_t i = 0; i < n && count < WIRE_FATES_MAX; i++) {
+		if (put_half_uid(b, fates[i].uid) < 0)
+			continue;
+		put(b, fates[i].fate, 1);
+		count++;
+	}
+	b->data[at] = (char)count;
+}
+
+/* Every fate is one that we know. */
+static bool fates_are_known(struct cursor c, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (c.p[i * (ITEM_SIZE + 1) + ITEM_SIZE] >= FATE_COUNT)
+			return false;
+	return true;
+}
+
+int wire_get_fates(const void *data, size_t n, void (*fn)(void *arg, const char *half_uid, enum fate fate), void *arg)
+{
+	struct cursor c = { data, (const unsigned char *)data + n, false };
+	size_t count;
+
+	if (!get_head(&c, WIRE_FATES))
+		return -EPROTO;
+	count = get(&c, 1);
+	if (c.bad || count > WIRE_FATES_MAX || (size_t)(c.end - c.p) != count * (ITEM_SIZE + 1) ||
+	    !fates_are_known(c, count))
+		return -EPROTO;
+	for (size_t i = 0; i < count; i++) {
+		char uid[UID_SIZE];
+
+		get_uid(&c, uid);
+		fn(arg, uid, (enum fate)get(&c, 1));
+	}
 	return 0;
 }

@@ -1,13 +1,15 @@
 /* daemon.c — edge-healer agent, with and without --standby; edge-healer remove-standby
  *
  * Primary: take the seat (node/seat.h), run. Standby: wait for the seat with as little as possible, run, and when a primary shows
- * up stop in order and begin anew as a fresh process: the memory of a daemon is not kept by one that waits.
+ * up stop in order and begin anew as a fresh process: the memory of a daemon is not kept by one that waits. A standby that was left
+ * alone for good (agent/removal.c) removes what is ours and waits for kubelet to end its pod.
  */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -23,12 +25,16 @@
 #include "node/seat.h"
 #include "node/standby.h"
 
+#define REMOVED_LOOK_S 5		/* how often a removed standby looks whether it is wanted again */
+
 extern char **environ;
 
 /* One run of the daemon. */
 struct run {
 	const char *config_path;
-	bool standby, yielding;
+	bool standby, yielding, removed;
+	bool file_left;			/* removed, but its manifest could not be */
+	char *static_pods;		/* the folder of it; set when removed */
 	struct seat seat;
 	struct loop *loop;
 	struct agent *agent;
@@ -69,6 +75,14 @@ static void on_look(void *arg)
 	loop_stop(run->loop);
 }
 
+static void on_removed(void *arg)
+{
+	struct run *run = arg;
+
+	run->removed = true;
+	loop_stop(run->loop);
+}
+
 static int run_agent(struct run *run, struct conf *conf)
 {
 	struct agent_params params = { .config_path = run->config_path, .version = cli_version(), .standby = run->standby };
@@ -84,12 +98,16 @@ static int run_agent(struct run *run, struct conf *conf)
 	(void)loop_on_signal(run->loop, SIGTERM, on_stop, run);
 	(void)loop_on_signal(run->loop, SIGINT, on_stop, run);
 	(void)loop_on_signal(run->loop, SIGHUP, on_reload, run);
+	agent_on_removed(run->agent, on_removed, run);
 	run->look = timer_new(run->loop, "seat", on_look, run);
 	if (run->standby)
 		timer_start_ms(run->look, SEAT_LOOK_MS);
 	r = loop_run(run->loop);
 	timer_free(run->look);
-	agent_free(run->agent);
+	if (run->removed && !run->yielding)
+		run->file_left = agent_remove(run->agent, &run->static_pods) < 0;
+	else
+		agent_free(run->agent);
 	loop_free(run->loop);
 	metric_fini();
 	constraints_fini();
@@ -195,6 +213,22 @@ static int again(int argc, char **argv)
 	return CLI_FAILED;
 }
 
+/* Removed: kubelet ends this pod. An end of our own would only make it start the container again, and that begin a new store. A
+ * primary that came back writes the manifest anew, perhaps before kubelet has seen it go: then this is its standby again. */
+static int wait_for_end(struct run *run, int argc, char **argv)
+{
+	struct timespec pause = { .tv_sec = REMOVED_LOOK_S };
+
+	stop_at_once();
+	do {
+		(void)nanosleep(&pause, NULL);
+		if (run->file_left)
+			run->file_left = agent_remove_standby(run->static_pods) < 0;
+	} while (run->file_left || !manifest_exists(run->static_pods, STANDBY_FILE));
+	free(run->static_pods);
+	return again(argc, argv);
+}
+
 static int parse(int argc, char **argv, struct run *run)
 {
 	run->config_path = getenv("EDGE_HEALER_CONFIG");
@@ -238,6 +272,8 @@ int cli_agent(int argc, char **argv)
 	seat_leave(&run.seat);
 	if (run.yielding)
 		return again(argc, argv);
+	if (run.removed)
+		return wait_for_end(&run, argc, argv);
 	return r < 0 ? CLI_FAILED : CLI_OK;
 }
 

@@ -260,6 +260,16 @@ static void print_pod(const json_object *pod)
 	printf("%s\n", strlen(text) < MANIFEST_MAX ? text : json_text(pod));
 }
 
+static void note_account(const json_object *pod)
+{
+	const char *account = render_own_account(json_get_key(pod, "metadata"), json_get_key(pod, "spec"));
+
+	if (account)
+		fprintf(stderr,
+			"edge-healer render: spec.serviceAccountName: a token of %s is mounted, a copy has none "
+			"(needs-token, heal.own_service_account)\n", account);
+}
+
 static int render(const struct options *o, const json_object *pod)
 {
 	cleanup(json_wipe_putp) json_object *docs = NULL, *out = NULL;
@@ -275,6 +285,7 @@ static int render(const struct options *o, const json_object *pod)
 	if (r)
 		return r;
 	note_admission(pod);
+	note_account(pod);
 	params.lookup = docs ? lookup : NULL;
 	params.lookup_arg = docs;
 	if (render_static_pod(pod, &params, &out, reason) != 0) {

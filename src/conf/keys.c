@@ -18,6 +18,7 @@ static const char *const pulled_names[] = { "verified", "trusted", NULL };
 static const char *const standby_names[] = { "auto", "on", "off", NULL };
 static const char *const minority_names[] = { "passive", "active", NULL };
 static const char *const secret_env_names[] = { "literal", "refuse", NULL };
+static const char *const own_account_names[] = { "warn", "refuse", NULL };
 static const char *const reconcile_names[] = { "best", "keep_original", "keep_replacement", "longest", NULL };
 
 #define DAY INT64_C(86400000)
@@ -87,6 +88,8 @@ const struct conf_key conf_keys[] = {
 	     "make kubelet's API calls fail fast while offline; auto: where we may, on: an error where we may not"),
 	LIST("kubelet.gate_addresses", kubelet_gate_addresses, "", form_gate_address,
 	     "further API server addresses (IP:port) for the gate"),
+	MUST("kubelet.cluster_domain", kubelet_cluster_domain, "cluster.local", form_object,
+	     "kubelet's clusterDomain: with it and setHostnameAsFQDN a hostname may be too long to start"),
 	ENUM("kubelet.pulled_images", kubelet_pulled_images, "verified", pulled_names, false,
 	     "images pulled with an imagePullSecret: verified as kubelet 1.35 and above does; trusted: its "
 	     "imagePullCredentialsVerificationPolicy is NeverVerify, or they were preloaded"),
@@ -99,6 +102,9 @@ const struct conf_key conf_keys[] = {
 	     "our container in it; of no matter when it is the only one"),
 	ENUM("pod.standby", pod_standby, "auto", standby_names, false,
 	     "keep a static pod of our own pod for cold boots; auto: where it can be, on: an error where not, off: remove it"),
+	DUR("pod.standby_alone", pod_standby_alone_ms, "5m", 5000, DAY, false,
+	    "a standby that works removes itself when the API server has answered for this long and no pod of our "
+	    "DaemonSet was here"),
 
 	LIST("heal.namespaces", heal_namespaces, "*,!kube-system", form_namespace,
 	     "globs; '!' excludes; the last match decides"),
@@ -118,6 +124,8 @@ const struct conf_key conf_keys[] = {
 	DUR("heal.stop_after", heal_stop_after_ms, "20s", 3000, 600000, false, "a cut-off node stops at-most-once pods after this"),
 	ENUM("heal.secret_env", heal_secret_env, "literal", secret_env_names, false,
 	     "variables from Secrets: literal in the copy's manifest and mirror pod, or refuse such workloads offline"),
+	ENUM("heal.own_service_account", heal_own_account, "warn", own_account_names, false,
+	     "pods with a token of a ServiceAccount other than default: a copy has none; restore offline and warn, or refuse"),
 	ENUM("heal.minority", heal_minority, "passive", minority_names, false,
 	     "what the smaller part of a split site does; active needs a budget.max_lost_nodes above 50%"),
 

@@ -163,6 +163,17 @@ static struct mono settled_at(const struct heal *h, const struct peers *peers)
 	return mono_add_ms(last, HEAL_BLANK_SETTLE_MS);
 }
 
+void blanks_lost(const struct heal *h, const struct view *view, struct lost_pods *lost)
+{
+	map_for_each(struct blank, b, h->blanks)
+		map_for_each(struct missing, m, b->missing) {
+			const struct pod *p = is_lost(h, b, m) ? view_pod(view, m->uid) : NULL;
+
+			if (p)
+				lost_add(lost, p);
+		}
+}
+
 void blanks_scan(const struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan,
 		 struct lost_pods *lost)
 {

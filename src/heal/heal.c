@@ -24,6 +24,7 @@ struct heal *heal_new(const struct heal_conf *conf)
 	h->blanks = map_new();
 	h->once = once_new();
 	h->overtakes = overtakes_new();
+	h->vouches = vouches_new();
 	h->granter = granter_new();
 	h->home = home_new();
 	h->claims = claims_new();
@@ -40,6 +41,7 @@ void heal_free(struct heal *h)
 	words_free(h);
 	once_free(h->once);
 	overtakes_free(h->overtakes);
+	vouches_free(h->vouches);
 	granter_free(h->granter);
 	home_free(h->home);
 	blanks_free(h);
@@ -123,6 +125,7 @@ void heal_tick(struct heal *h, const struct tick *t, const struct heal_facts *f,
 	home_tick(h, t, f, plan);
 	blanks_tick(h, t, f, plan);
 	home_give_back(h, f, t->now);
+	vouches_tick(h, t, f, plan);
 	losses_tick(h, t, f, plan);
 	online_tick(h, t, f, plan);
 	copies_tick(h, t, f, plan);

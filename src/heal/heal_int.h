@@ -77,6 +77,7 @@ struct asked { const char *node; struct mono at; };
 struct once;				/* of once.c */
 struct granter;				/* of fence.c */
 struct home;				/* of home.c */
+struct vouches;				/* of vouch.c */
 
 /* A copy of any node that runs: of which ReplicaSet, for which pod. */
 struct standin { const char *workload, *uid; };		/* interned */
@@ -93,6 +94,7 @@ struct heal {
 	struct map *words;		/* node name → struct word, of site.c */
 	struct once *once;
 	struct overtakes *overtakes;	/* of overtake.c */
+	struct vouches *vouches;	/* of vouch.c */
 	struct granter *granter;
 	uint64_t mirror;		/* facts.mirror_version of the last tick */
 	struct mono there_since;	/* since when we hear the others without a break; 0 = we do not */
@@ -146,8 +148,13 @@ bool breaker_trips(const struct heal *h, const struct peers *peers);
 void words_put(struct heal *h, const char *from, bool api, struct mono now);
 void words_free(struct heal *h);
 bool peer_knows_api(const struct heal *h, const struct peer *p, struct mono now);	/* its own link is online */
-bool peer_is_online(const struct heal *h, const struct peers *peers, struct mono now);
 int64_t online_turn_ms(const struct heal *h, const struct peers *peers, struct mono now);
+
+/* vouch.c: peers that are online, and what they say of lost pods */
+struct vouches *vouches_new(void);
+void vouches_free(struct vouches *v);
+void vouches_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
+bool vouch_holds(const struct heal *h, const char *uid);	/* somebody else brings that pod back, or has */
 
 /* once.c */
 /* overtake.c: a copy of ours runs and `by` has the better claim. Confirmed: `by` says that its own runs. */
@@ -185,6 +192,7 @@ void home_give_back(struct heal *h, const struct heal_facts *f, struct mono now)
 
 /* blank.c */
 void blanks_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
+void blanks_lost(const struct heal *h, const struct view *view, struct lost_pods *lost);	/* what they do not run, settled or not */
 void blanks_scan(const struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan,
 		 struct lost_pods *lost);	/* adds what is lost and no loss yet */
 void blanks_free(struct heal *h);
@@ -219,12 +227,14 @@ void lost_add(struct lost_pods *l, const struct pod *p);
 void lost_sort(struct lost_pods *l);	/* in the order of rank.h, each once */
 
 /* loss.c */
+/* The pods bound to a lost node and the copies it held. */
+void suspect_scan(const struct heal *h, const struct suspect *s, const struct heal_facts *f, struct lost_pods *lost);
 void losses_tick(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan);
 void losses_reconsider(struct heal *h);		/* what was refused or only reported may be done now */
 void losses_free(struct heal *h);
 
 /* turn.c */
-bool may_restore_offline(struct heal *h, const struct heal_facts *f, struct mono now);
+bool may_restore_offline(const struct heal *h, const struct heal_facts *f);
 bool budget_take(struct heal *h, struct mono now, struct plan *plan);
 int my_rank(const struct heal *h, const struct loss *l);
 int64_t claim_lead_ms(const struct heal *h);	/* who steps in for a silent one claims so long before it acts */

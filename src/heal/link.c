@@ -47,6 +47,7 @@ static bool rise(struct link *l, struct mono now)
 
 bool link_reached(struct link *l, struct mono now)
 {
+	l->reached_at = now;
 	l->silent_since = (struct mono){0};
 	if (l->state == LINK_SUSPECT)
 		return move(l, LINK_ONLINE, now, "answers");
@@ -222,6 +223,13 @@ enum link_state link_for_healing(enum link_state s)
 bool link_is_useful(const struct link *l, int64_t ms, struct mono now)
 {
 	return mono_is_set(l->useful_at) && mono_since_ms(now, l->useful_at) <= ms;
+}
+
+bool link_answers(const struct link *l)
+{
+	bool errors = !l->conf.anonymous && (mono_is_set(l->errors_since) || l->state == LINK_FAILING);
+
+	return mono_is_set(l->reached_at) && !mono_is_set(l->silent_since) && !errors;
 }
 
 const char *link_state_name(enum link_state s)

@@ -293,8 +293,7 @@ static void find_held(void *arg, const struct claim *c)
 		lost_add(ctx->lost, p);
 }
 
-/* The pods bound to a lost node and the copies it held. */
-static void suspect_scan(const struct heal *h, const struct suspect *s, const struct heal_facts *f, struct lost_pods *lost)
+void suspect_scan(const struct heal *h, const struct suspect *s, const struct heal_facts *f, struct lost_pods *lost)
 {
 	const struct node *n = view_node(f->view, s->node);
 
@@ -336,7 +335,7 @@ static const char *refusal_of(const struct heal *h, const struct heal_facts *f, 
 static void lost_take(struct heal *h, const struct tick *t, const struct heal_facts *f, struct plan *plan, const struct pod *p,
 		      struct batch *b)
 {
-	bool counts = lost_pod_counts(h, f, p);
+	bool counts = lost_pod_counts(h, f, p) && !vouch_holds(h, p->uid);
 	struct loss *l = map_get(h->losses, p->uid);
 	enum loss_cause cause = LOSS_NODE;
 
@@ -462,7 +461,7 @@ static bool node_loss_is_over(const struct heal *h, const struct heal_facts *f, 
 
 	if (!holder_has_lost(h, l->lost_node, l->uid))
 		l->lost_node = p->node;		/* its holder is back, but the pod's own node may still be lost */
-	return f->link == LINK_ONLINE || !p->node || !holder_has_lost(h, l->lost_node, l->uid) ||
+	return f->link == LINK_ONLINE || !p->node || !holder_has_lost(h, l->lost_node, l->uid) || vouch_holds(h, l->uid) ||
 	       (!offline && l->state != LOSS_REFUSED);
 }
 
@@ -501,7 +500,7 @@ void losses_tick(struct heal *h, const struct tick *t, const struct heal_facts *
 	struct may may = { .now = t->now };
 
 	h->breaker_open = breaker_trips(h, f->peers);
-	may.restore = may_restore_offline(h, f, t->now);
+	may.restore = may_restore_offline(h, f);
 	may.bind = f->link == LINK_ONLINE && mono_is_set(f->synced_at);
 	may.home = f->link == LINK_OFFLINE && site_may_act(h, f->peers);
 	losses_end(h, f, &may);

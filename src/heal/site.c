@@ -131,17 +131,6 @@ void heal_on_link(struct heal *h, const char *from, bool api, struct mono now)
 	words_put(h, from, api, now);
 }
 
-bool peer_is_online(const struct heal *h, const struct peers *peers, struct mono now)
-{
-	for (size_t i = 0; i < peers->count; i++) {
-		const struct peer *p = &peers->items[i];
-
-		if (p->status == PEER_ALIVE && in_my_site(h, p) && p->name != h->conf.self && peer_knows_api(h, p, now))
-			return true;
-	}
-	return false;
-}
-
 /* Everybody online could tell the API server the same: the first by name does at once, the others if it stays silent. */
 int64_t online_turn_ms(const struct heal *h, const struct peers *peers, struct mono now)
 {

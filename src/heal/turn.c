@@ -8,10 +8,10 @@
 #include "base/str.h"
 #include "heal_int.h"
 
-/* While somebody in the site reaches the API server the cluster replaces lost pods itself. */
-bool may_restore_offline(struct heal *h, const struct heal_facts *f, struct mono now)
+/* Pods that somebody else brings back, for he reaches the API server, are left out one by one: vouch.c. */
+bool may_restore_offline(const struct heal *h, const struct heal_facts *f)
 {
-	return f->link == LINK_OFFLINE && !h->breaker_open && site_may_act(h, f->peers) && !peer_is_online(h, f->peers, now);
+	return f->link == LINK_OFFLINE && !h->breaker_open && site_may_act(h, f->peers);
 }
 
 /* Token bucket: one minute's budget at most at once. */

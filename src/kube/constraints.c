@@ -157,20 +157,39 @@ static bool stays(const json_object *container)
 	return str_eq(json_str(json_get_key(container, "restartPolicy")), "Always");
 }
 
-/* The ports with a hostPort of all containers that stay: sidecars, not the other init containers. NULL = none. */
-static void add_ports(json_object **all, const json_object *containers, bool sidecars_only)
+/* A port of the host. In a pod of the host's network each port is one: the API server writes it into Pods, not into templates. */
+static json_object *host_port(const json_object *port, bool host_network)
 {
+	int64_t number = json_get_i64(port, "hostPort", 0);
+	json_object *out;
+
+	if (number <= 0 && host_network)
+		number = json_get_i64(port, "containerPort", 0);
+	if (number <= 0)
+		return NULL;
+	out = json_copy(port);
+	json_set_i64(out, "hostPort", number);
+	return out;
+}
+
+/* The host's ports of all containers that stay: sidecars, not the other init containers. NULL = none. */
+static void add_ports(json_object **all, const json_object *spec, const char *list, bool sidecars_only)
+{
+	const json_object *containers = json_get_key(spec, list);
+	bool host_network = json_get_bool(spec, "hostNetwork", false);
+
 	for (size_t i = 0; i < json_len(containers); i++) {
 		const json_object *c = json_at(containers, i), *ports = json_get_key(c, "ports");
 
 		if (sidecars_only && !stays(c))
 			continue;
 		for (size_t k = 0; k < json_len(ports); k++) {
-			if (json_get_i64(json_at(ports, k), "hostPort", 0) <= 0)
+			json_object *port = host_port(json_at(ports, k), host_network);
+
+			if (!port)
 				continue;
-			if (!*all)
-				*all = json_new_array();
-			json_append(*all, json_copy(json_at(ports, k)));
+			*all = *all ? *all : json_new_array();
+			json_append(*all, port);
 		}
 	}
 }
@@ -222,8 +241,8 @@ const struct constraints *kube_pod_constraints(const json_object *spec)
 	const struct constraints *known;
 	struct constraints *c;
 
-	add_ports(&ports, json_get_key(spec, "containers"), false);
-	add_ports(&ports, json_get_key(spec, "initContainers"), true);
+	add_ports(&ports, spec, "containers", false);
+	add_ports(&ports, spec, "initContainers", true);
 	add_extended(&extended, json_get_key(spec, "containers"));
 	add_extended(&extended, json_get_key(spec, "initContainers"));
 	build_key(&key, spec, ports, extended);

@@ -34,7 +34,7 @@ const char *action_name(enum action_kind k)
 {
 	static const char *const names[] = {
 		"probe", "witness", "bind", "restore", "withdraw", "drop", "replace", "evict", "taint", "untaint", "stop", "resume",
-		"read-lease", "ask-mine", "ask-grant", "ask-fence", "ask-runs", "ask-unused", "ask-blank", "refuse",
+		"read-lease", "ask-mine", "ask-grant", "ask-fence", "ask-runs", "ask-unused", "ask-blank", "ask-fate", "refuse",
 	};
 
 	return names[k];

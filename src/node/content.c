@@ -62,6 +62,7 @@ json_object *render_content(const json_object *pod)
 
 	for (size_t i = 0; i < ARRAY_LEN(own_spec); i++)
 		json_remove(spec, own_spec[i]);
+	token_mark(spec);
 	token_drop(spec);
 	json_set(kept, "labels", labels ? json_share(labels) : json_new_object());
 	json_set(kept, "annotations", asking(json_get_key(meta, "annotations")));

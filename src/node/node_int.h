@@ -12,7 +12,9 @@ bool volume_is_token(const json_object *v);
 /* Remove it from a spec, with its mounts. */
 void token_drop(json_object *spec);
 /* The annotation needs-token of a pod or template: 0, or RENDER_E_REFUSED (it needs one, or the value is unknown). */
-int token_check(const json_object *meta, char reason[REASON_SIZE]);
+int token_check(const json_object *meta, const json_object *spec, const struct render_params *p, char reason[REASON_SIZE]);
+/* In a content, before token_drop(): whether there was a token of a ServiceAccount of its own. */
+void token_mark(json_object *spec);
 
 /* ---- hostname.c ---- */
 /* `name` is the lost pod's; NULL = not known yet. 0 or RENDER_E_REFUSED. */

@@ -180,7 +180,7 @@ static int check_spec(const json_object *meta, const json_object *spec, const st
 		return refuse(reason, "spec.containers: required");
 	if (json_len(json_get(spec, "resourceClaims")))
 		return refuse(reason, "spec.resourceClaims: resource claims need the API server");
-	r = token_check(meta, reason);
+	r = token_check(meta, spec, p, reason);
 	r = r ? r : check_os(spec, reason);
 	r = r ? r : hostname_check(spec, json_get_str(meta, "name"), ns, p, reason);
 	r = r ? r : check_containers(spec, "initContainers", p, reason);
@@ -377,7 +377,7 @@ int render_check_template(const json_object *tmpl, const struct render_params *p
 	const struct render_params *of = params ? params : &none;
 	struct render_params p = { .ns = of->ns, .lookup = of->lookup, .lookup_arg = of->lookup_arg,
 				   .cluster_domain = of->cluster_domain, .no_secret_env = of->no_secret_env,
-				   .relaxed_env = of->relaxed_env };
+				   .relaxed_env = of->relaxed_env, .no_own_account = of->no_own_account };
 	cleanup(json_wipe_putp) json_object *spec = NULL;
 	int r;
 

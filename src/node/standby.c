@@ -310,7 +310,6 @@ int standby_identify(const char *dir, struct standby_mark *out_mark)
 	cleanup(json_putp) json_object *pod = NULL;
 	struct standby_mark m;
 	const json_object *notes;
-	char uid[UUID_TEXT_SIZE];
 	int r = standby_read(dir, &text);
 
 	if (r < 0)
@@ -323,8 +322,8 @@ int standby_identify(const char *dir, struct standby_mark *out_mark)
 	    !copy_note(notes, ANNOTATION_STANDBY_REVISION, m.revision, sizeof(m.revision)) ||
 	    !str_copy(m.ns, sizeof(m.ns), str_or(json_get_str(pod, "metadata.namespace"), "")))
 		return -EINVAL;
-	standby_uid(m.set_uid, m.revision, uid);
-	if (!str_eq(json_get_str(pod, "metadata.uid"), uid))
+	standby_uid(m.set_uid, m.revision, m.uid);
+	if (!str_eq(json_get_str(pod, "metadata.uid"), m.uid))
 		return -EINVAL;
 	*out_mark = m;
 	return 0;

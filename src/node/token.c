@@ -3,10 +3,14 @@
  * Admission mounts one into every pod that does not refuse it, whether it is used or not: a volume
  * kube-api-access-XXXXX of exactly the shape below (k8s.io/kubernetes/plugin/pkg/admission/serviceaccount,
  * TokenVolumeSource). That one is dropped, with the mounts that name it. Any other volume is the user's, whatever its
- * name is. The annotation edge-healer.io/needs-token says that the containers really use the token.
+ * name is. The annotation edge-healer.io/needs-token says that the containers really use the token, or do not.
+ *
+ * A token of a ServiceAccount that somebody made for the pod is hardly there by accident: nobody can know, but it is said.
+ * A content has no token volume any more; automountServiceAccountToken: true says there that it had one.
  */
 #include "base/str.h"
 #include "model/pod.h"
+#include "node/render.h"
 #include "node_int.h"
 
 #define TOKEN_VOLUME_PREFIX "kube-api-access-"
@@ -70,6 +74,53 @@ static bool mounts(const json_object *container, const char *volume)
 	return false;
 }
 
+static bool any_mounts(const json_object *spec, const char *containers, const char *volume)
+{
+	const json_object *list = json_get_key(spec, containers);
+
+	for (size_t i = 0; i < json_len(list); i++)
+		if (mounts(json_at(list, i), volume))
+			return true;
+	return false;
+}
+
+static bool has_token(const json_object *spec)
+{
+	const json_object *volumes = json_get_key(spec, "volumes");
+
+	for (size_t i = 0; i < json_len(volumes); i++) {
+		const char *name = json_get_str(json_at(volumes, i), "name");
+
+		if (volume_is_token(json_at(volumes, i)))
+			return any_mounts(spec, "containers", name) || any_mounts(spec, "initContainers", name);
+	}
+	return false;
+}
+
+static const char *account_of(const json_object *spec)
+{
+	const char *name = json_get_str(spec, "serviceAccountName");
+
+	return str_is_empty(name) || str_eq(name, "default") ? NULL : name;
+}
+
+void token_mark(json_object *spec)
+{
+	if (has_token(spec) && account_of(spec))
+		json_set_bool(spec, "automountServiceAccountToken", true);
+	else if (account_of(spec))
+		json_remove(spec, "automountServiceAccountToken");
+}
+
+const char *render_own_account(const json_object *meta, const json_object *spec)
+{
+	const json_object *notes = json_get_key(meta, "annotations");
+
+	if (str_eq(json_str(json_get_key(notes, ANNOTATION_NEEDS_TOKEN)), "false"))
+		return NULL;
+	return has_token(spec) || json_get_bool(spec, "automountServiceAccountToken", false) ? account_of(spec) : NULL;
+}
+
 static json_object *without_named(const json_object *list, const char *name)
 {
 	json_object *out = json_new_array();
@@ -117,11 +168,14 @@ void token_drop(json_object *spec)
 	}
 }
 
-int token_check(const json_object *meta, char reason[REASON_SIZE])
+int token_check(const json_object *meta, const json_object *spec, const struct render_params *p, char reason[REASON_SIZE])
 {
 	const json_object *needs = json_get_key(json_get(meta, "annotations"), ANNOTATION_NEEDS_TOKEN);
-	const char *text = json_str(needs), *mark = text ? "\"" : "";
+	const char *text = json_str(needs), *mark = text ? "\"" : "", *account = render_own_account(meta, spec);
 
+	if (!needs && account && p->no_own_account)
+		return refuse(reason, "spec.serviceAccountName: a token of %.60s is mounted and no copy can have one "
+			      "(heal.own_service_account)", account);
 	if (!needs || str_eq(text, "false"))
 		return 0;
 	if (str_eq(text, "true"))

@@ -296,6 +296,64 @@ static void what_runs_is_told_by_short_uids(void **state)
 	assert_int_equal(wire_get_running(b.data, b.len, &got), -EPROTO);
 }
 
+struct fates { struct wire_fate items[WIRE_FATES_MAX]; size_t count; };
+
+static void on_asked(void *arg, const char *half)
+{
+	struct fates *all = arg;
+
+	assert_true(all->count < WIRE_FATES_MAX);
+	(void)str_copy(all->items[all->count++].uid, UID_SIZE, half);
+}
+
+static void on_fate(void *arg, const char *half, enum fate fate)
+{
+	struct fates *all = arg;
+
+	on_asked(arg, half);
+	all->items[all->count - 1].fate = fate;
+}
+
+/* As many as fit, of a node whose name is as long as may be, in what serf lets through: 1,024 bytes with its envelope. */
+static void what_became_of_pods_comes_back(void **state)
+{
+	cleanup(buf_fini) struct buf ask = BUF_INIT, answer = BUF_INIT;
+	char uids[WIRE_FATES_MAX + 1][UID_SIZE], name[NODE_NAME_SIZE], node[NODE_NAME_SIZE];
+	const char *list[WIRE_FATES_MAX + 1];
+	struct fates asked = { .count = 0 }, told = { .count = 0 };
+
+	(void)state;
+	memset(name, 'n', sizeof(name));
+	name[sizeof(name) - 1] = '\0';
+	for (unsigned i = 0; i <= WIRE_FATES_MAX; i++) {
+		(void)snprintf(uids[i], UID_SIZE, "e6f6ef69-ec9e-%04x-b2e4-f052ccb00001", i);
+		list[i] = uids[i];
+	}
+	wire_put_ask_fate(&ask, name, list, WIRE_FATES_MAX + 1);
+	assert_in_range(ask.len, 512, 1024 - 100);
+	assert_int_equal(wire_get_ask_fate(ask.data, ask.len, node, on_asked, &asked), 0);
+	assert_string_equal(node, name);
+	assert_int_equal(asked.count, WIRE_FATES_MAX);
+	for (size_t i = 0; i < asked.count; i++)
+		asked.items[i].fate = (enum fate)(i % FATE_COUNT);
+	wire_put_fates(&answer, asked.items, asked.count);
+	assert_in_range(answer.len, 512, 1024 - 100);
+	assert_int_equal(wire_get_fates(answer.data, answer.len, on_fate, &told), 0);
+	assert_int_equal(told.count, WIRE_FATES_MAX);
+	for (size_t i = 0; i < told.count; i++) {
+		assert_memory_equal(told.items[i].uid, uids[i], WIRE_UID_LEN);
+		assert_int_equal(told.items[i].fate, i % FATE_COUNT);
+	}
+	for (size_t n = 0; n < ask.len; n++)
+		assert_int_equal(wire_get_ask_fate(ask.data, n, node, on_asked, &asked), -EPROTO);
+	for (size_t n = 0; n < answer.len; n++)
+		assert_int_equal(wire_get_fates(answer.data, n, on_fate, &told), -EPROTO);
+	answer.data[answer.len - 1] = FATE_COUNT;		/* one that we do not know: the others count no more than it */
+	told.count = 0;
+	assert_int_equal(wire_get_fates(answer.data, answer.len, on_fate, &told), -EPROTO);
+	assert_int_equal(told.count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +367,7 @@ int main(void)
 		cmocka_unit_test(an_address_comes_back_and_must_be_one),
 		cmocka_unit_test(questions_for_grants_and_fences_come_back),
 		cmocka_unit_test(what_runs_is_told_by_short_uids),
+		cmocka_unit_test(what_became_of_pods_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

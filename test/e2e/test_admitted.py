@@ -23,7 +23,7 @@ def patch_template(c, name, spec):
 
 
 def readiness(n, name):
-    return next((r for r in n.http('/v1/readiness') or [] if r['workload'] == name), None)
+    return next((r for r in n.http('/v1/readiness') or [] if name in (r['workload'], r.get('deployment'))), None)
 
 
 EVIL = {'hostPID': True, 'hostNetwork': True, 'volumes': [{'name': 'root', 'hostPath': {'path': '/'}}], 'containers': [{
@@ -68,3 +68,40 @@ def test_an_annotation_that_nobody_understands_means_never(c):
     c.nothing_happens(4, before)
     assert not any(r['orig'] in lost for r in c.runs()), 'it was started after all'
 
+
+
+@stage(scheduler=False)
+def test_a_port_of_the_hosts_network_is_taken_where_the_pod_runs(c):
+    """Admission writes the hostPort into the pod, the template has none: readiness and rank see what was admitted."""
+    c.run_web('web', 2, spec={'hostNetwork': True, 'containers': [{
+        'name': 'c', 'image': 'localhost/busybox:1', 'ports': [{'containerPort': 18080}],
+        'resources': {'requests': {'cpu': '100m', 'memory': '16Mi'}}}]})
+    where = {p['spec']['nodeName'] for p in c.own_pods('web')}
+    assert len(where) == 2, 'a port can be had once on a node'
+    assert [p['spec']['containers'][0]['ports'][0]['hostPort'] for p in c.own_pods('web')] == [18080] * 2
+    busy, free = [c.node(name) for name in sorted(where)], next(n for n in c.nodes if n.name not in where)
+    for n in busy:
+        wait_for(lambda n=n: (readiness(n, 'web') or {}).get('reason') == 'host port is taken', 20, 'not on ' + n.name)
+    wait_for(lambda: (readiness(free, 'web') or {}).get('ready'), 20, 'the third node could restore it')
+    c.offline()
+    lost = c.lose(busy[0])
+    assert c.wait_copies(lost) == dict.fromkeys(lost, free.name)
+    check_healthy(c)
+
+
+@stage()
+def test_a_token_of_an_account_of_its_own_is_told(c):
+    def told(n, word):
+        wait_for(lambda: word in ((readiness(n, 'web') or {}).get('reason') or ''), 20, '%s tells of %s' % (n.name, word))
+        return readiness(n, 'web')['ready']
+    c.run_web('web', 3, spec={'serviceAccountName': 'shop-operator'})
+    for n in c.nodes:
+        assert told(n, 'it has a token of ServiceAccount shop-operator') is True
+        wait_for(lambda n=n: [h for h in n.history() if h['event'] == 'offline ready'], 20, 'once, in the history')
+        assert len([h for h in n.history() if h['event'] == 'offline ready']) == 1
+    n = c.nodes[0]
+    c.config = dict(c.config, **{'heal.own_service_account': 'refuse'})
+    n.write_config()
+    wait_for(lambda: not readiness(n, 'web')['ready'], 20, 'refused where the configuration says so')
+    assert told(n, 'heal.own_service_account') is False
+    check_healthy(c)

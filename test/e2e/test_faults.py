@@ -30,6 +30,7 @@ ONCE = (('stop.note', 'resume.thaw'), ('stop.freeze', 'resume.note'))
 ONCE_DROP, UNDO, ORPHAN = 'drop.freeze', 'restore.undo', 'orphan.remove'
 # point: why no scenario here passes it
 ELSEWHERE = {'standby.' + what: 'test_standby.py kills there' for what in ('commit', 'write', 'close', 'remove')}
+ELSEWHERE.update({'removal.' + what: 'test_removal.py kills there' for what in ('copy', 'data', 'file')})
 ELSEWHERE['event.sent'] = 'test_events.py kills there'
 
 KEEP = {'edge-healer.io/reconcile': 'keep_replacement'}

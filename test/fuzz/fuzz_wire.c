@@ -15,6 +15,31 @@ static void look(void *arg, const char *half_uid)
 		abort();
 }
 
+struct fates { struct wire_fate items[WIRE_FATES_MAX]; size_t n; };
+
+static void keep_fate(void *arg, const char *half_uid, enum fate fate)
+{
+	struct fates *all = arg;
+
+	if (all->n == WIRE_FATES_MAX || strlen(half_uid) != WIRE_UID_LEN || fate >= FATE_COUNT)
+		abort();
+	(void)str_copy(all->items[all->n].uid, UID_SIZE, half_uid);
+	all->items[all->n++].fate = fate;
+}
+
+static void fates_again(const uint8_t *data, size_t size)
+{
+	cleanup(buf_fini) struct buf b = BUF_INIT;
+	struct fates got = { .n = 0 }, again = { .n = 0 };
+
+	if (wire_get_fates(data, size, keep_fate, &got) < 0)
+		return;
+	wire_put_fates(&b, got.items, got.n);
+	if (b.len != size || memcmp(b.data, data, size) != 0 || wire_get_fates(b.data, b.len, keep_fate, &again) < 0 ||
+	    again.n != got.n)
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct got {
@@ -76,6 +101,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	(void)wire_get_uids(data, size, &mirror, look, NULL);
 	(void)wire_get_yes(data, size, &yes);
+	fates_again(data, size);
+	if (wire_get_ask_fate(data, size, fence.node, look, NULL) == 0 && !fence.node[0])
+		abort();
 	if (wire_get_ask_grant(data, size, fence.node, &ms) == 0 && (!fence.node[0] || ms <= 0))
 		abort();
 	if (wire_get_running(data, size, &running) == 0 && (!running.boot_id[0] || running.count > WIRE_RUNNING_MAX))

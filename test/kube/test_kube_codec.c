@@ -280,6 +280,23 @@ static void what_only_the_scheduler_can_judge_is_marked(void **state)
 	}
 }
 
+/* Into Pods the API server writes the hostPort, into templates it does not: both are the same port here. */
+static void each_port_of_the_hosts_network_is_one_of_the_host(void **state)
+{
+	cleanup(json_putp) json_object *template =
+	    parse("{\"hostNetwork\":true,\"containers\":[{\"ports\":[{\"containerPort\":8080}]}]}");
+	cleanup(json_putp) json_object *pod =
+	    parse("{\"hostNetwork\":true,\"containers\":[{\"ports\":[{\"containerPort\":8080,\"hostPort\":8080}]}]}");
+	cleanup(json_putp) json_object *other = parse("{\"containers\":[{\"ports\":[{\"containerPort\":8080}]}]}");
+	const struct constraints *c = kube_pod_constraints(template);
+
+	(void)state;
+	assert_ptr_equal(c, kube_pod_constraints(pod));
+	assert_int_equal(c->port_count, 1);
+	assert_int_equal(c->ports[0].port, 8080);
+	assert_int_equal(kube_pod_constraints(other)->port_count, 0);
+}
+
 static void tolerations_and_ports(void **state)
 {
 	cleanup(json_putp) json_object *o = parse(
@@ -531,6 +548,7 @@ int main(void)
 		cmocka_unit_test(affinity_is_decoded),
 		cmocka_unit_test(what_only_the_scheduler_can_judge_is_marked),
 		cmocka_unit_test(tolerations_and_ports),
+		cmocka_unit_test(each_port_of_the_hosts_network_is_one_of_the_host),
 		cmocka_unit_test(the_flags_of_a_pod),
 		cmocka_unit_test(policies_come_from_the_replicaset_or_its_template),
 		cmocka_unit_test(annotations_that_are_not_understood_mean_never),

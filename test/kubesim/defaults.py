@@ -62,6 +62,10 @@ def admit_pod(pod, creator_mirror):
         spec['serviceAccount'] = spec['serviceAccountName']
         if spec.get('automountServiceAccountToken', True):
             mount_token(spec)
+    if spec.get('hostNetwork'):               # of Pods only: a template keeps what it says
+        for c in (spec.get('containers') or []) + (spec.get('initContainers') or []):
+            for p in c.get('ports') or []:
+                p.setdefault('hostPort', p.get('containerPort', 0))
     have = spec.setdefault('tolerations', [])
     for key in ('node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'):
         if not any((not t.get('key') or t.get('key') == key) and t.get('effect') in (None, '', 'NoExecute') for t in have):

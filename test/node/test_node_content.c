@@ -66,6 +66,44 @@ static void test_what_asks_for_something_stays(void **state)
 	}
 }
 
+/* Whose token, "" = nobody's, in an admitted pod and in what is kept of it: both say the same. */
+static void check_account(const char *text, const char *wanted)
+{
+	cleanup(json_putp) json_object *pod = NULL, *kept = NULL;
+
+	assert_int_equal(json_parse(text, strlen(text), &pod), 0);
+	kept = render_content(pod);
+	assert_string_equal(str_or(render_own_account(json_get_key(pod, "metadata"), json_get_key(pod, "spec")), ""), wanted);
+	assert_string_equal(str_or(render_own_account(json_get_key(kept, "metadata"), json_get_key(kept, "spec")), ""), wanted);
+}
+
+#define WITH(account, notes, volumes, mounts)                                                                                 \
+	"{\"metadata\":{\"annotations\":{" notes "}},\"spec\":{\"serviceAccountName\":\"" account "\",\"volumes\":[" volumes "],"    \
+	"\"containers\":[{\"name\":\"c\",\"image\":\"i\",\"volumeMounts\":[" mounts "]}]}}"
+#define V "kube-api-access-x7k2p"
+
+static void test_a_token_of_an_account_of_its_own_is_remembered(void **state)
+{
+	static const char needs_not[] = "\"edge-healer.io/needs-token\":\"false\"";
+	struct render_params p = { .no_own_account = true };
+	cleanup(json_putp) json_object *pod = NULL;
+	char reason[REASON_SIZE];
+	cleanup(freep) char *text = str_format(WITH("ci", "%s", TOKEN(V), MOUNT(V)), needs_not);
+
+	(void)state;
+	check_account(WITH("ci", "", TOKEN(V), MOUNT(V)), "ci");
+	check_account(WITH("default", "", TOKEN(V), MOUNT(V)), "");
+	check_account(WITH("ci", "", "", ""), "");		/* automountServiceAccountToken: false, there or at the account */
+	check_account(WITH("ci", "", TOKEN(V), ""), "");	/* mounted by nobody */
+	check_account(text, "");				/* its owner knows better */
+	assert_int_equal(json_parse(WITH("ci", "", TOKEN(V), MOUNT(V)), strlen(WITH("ci", "", TOKEN(V), MOUNT(V))), &pod), 0);
+	assert_int_equal(render_check_template(pod, &p, reason), RENDER_E_REFUSED);
+	assert_string_equal(reason, "spec.serviceAccountName: a token of ci is mounted and no copy can have one "
+				    "(heal.own_service_account)");
+	p.no_own_account = false;
+	assert_int_equal(render_check_template(pod, &p, reason), 0);
+}
+
 static void test_of_nothing_nothing(void **state)
 {
 	cleanup(freep) char *none = content("{}");
@@ -79,6 +117,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pods_of_one_replicaset_have_one_content),
 		cmocka_unit_test(test_what_asks_for_something_stays),
+		cmocka_unit_test(test_a_token_of_an_account_of_its_own_is_remembered),
 		cmocka_unit_test(test_of_nothing_nothing),
 	};
 

@@ -9,7 +9,7 @@
 
 #include "sim.h"
 
-enum { QUERY_MS = 1000, DIAL_MS = 500, ANSWER_MS = 800, LOOK_MS = 50, ANSWER_UIDS = 24 };
+enum { QUERY_MS = 1000, DIAL_MS = 500, ANSWER_MS = 800, LOOK_MS = 50, ANSWER_UIDS = HEAL_FATE_MAX };
 
 struct answer {				/* on its way back */
 	enum action_kind kind;
@@ -21,6 +21,7 @@ struct answer {				/* on its way back */
 	int64_t stop_after_ms;		/* of who asks for a grant */
 	struct mono round;		/* a grant, a fence, what is unused: of which question */
 	char uids[ANSWER_UIDS][UID_SIZE];
+	enum fate fates[ANSWER_UIDS];
 	size_t count;
 };
 
@@ -142,6 +143,9 @@ static void give(struct world *w, int i, const struct answer *x)
 		heal_on_runs(h, w->n[x->from].name, uids, x->count);
 	else if (x->kind == ACTION_ASK_UNUSED)
 		heal_on_unused(h, w->n[x->from].name, x->round, uids, x->count);
+	else if (x->kind == ACTION_ASK_FATE)
+		for (size_t k = 0; k < x->count; k++)
+			heal_on_fate(h, uids[k], x->fates[k], node_mono(w, i));
 	else
 		heal_on_fence(h, w->n[x->from].name, &(struct permit){ x->about, x->round, x->yes });
 }
@@ -259,6 +263,18 @@ static void name_runs(const struct snode *n, struct answer *x)
 			(void)str_copy(x->uids[x->count++], UID_SIZE, n->runs[k].uid);
 }
 
+/* False: its mirror is not in sync with the API server. */
+static bool tell_fates(struct world *w, int i, struct answer *x)
+{
+	const struct sagent *a = &w->n[i].a;
+
+	if (a->link.state != LINK_ONLINE || !mono_is_set(a->synced_at))
+		return false;
+	for (size_t k = 0; k < x->count; k++)
+		x->fates[k] = heal_fate_of(a->heal, a->view, x->about, x->uids[k], node_mono(w, i));
+	return true;
+}
+
 static void on_question(struct world *w, const struct event *e)
 {
 	struct answer x = *(const struct answer *)e->a.data;
@@ -291,6 +307,9 @@ static void on_question(struct world *w, const struct event *e)
 			return;
 	} else if (x.kind == ACTION_ASK_UNUSED) {
 		if (!keep_unused(&n->a, &x))
+			return;
+	} else if (x.kind == ACTION_ASK_FATE) {
+		if (!tell_fates(w, e->a.node, &x))
 			return;
 	} else {
 		asked_fence(w, e->a.node, e->a.other, &x);
@@ -387,4 +406,18 @@ void ask_unused(struct world *w, int i, const struct action *act)
 	add_uids(&x, uids, n);
 	if (n)
 		query(w, i, &x);
+}
+
+void ask_fate(struct world *w, int i)
+{
+	const char *node, *uids[HEAL_FATE_MAX];
+	size_t n;
+
+	while ((n = heal_fate_question(w->n[i].a.heal, &node, uids, node_mono(w, i))) > 0) {
+		struct answer x = { .kind = ACTION_ASK_FATE };
+
+		(void)str_copy(x.about, sizeof(x.about), node);
+		add_uids(&x, uids, n);
+		query(w, i, &x);
+	}
 }

@@ -34,6 +34,7 @@ static bool is_quiet(enum action_kind k)
 	case ACTION_ASK_FENCE:
 	case ACTION_ASK_RUNS:
 	case ACTION_ASK_BLANK:
+	case ACTION_ASK_FATE:
 	case ACTION_REFUSE:
 		return true;
 	default:
@@ -118,14 +119,14 @@ static void check_passive(struct world *w, int i)
 		broken(w, 7, "%s acts although %d of %d are away", w->n[i].name, away, known);
 }
 
-/* Somebody of the site has been online for long, and we know it. */
+/* Somebody of the site has been online for long, we know it, and he may do what he should. */
 static void check_offline(struct world *w, int i)
 {
 	for (int j = 0; j < w->nodes; j++) {
 		const struct link *l = &w->n[j].a.link;
 		const struct member *m = &w->n[i].seen[j];
 
-		if (j != i && w->n[j].site == w->n[i].site && w->n[j].a.up && m->status == PEER_ALIVE && m->connected &&
+		if (j != i && !w->denied && w->n[j].site == w->n[i].site && w->n[j].a.up && m->status == PEER_ALIVE && m->connected &&
 		    m->tags.api && l->state == LINK_ONLINE && mono_since_ms(node_mono(w, j), l->since) > ONLINE_S * MS_PER_S &&
 		    w->now - m->cut_at > SEC(ONLINE_S))
 			broken(w, 1, "%s restores although %s is online", w->n[i].name, w->n[j].name);

@@ -325,11 +325,11 @@ static void on_request(struct world *w, const struct event *e)
 	const struct action *act = e->a.data;
 	int i = e->a.node, p = api_pod(w, act->pod_uid);
 	struct sagent *a = &w->n[i].a;
-	bool done = false;
+	bool done = false, denied = w->denied && w->now < w->calm_at && act->kind == ACTION_REPLACE;
 
 	if (!api_ok(w, i))
 		return;			/* lost on the way; heal/ asks again */
-	switch (act->kind) {
+	switch (denied ? ACTION_REFUSE : act->kind) {
 	case ACTION_BIND:
 		done = api_bind(w, act->pod_uid, i);
 		tell(w, i, "binds %.8s%s", act->pod_uid, done ? "" : ": conflict");
@@ -346,9 +346,12 @@ static void on_request(struct world *w, const struct event *e)
 	default:
 		break;
 	}
-	if (act->kind != ACTION_BIND || !a->up || a->life != e->a.life)
+	if ((act->kind != ACTION_BIND && act->kind != ACTION_REPLACE) || !a->up || a->life != e->a.life)
 		return;
-	heal_on_bind(a->heal, act->pod_uid, done, node_mono(w, i));
+	if (act->kind == ACTION_BIND)
+		heal_on_bind(a->heal, act->pod_uid, done, node_mono(w, i));
+	else
+		heal_on_replaced(a->heal, act->pod_uid, act->node, !denied, node_mono(w, i));
 	agent_soon(w, i);
 }
 
@@ -372,7 +375,7 @@ static bool is_question(enum action_kind k)
 {
 	return k == ACTION_PROBE || k == ACTION_WITNESS || k == ACTION_REFUSE || k == ACTION_READ_LEASE || k == ACTION_ASK_MINE ||
 	       k == ACTION_ASK_GRANT || k == ACTION_ASK_FENCE || k == ACTION_ASK_RUNS ||
-	       k == ACTION_ASK_UNUSED || k == ACTION_ASK_BLANK;
+	       k == ACTION_ASK_UNUSED || k == ACTION_ASK_BLANK || k == ACTION_ASK_FATE;
 }
 
 static void ask(struct world *w, int i, const struct action *act)
@@ -407,6 +410,9 @@ static void ask(struct world *w, int i, const struct action *act)
 		break;
 	case ACTION_ASK_BLANK:
 		ask_blank(w, i, act->node);
+		break;
+	case ACTION_ASK_FATE:
+		ask_fate(w, i);
 		break;
 	default:
 		tell(w, i, "refuses %.8s: %s", act->pod_uid, act->reason);

@@ -200,6 +200,7 @@ struct world {
 	struct fault faults[SIM_FAULTS];
 	int fault_count;
 	struct heal_conf conf;		/* of every node but for self and site */
+	bool denied;			/* the healers' role lets them delete no pod, until all is calm */
 	bool only_api;			/* nothing but the API server fails: nothing may be done */
 	bool all_observe;
 	int loss_pct, dup_pct;		/* of gossip messages */
@@ -324,6 +325,7 @@ void ask_fence(struct world *w, int i, const struct action *act);
 void ask_runs(struct world *w, int i);
 void ask_unused(struct world *w, int i, const struct action *act);
 void ask_blank(struct world *w, int i, const char *node);
+void ask_fate(struct world *w, int i);
 void ask_lease(struct world *w, int i, const char *node);
 bool is_liar(const struct world *w, int i);	/* --liar: one of the nodes always says "I see it" */
 int node_index(const struct world *w, const char *name);

@@ -4,7 +4,7 @@
 
 #include "sim.h"
 
-enum { SETTLE_S = 240, CALM_S = 45, LOOK_MS = 5000, CPU = 4000 };
+enum { SETTLE_S = 240, CALM_S = 45, LOOK_MS = 5000, CPU = 4000, DENIED_IN = 6 };
 
 static void conf_make(struct world *w)
 {
@@ -115,6 +115,14 @@ static void on_begin(struct world *w, const struct event *e)
 	w->api.scheduler = chance(w, 50);
 }
 
+/* Of numbers of its own: the worlds of all other seeds stay as they were. */
+static bool denied_make(const struct world *w)
+{
+	uint64_t own = w->args.seed * 6 + 5;
+
+	return roll_next(&own) % DENIED_IN == 0;
+}
+
 static void world_make(struct world *w, const struct sim_args *args)
 {
 	*w = (struct world){ .args = *args, .rng = args->seed * 2 + 1, .rng_faults = ~args->seed, .restored = map_new() };
@@ -125,6 +133,7 @@ static void world_make(struct world *w, const struct sim_args *args)
 	w->dup_pct = (int)roll(w, 5);
 	w->only_api = chance(w, 10);
 	w->all_observe = chance(w, 4);
+	w->denied = denied_make(w);
 	w->api.host = w->nodes > 1 && chance(w, 25) ? 0 : -1;
 	conf_make(w);
 	nodes_make(w);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sqlite3.h>
 
+#include "base/file.h"
 #include "model/constraint.h"
 #include "store/store.h"
 
@@ -621,6 +622,27 @@ static void test_odd_text(void **state)
 	assert_string_equal(value, odd);
 }
 
+/* All of a store that is needed no more, and nothing of its neighbours. */
+static void test_removed_with_what_was_set_aside(void **state)
+{
+	static const char *const others[] = { "s.db.lock", "s.db2", "old-s.db.corrupt-1" };
+	char file[TMP_SIZE + 64];
+
+	(void)state;
+	assert_int_equal(store_reset(s, aside), 0);
+	assert_true(strlen(aside) > 0);
+	store_close(s);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		(void)snprintf(file, sizeof(file), "%s/%s", dir, others[i]);
+		assert_int_equal(file_write_atomic(file, "x", 1, 0600), 0);
+	}
+	assert_true(tmp_count(dir) > (int)ARRAY_LEN(others) + 1);
+	assert_int_equal(store_remove_files(path), 0);
+	assert_int_equal(tmp_count(dir), ARRAY_LEN(others));
+	assert_int_equal(store_remove_files(path), 0);	/* again: nothing is there any more */
+	open_store();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -642,6 +664,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_events, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_reset, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_odd_text, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_removed_with_what_was_set_aside, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
