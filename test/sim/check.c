@@ -442,14 +442,14 @@ static void check_rows(struct world *w, int i)
 	}
 }
 
-static const struct copy *live_copy(const struct world *w, int i, const char *uid)
+static const struct copy *live_copy(struct world *w, int i, const char *uid)
 {
 	const struct copy *c = w->n[i].a.up ? map_get(w->n[i].a.copies, uid) : NULL;
 
-	return c && c->state != COPY_DROPPING && c->state != COPY_CLAIMED ? c : NULL;
+	return c && c->state != COPY_DROPPING && (file_find(w, i, uid) || run_find(w, i, uid, true)) ? c : NULL;
 }
 
-/* Copies of one pod among nodes that hear each other; a claim that waits is none yet. */
+/* Copies of one pod among nodes that hear each other; a claim alone is none: it waits, or its healer was killed before it acted. */
 static void check_copies(struct world *w, int most, const char *when)
 {
 	for (int i = 0; i < w->nodes; i++) {
