@@ -42,6 +42,9 @@ KEYS = {
     'strangers_restore_s': ('30 clients ask in a loop for 20,000 pods, a node with 30 pods dies, offline, to all running elsewhere', 10),
     'strangers_pause_ms': ('the longest callback of the loop meanwhile (CPU time)', 50),
     'strangers_rss_mib': ('the peak memory of the healer that is asked', 96),
+    'gossip_restore_s': ('one healer gets 5,000 messages of gossip a second, a node with 30 pods dies, offline, to all running elsewhere', 10),
+    'gossip_pause_ms': ('the longest callback of its loop meanwhile (CPU time)', 50),
+    'gossip_rss_mib': ('its peak memory', 96),
     'strangers_livez_ms': ('the slowest /livez while 10,000 idle and 64 slow connections are there', 100),
     'sim_seeds_per_s': ('clusters in virtual time, some minutes each, all invariants after every step', None),
     'partition_false_restores': ('ten times an hour of flapping links and gossip in sites of 3 to 9 nodes each (virtual time)', 0),
@@ -227,7 +230,7 @@ def flooded(o):
     if why:
         print('SKIP: network namespaces are not permitted: ' + why)
         return {}
-    return strangers.measure(o.binary)
+    return dict(strangers.measure(o.binary), **strangers.gossip(o.binary))
 
 
 def steady(o):

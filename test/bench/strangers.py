@@ -1,4 +1,4 @@
-"""What strangers cost: HTTP clients that ask for too much, or for nothing, while a node dies.
+"""What strangers cost: HTTP clients that ask for too much, or for nothing, and gossip without end, while a node dies.
 
 On network namespaces with serf's lan profile, against a healer that mirrors 20,000 pods. The floods are test/rig/flood.py, on the
 node itself: what comes from elsewhere has no right to /v1. A pause is a callback's CPU time, as the healer itself tells.
@@ -16,6 +16,7 @@ import failover  # noqa: E402
 
 SEEDS = ('--seed-nodes', '20', '--seed-replicasets', '200', '--seed-pods', '20000')
 ASKERS, IDLE, SLOW, LOOKS = 30, 10000, 64, 50
+GOSSIP = 5000                            # messages a second, by a healer's own agent: a real one drops at 512
 
 
 def memory(pid, key='VmRSS'):
@@ -69,3 +70,27 @@ def measure(binary, pods=30):
         out = idle_and_slow(c, n, c.nodes[1])
         out.update(asked_while_a_node_dies(c, n, victim, pods))
         return out
+
+
+def gossip(binary, pods=30):
+    """The worse of two runs: strangers without end, and one member that says too much."""
+    runs = []
+    for kind in ('strangers', 'member'):
+        with NetCluster(binary, 4, profile='lan', kubelet_args=failover.KUBELET) as c:
+            c.start()
+            n, victim = c.nodes[0], c.nodes[3]
+            failover.fill(c, victim, pods)
+            p = n.flood_gossip(kind, GOSSIP, c.nodes[1].name)
+            wait_for(lambda: (n.http('/v1/status') or {'mirror': {}})['mirror'].get('inSync'), 30, 'in sync again')
+            p.say('on')
+            time.sleep(3)
+            c.cut_uplink('blackhole')
+            failover.wait_offline(c)
+            before, killed = pauses(n), time.time()
+            victim.power_off()
+            done = failover.replaced(c, victim, pods, killed)
+            runs.append((done - killed if done else float('inf'), longest_between(before, pauses(n)) * 1000,
+                         memory(n.parts['healer'].p.pid, 'VmHWM')))
+            p.say('off')
+            print('  gossip, %s: %s messages' % (kind, p.line('sent ')), flush=True)
+    return dict(zip(('gossip_restore_s', 'gossip_pause_ms', 'gossip_rss_mib'), map(max, zip(*runs))))

@@ -36,6 +36,11 @@ def restart(c, n, **http_keys):
     wait_for(lambda: n.ask('/livez')[0] == 200, 10, 'it is back')
 
 
+def memory_mib(n):
+    with open('/proc/%d/status' % n.parts['healer'].p.pid) as f:
+        return next(int(line.split()[1]) / 1024 for line in f if line.startswith('VmHWM:'))
+
+
 @stage(nodes=2)
 def test_who_may_ask(c):
     one, two = c.nodes
@@ -107,3 +112,33 @@ def test_a_node_dies_while_all_of_http_is_flooded(c):
     for p in idle:
         p.end(60)
     wait_for(lambda: n.http('/v1/status'), 5, 'it answers as before')
+
+
+def flooded_by_gossip(c, kind, sender):
+    """5,000 messages a second reach one healer, by its own agent's mouth, while a node dies: it heals as the others do."""
+    c.run_web(replicas=8)
+    n, victim = c.nodes[0], c.nodes[3]
+    p = n.flood_gossip(kind, 5000, sender)
+    wait_for(lambda: (n.http('/v1/status') or {'mirror': {}})['mirror'].get('inSync'), 30, 'in sync again')
+    p.say('on')
+    before = pauses(n)
+    c.offline()
+    lost = c.lose(victim)
+    where = c.wait_copies(lost)
+    longest = longest_between(before, pauses(n))
+    assert n.name in where.values(), 'the one that is flooded takes its share: %s' % where
+    assert longest <= 0.05, 'a callback of the loop took %g s of CPU time' % longest
+    assert memory_mib(n) <= 96, memory_mib(n)
+    p.say('off')
+    assert int(p.line('sent ')) >= 20000, 'the flood was there: ' + p.text()
+    wait_for(lambda: n.http('/v1/status'), 5, 'it answers as before')
+
+
+@stage(nodes=4)
+def test_a_node_dies_while_gossip_is_flooded_by_strangers(c):
+    flooded_by_gossip(c, 'strangers', 'nobody')
+
+
+@stage(nodes=4)
+def test_a_node_dies_while_gossip_is_flooded_in_a_members_name(c):
+    flooded_by_gossip(c, 'member', c.nodes[1].name)

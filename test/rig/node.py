@@ -23,6 +23,7 @@ MEMORY_FS = '/dev/shm'
 
 class Node:
     """One node of the site: serf, kubelet, healer, and its own way to the API server."""
+    healer_rpc = None                        # None: its serf agent's
     healer_kubeconfig = None                 # None: kubelet's
     gate = 'off'                             # one network namespace for all: their gates would be one
 
@@ -116,8 +117,7 @@ class Node:
         """pass, refuse or blackhole."""
         p = self.parts['proxy']
         before = p.text().count('ok ' + mode)
-        p.p.stdin.write((mode + '\n').encode())
-        p.p.stdin.flush()
+        p.say(mode)
         wait_for(lambda: p.text().count('ok ' + mode) > before, 5, 'proxy of %s goes %s' % (self.name, mode))
 
     # ---- the parts ----
@@ -139,7 +139,7 @@ class Node:
         config = {
             'node': self.name,
             'log': {'level': self.cluster.log_level},
-            'serf': {'rpc': self.rpc},
+            'serf': {'rpc': self.healer_rpc or self.rpc},
             'kube': {'kubeconfig': self.healer_kubeconfig or self.path('kubeconfig')},
             'store': {'path': self.path('data', 'desired.db')},
             'http': {'listen': self.listen, 'socket': self.path('healer.sock')},
@@ -206,6 +206,17 @@ class Node:
         p = self._start(name, [PYTHON, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'flood.py'), kind, str(count), '--to',
                                to or self.loopback()] + list(args), stdin=subprocess.PIPE)
         p.line('ready', 60)
+        return p
+
+    def flood_gossip(self, kind, rate, sender):
+        """Its healer again, with rig/gossip_flood.py before its agent; it floods from p.say('on') to p.say('off')."""
+        host, port = self.rpc.rsplit(':', 1)
+        self.healer_rpc = '%s:%d' % (host, int(port) + 1)
+        p = self._start('gossip', [PYTHON, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'gossip_flood.py'), kind, str(rate),
+                                   '--listen', self.healer_rpc, '--to', self.rpc, '--node', sender], stdin=subprocess.PIPE)
+        p.line('ready')
+        self.parts['healer'].kill(15)
+        self.start_healer()
         return p
 
     def loopback(self):

@@ -69,5 +69,10 @@ class Process:
         self.p.stdin.close()
         self.p.wait(seconds)
 
+    def say(self, text):
+        """A line to its stdin."""
+        self.p.stdin.write(text.encode() + b'\n')
+        self.p.stdin.flush()
+
     def alive(self):
         return self.p.poll() is None
