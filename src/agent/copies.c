@@ -19,6 +19,7 @@
 
 #include "copies.h"
 #include "freshness.h"
+#include "model/stamp.h"
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/log.h"
@@ -67,8 +68,8 @@ void copy_save(struct agent *a, const struct copy *c)
 
 struct claim copy_claim(const struct agent *a, const struct copy *c, enum claim_state state)
 {
-	struct claim claim = { .epoch = c->epoch, .rank = c->rank, .mirror = freshness_stamp(a), .state = state,
-			       .at = loop_wall(a->loop) };
+	struct claim claim = { .epoch = c->epoch, .rank = c->rank, .mirror = stamp_for_claim(freshness_stamp(a)),
+			       .state = state, .at = loop_wall(a->loop) };
 
 	(void)str_copy(claim.pod_uid, sizeof(claim.pod_uid), c->pod_uid);
 	(void)str_copy(claim.node, sizeof(claim.node), a->self);

@@ -22,6 +22,13 @@ struct wall stamp_time(uint64_t stamp)
 	return (struct wall){ (int64_t)ms * NS_PER_MS };
 }
 
+uint64_t stamp_for_claim(uint64_t stamp)
+{
+	uint64_t ms = stamp & ~STAMP_MARK;
+
+	return stamp_is_set(stamp) ? STAMP_MARK | (ms - ms % STAMP_CLAIM_STEP_MS) : stamp;
+}
+
 bool stamp_must_show(uint64_t theirs, uint64_t ours, struct wall made)
 {
 	if (theirs == STAMP_NONE)

@@ -53,11 +53,27 @@ static void who_must_show_it(void **state)
 	assert_false(stamp_must_show(STAMP_NONE, STAMP_UNKNOWN, at_s(1)));
 }
 
+/* Mirrors that were confirmed a few seconds apart are as fresh; one that is older by more than the step is not. */
+static void claims_of_one_site_are_equally_fresh(void **state)
+{
+	const int64_t step = STAMP_CLAIM_STEP_MS / 1000, at = 2000 * step;
+
+	(void)state;
+	assert_true(stamp_for_claim(stamp_of(at_s(at))) == stamp_of(at_s(at)));
+	assert_true(stamp_for_claim(stamp_of(at_s(at + 1))) == stamp_of(at_s(at)));
+	assert_true(stamp_for_claim(stamp_of(at_s(at + step - 1))) == stamp_of(at_s(at)));
+	assert_true(stamp_for_claim(stamp_of(at_s(at + step))) > stamp_for_claim(stamp_of(at_s(at + step - 1))));
+	assert_true(stamp_for_claim(stamp_of(at_s(1))) > UINT32_MAX);	/* above any version still */
+	assert_int_equal(stamp_for_claim(STAMP_NONE), STAMP_NONE);
+	assert_int_equal(stamp_for_claim(STAMP_UNKNOWN), STAMP_UNKNOWN);
+	assert_int_equal(stamp_for_claim(4711), 4711);			/* a version */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_stamp_is_a_time_and_above_any_version), cmocka_unit_test(what_is_no_stamp_has_no_time),
-		cmocka_unit_test(who_must_show_it),
+		cmocka_unit_test(who_must_show_it), cmocka_unit_test(claims_of_one_site_are_equally_fresh),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

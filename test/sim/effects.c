@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "model/stamp.h"
 #include "sim.h"
 
 /* ---- the store ---- */
@@ -85,7 +86,7 @@ static void claims_load(struct world *w, int i)
 
 static struct claim claim_of(const struct world *w, int i, const struct copy *c, enum claim_state state)
 {
-	struct claim claim = { .epoch = c->epoch, .rank = c->rank, .mirror = w->n[i].a.mirror_version, .state = state,
+	struct claim claim = { .epoch = c->epoch, .rank = c->rank, .mirror = stamp_for_claim(w->n[i].a.mirror_version), .state = state,
 			       .at = node_wall(w, i) };
 
 	(void)str_copy(claim.pod_uid, sizeof(claim.pod_uid), c->pod_uid);
