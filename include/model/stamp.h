@@ -16,8 +16,8 @@
 #define STAMP_UNKNOWN UINT64_C(1)	/* there is one, and nobody knows of when: older than stamps, or history went back */
 #define STAMP_SLACK_MS 5000		/* API servers of one cluster may differ in their clocks by this */
 
-/* Of two claims the one of the fresher mirror wins before rank is looked at: it may know that the pod is gone. Mirrors of one site are
- * confirmed seconds apart, which says nothing; where rank did not decide, who acts late would take what others have started. */
+/* Of two claims the one of the fresher mirror wins before rank is looked at: it may know that the pod is gone. Mirrors of one site
+ * are confirmed seconds apart, which says nothing; where rank did not decide, who acts late would take what others have started. */
 #define STAMP_CLAIM_STEP_MS (15 * 60 * 1000)
 
 uint64_t stamp_of(struct wall confirmed);	/* STAMP_UNKNOWN for a time before 1970-01-01T00:00:00.001Z */
