@@ -283,8 +283,12 @@ static void note_confirmed(struct agent *a)
 			return;
 		oldest = mono_min(oldest, t);
 	}
+	if (oldest.ns == a->mirror_confirmed.ns)
+		return;
 	a->mirror_confirmed = oldest;
 	freshness_confirmed(a);
+	if (a->roster)
+		roster_stand(a);	/* who came before that, and has no Node, is none */
 }
 
 int64_t mirror_watch_age_ms(const struct agent *a, enum watch_kind kind)
