@@ -92,6 +92,10 @@ class UnixServer(socketserver.ThreadingUnixStreamServer):
     def finish_request(self, request, address):
         Daemon(request, ("unix", 0), self)
 
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):      # who gave up is gone
+            super().handle_error(request, client_address)
+
 
 def run(*args, stdin="", env=None):
     r = subprocess.run([BIN, *args], input=stdin, capture_output=True, text=True, timeout=patient(60), env={**ENV, **(env or {})})

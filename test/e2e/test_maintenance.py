@@ -6,6 +6,7 @@ import time
 from stage import check_healthy, is_ready, stage, wait_for
 
 GRACE_S, SILENT_TIMES = 4, 3                # heal.node_grace here; HEAL_GOODBYE_SILENT
+REBOOT_GRACE_S, REBOOT_S = 10, 18          # without a goodbye it is lost 10 to 16 s after its kubelet is gone
 NOTICED_S = 8                               # until the last answer of its kubelet is old, and the peers have been asked
 
 
@@ -66,7 +67,7 @@ def test_after_a_goodbye_serf_and_healer_may_be_away_for_twenty_seconds(c):
     c.nothing_happens(20, before)
     node.start_serf('%s:7946' % peer.ip)
     node.start_healer()
-    c.wait_whole()
+    wait_for(lambda: node.http('/v1/status') and not any(c.suspect(n, node) for n in c.nodes if n is not node), 40, 'it is back')
     c.nothing_happens(5, before)
     assert not c.rows('node lost') and len([r for r in c.runs() if not r['end']]) == 6
     check_healthy(c)
@@ -90,6 +91,26 @@ def test_who_says_goodbye_and_is_switched_off_is_lost_once_its_ports_were_silent
     c.mend()
     c.wait_handover()
     c.assert_never_crowded(lost)
+    check_healthy(c)
+
+
+@stage(config={'heal.node_grace': '%ds' % REBOOT_GRACE_S})
+def test_who_says_goodbye_and_reboots_in_time_is_no_loss(c):
+    """Longer than it takes to find a node lost that says nothing, shorter than the silence that ends a goodbye."""
+    c.run_web(replicas=6)
+    c.offline()
+    node = c.busiest()
+    others = [n for n in c.nodes if n is not node]
+    go(c, node)
+    own = c.lose(node)
+    time.sleep(REBOOT_S)
+    node.power_on()
+    wait_for(lambda: node.http('/v1/status') and not any(c.suspect(n, node) for n in others), 40, 'it is back')
+    assert not c.rows('node lost'), 'its reboot was waited for'
+    c.wait_copies(own)                        # at home, as after any boot
+    assert not [r for r in c.runs() if r['orig'] in own and r['node'] != node.name], 'and nowhere else'
+    c.mend()
+    c.wait_handover()
     check_healthy(c)
 
 
