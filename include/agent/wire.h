@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "model/claim.h"
 #include "model/fate.h"
+#include "model/goodbye.h"
 #include "model/peer.h"
 
 #define WIRE_VERSION 1
@@ -33,6 +34,11 @@ int wire_get_link(const void *data, size_t n, char out_node[NODE_NAME_SIZE], boo
 #define WIRE_HERE_EVENT "eh-here"		/* a healer has another address than before */
 int wire_put_here(struct buf *b, const char *node, const char *addr);		/* 0, or -EINVAL: addr is no IP address */
 int wire_get_here(const void *data, size_t n, char out_node[NODE_NAME_SIZE], char out_addr[PEER_ADDR_SIZE]);	/* 0 or -EPROTO */
+
+#define WIRE_GOODBYE_EVENT "eh-goodbye"		/* a healer goes, and why */
+void wire_put_goodbye(struct buf *b, const char *node, enum goodbye reason);
+/* 0 or -EPROTO: malformed, or a reason that we do not know. The out-parameters stay then. */
+int wire_get_goodbye(const void *data, size_t n, char out_node[NODE_NAME_SIZE], enum goodbye *out_reason);
 
 /* Answers to queries. Each getter returns 0 or -EPROTO and leaves its out-parameters untouched on failure. */
 /* bare: what it sees is a port without identity. A version that does not know that takes it for seen. */

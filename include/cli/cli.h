@@ -22,6 +22,7 @@ struct cli_options {
 	size_t flag_count;
 	int args_max;			/* words that are no options */
 	bool can_watch;
+	long timeout_ms;		/* of one request; 0 = as always */
 
 	const char *verb;		/* argv[0] */
 	const char *server;		/* URL of the daemon, host:port, or unix:PATH; NULL = the one of this node */
@@ -56,6 +57,7 @@ int cli_pods(int argc, char **argv);
 int cli_readiness(int argc, char **argv);
 int cli_claims(int argc, char **argv);
 int cli_forget(int argc, char **argv);
+int cli_goodbye(int argc, char **argv);
 int cli_history(int argc, char **argv);
 int cli_render(int argc, char **argv);
 int cli_check_config(int argc, char **argv);

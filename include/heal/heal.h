@@ -15,6 +15,7 @@
 #include "heal/link.h"
 #include "model/copy.h"
 #include "model/fate.h"
+#include "model/goodbye.h"
 #include "model/peer.h"
 #include "model/plan.h"
 #include "model/view.h"
@@ -28,6 +29,8 @@
 #define HEAL_PROBES_PER_S 5		/* of one suspect that answers, by all of its site together */
 #define HEAL_HEALER_DEAD_MS 20000	/* a pod that is replaced, its image being there, is back within this */
 #define HEAL_DOUBTS_ALONE 3		/* what is no proof delays a loss once; so often where the only other witness sees it */
+#define HEAL_GOODBYE_MS 60000		/* a suspect whose healer said goodbye is not called lost for this long (a reboot), or … */
+#define HEAL_GOODBYE_SILENT 3		/* … until its ports have been silent for this many times node_grace: it is down */
 #define HEAL_DISSENTERS_MAX 8		/* that are named */
 #define HEAL_REFUSED_RETRY_MS 5000	/* a pod that fits nowhere is ranked again after this */
 #define HEAL_GAVE_UP_FIRST_MS 10000	/* when all who could take a pod gave up, they are asked again after this, then twice … */
@@ -172,6 +175,8 @@ struct witness { bool sees, api, bare; };
 void heal_on_witness(struct heal *h, const char *node, const char *from, struct witness w, struct mono now);
 /* A peer tells of its own link: gossip can be late with its tag. */
 void heal_on_link(struct heal *h, const char *from, bool api, struct mono now);
+/* A member says that it goes, or somebody says so in its name: that delays its loss, once, and proves nothing (goodbye.c). */
+void heal_on_goodbye(struct heal *h, const char *node, enum goodbye reason, struct mono now);
 /* A peer asks about the node: it has waited its grace out. We look at once too, if we suspect it ourselves, so that all reach
  * the same verdict at nearly the same time: ranks are counted from it. */
 void heal_on_asked(struct heal *h, const char *node, struct mono now);

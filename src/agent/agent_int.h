@@ -317,6 +317,10 @@ bool roster_misses_somebody(const struct agent *a);
 void roster_stand(struct agent *a);		/* the Nodes changed: who of the peers is a member now? */
 /* An operator says that a member that is away does not count any more. NULL, or why not; static text. */
 const char *roster_forget(struct agent *a, const char *node);
+
+/* ---- goodbye.c ---- */
+
+void goodbye_on_told(struct agent *a, const void *payload, size_t n);	/* a member says that it goes */
 /* How many alive members of the gossip count for nothing, and the first of them (borrowed; untouched when there is none). */
 size_t roster_strangers(const struct agent *a, const char **out_first);
 const char *roster_site(const struct agent *a, const char *node);	/* as it was last told; NULL = not known */

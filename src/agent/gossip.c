@@ -477,6 +477,8 @@ static void on_user_event(void *arg, const char *name, const void *payload, size
 		timer_start_ms(in.a->claims_timer, (int64_t)(loop_random(in.a->loop) % HELLO_SPREAD_MS));
 	if (str_eq(name, WIRE_LINK_EVENT))
 		on_link_told(in.a, payload, n);
+	if (str_eq(name, WIRE_GOODBYE_EVENT))
+		goodbye_on_told(in.a, payload, n);
 	if (str_eq(name, WIRE_HERE_EVENT))
 		identities_on_here(in.a, payload, n);
 	if (!str_eq(name, WIRE_CLAIM_EVENT))

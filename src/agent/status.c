@@ -356,6 +356,8 @@ const struct web_route agent_routes[] = {
 	{ "POST", "/v1/serf-event", on_serf_event, "a hint: look at the members now", WEB_GUARDED },
 	{ "POST", "/v1/forget", on_forget,
 	  "through http.socket only: a member that is away does not count any more; ?node=", WEB_GUARDED },
+	{ "POST", "/v1/goodbye", on_goodbye,
+	  "through http.socket only: tells the site that this healer goes, and why", WEB_GUARDED },
 };
 const size_t agent_route_count = ARRAY_LEN(agent_routes);
 

@@ -21,6 +21,10 @@ void surface_set_mono(const struct agent *a, json_object *o, const char *key, st
 
 void on_forget(void *arg, const struct web_request *rq, struct web_response *rs);
 
+/* ---- goodbye.c ---- */
+
+void on_goodbye(void *arg, const struct web_request *rq, struct web_response *rs);
+
 /* ---- lists.c ---- */
 
 void list_members(void *arg, const struct web_request *rq, struct web_response *rs);

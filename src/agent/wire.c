@@ -14,6 +14,8 @@
  *
  * An address message (user event "eh-here"): type=9 | length u8, node name | length u8, IP address as text
  *
+ * A goodbye (user event "eh-goodbye"): type=12 | reason u8: enum goodbye | length u8, node name
+ *
  * Answers to queries (responses are bounded by serf's 1,024 bytes):
  *
  *   "eh-witness" (payload: the node's name)  type=2 | flags u8: 1 = sees it, 2 = its own link is online, 4 = that was only a
@@ -42,7 +44,7 @@
 #include "base/str.h"
 
 enum { WIRE_CLAIMS = 1, WIRE_WITNESS, WIRE_UIDS, WIRE_FENCE, WIRE_YES, WIRE_LINK, WIRE_ASK_GRANT, WIRE_RUNNING, WIRE_HERE,
-       WIRE_ASK_FATE, WIRE_FATES };
+       WIRE_ASK_FATE, WIRE_FATES, WIRE_GOODBYE };
 enum { WIRE_HEAD = 4, CLAIMS_HEAD = 1 + 8 + 8 + 4 + 1 + 1 + 1, ITEM_SIZE = 8, SHORT_UID_SIZE = 4, FLAG_SEES = 1,
        FLAG_API = 2, FLAG_BARE = 4 };
 
@@ -392,6 +394,29 @@ int wire_get_here(const void *data, size_t n, char out_node[NODE_NAME_SIZE], cha
 		return -EPROTO;
 	(void)str_copy(out_node, NODE_NAME_SIZE, node);
 	(void)str_copy(out_addr, PEER_ADDR_SIZE, addr);
+	return 0;
+}
+
+void wire_put_goodbye(struct buf *b, const char *node, enum goodbye reason)
+{
+	put_flags(b, WIRE_GOODBYE, (int)reason);
+	put_name(b, node);
+}
+
+int wire_get_goodbye(const void *data, size_t n, char out_node[NODE_NAME_SIZE], enum goodbye *out_reason)
+{
+	struct cursor c = { data, (const unsigned char *)data + n, false };
+	char node[NODE_NAME_SIZE];
+	uint64_t reason;
+
+	if (!get_head(&c, WIRE_GOODBYE))
+		return -EPROTO;
+	reason = get(&c, 1);
+	get_name(&c, node, sizeof(node));
+	if (c.bad || c.p != c.end || reason >= GOODBYE_COUNT)
+		return -EPROTO;
+	*out_reason = (enum goodbye)reason;
+	(void)str_copy(out_node, NODE_NAME_SIZE, node);
 	return 0;
 }
 

@@ -139,7 +139,8 @@ struct answer {
 	char error[CURL_ERROR_SIZE];
 };
 
-static CURLcode fetch(const struct target *t, const char *path, bool post, struct answer *answer)
+/* post_ms: a POST, and how long it may take; 0 = a GET. */
+static CURLcode fetch(const struct target *t, const char *path, long post_ms, struct answer *answer)
 {
 	cleanup(curl_freep) CURL *c = curl_easy_init();
 	cleanup(slist_freep) struct curl_slist *headers = t->header ? curl_slist_append(NULL, t->header) : NULL;
@@ -155,12 +156,12 @@ static CURLcode fetch(const struct target *t, const char *path, bool post, struc
 	if (t->socket)
 		curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, t->socket);
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-	if (post)
+	if (post_ms)
 		curl_easy_setopt(c, CURLOPT_POSTFIELDS, "");
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
+	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, post_ms ? post_ms : TIMEOUT_MS);
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, answer->error);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, &answer->text);
@@ -173,7 +174,7 @@ static CURLcode fetch(const struct target *t, const char *path, bool post, struc
 /* Again while it is busy. */
 static CURLcode fetch_patiently(const struct target *t, const char *path, struct answer *answer)
 {
-	CURLcode rc = fetch(t, path, false, answer);
+	CURLcode rc = fetch(t, path, 0, answer);
 
 	for (int i = 1; i < TRIES && rc == CURLE_OK && answer->status == 429; i++) {
 		unsigned s = answer->retry_after_s > 0 && answer->retry_after_s < RETRY_MAX_S
@@ -181,7 +182,7 @@ static CURLcode fetch_patiently(const struct target *t, const char *path, struct
 				 : RETRY_MAX_S;
 
 		(void)sleep(s);
-		rc = fetch(t, path, false, answer);
+		rc = fetch(t, path, 0, answer);
 	}
 	return rc;
 }
@@ -254,7 +255,7 @@ int client_post(const struct cli_options *o, const char *path, json_object **out
 		buf_adds(why, "only through http.socket of the node: --server unix:PATH, or run it there");
 		return CLI_FAILED;
 	}
-	return read_answer(&t, fetch(&t, path, true, &answer), &answer, out_value, why);
+	return read_answer(&t, fetch(&t, path, o->timeout_ms ? o->timeout_ms : TIMEOUT_MS, &answer), &answer, out_value, why);
 }
 
 /* ---- lists ---- */

@@ -30,6 +30,10 @@ const struct cli_verb cli_verbs[] = {
 	  "Majorities are counted from the last known members. When boxes were carried away, what is left may be none, and no\n"
 	  "Node can be deleted. Say so as root on each remaining node; a member that comes back counts again.\n\n"
 	  "  -s, --server unix:PATH   the daemon's socket (default http.socket; nothing else may do this)\n" },
+	{ "goodbye", "", "tells the site that this healer goes: for preStop hooks, within 2 s", cli_goodbye,
+	  "Run by the preStop hooks of the serf and the edge-healer container. A node that is stopping is not called lost for\n"
+	  "60 s, or until its ports have been silent for three times heal.node_grace.\n\n"
+	  "  -s, --server unix:PATH   the daemon's socket (default http.socket; nothing else may do this)\n" },
 	{ "render", "--node NAME [--objects FILE] [--image NAME]... [FILE]",
 	  "a Pod as a self-contained static pod, or exit 3 and why not", cli_render,
 	  "FILE is one Pod as JSON, as `kubectl get pod NAME -o json` prints it; none or -: stdin.\n"

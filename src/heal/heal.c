@@ -27,6 +27,7 @@ struct heal *heal_new(const struct heal_conf *conf)
 	h->vouches = vouches_new();
 	h->granter = granter_new();
 	h->home = home_new();
+	h->goodbyes = map_new();
 	h->claims = claims_new();
 	return h;
 }
@@ -45,6 +46,7 @@ void heal_free(struct heal *h)
 	granter_free(h->granter);
 	home_free(h->home);
 	blanks_free(h);
+	goodbyes_free(h);
 	claims_free(h->claims);
 	free(h->standins.items);
 	free(h);

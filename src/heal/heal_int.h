@@ -28,6 +28,8 @@ struct suspect {
 	bool contested;			/* disputed, or a port accepts us: at most once nothing starts */
 	struct mono kubelet_alone;	/* since when its kubelet answers and its healer does not; 0 = not so … */
 	struct mono healer_dead;	/* … and when that had lasted for HEAL_HEALER_DEAD_MS */
+	struct mono silent_since;	/* no port of it has answered us since; 0 = one has, or none was tried */
+	struct mono goodbye_until;	/* its goodbye delays the verdict until then at most; 0 = none was heard */
 	bool scanned;			/* its pods have been turned into losses */
 	bool found;			/* it was failed already when we came: nobody knows since when it is silent */
 	struct wall failed;		/* when gossip reported it first, for its Lease */
@@ -101,6 +103,7 @@ struct heal {
 	bool once_ended;		/* a round of grants has ended and is to be counted */
 	struct home *home;
 	struct map *blanks;		/* node name → struct blank, of blank.c */
+	struct map *goodbyes;		/* node name → struct said, of goodbye.c */
 	struct asked asked[HEAL_ASKED_MAX];
 	unsigned asked_next;
 	struct map *suspects;		/* node name → struct suspect */
@@ -137,6 +140,11 @@ size_t verdict_answered(const struct verdict *v);
 bool doubt_delays(const struct heal *h, struct suspect *s, const struct verdict *v, size_t others, struct mono now);
 bool verdict_is_lost(const struct heal *h, const struct verdict *v, const struct peers *peers, size_t others);
 bool suspect_may_run(const struct heal *h, const char *node);	/* somebody sees it, or a port accepts */
+
+/* goodbye.c */
+struct mono goodbye_holds(const struct heal *h, struct suspect *s, struct mono now);	/* the verdict until then; 0 = not at all */
+void goodbye_forget(struct heal *h, const char *node);
+void goodbyes_free(struct heal *h);
 
 /* site.c */
 bool in_my_site(const struct heal *h, const struct peer *p);

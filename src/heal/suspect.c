@@ -11,6 +11,8 @@
  * see the others alive in gossip for a while yet. What ends it: gossip says alive again, or the node left (an operator at
  * work, not a failure).
  *
+ * A goodbye of its healer can make the grace longer (goodbye.c).
+ *
  *   GRACE ──probe failed──> ASKING ──enough confirm──> LOST ──majority gone, or it answers──> REFUTED
  *     └──it answers──> REFUTED <──proof, delay or too few──┘      REFUTED ──retry──> GRACE
  */
@@ -26,6 +28,7 @@
 #define NOTE_KUBELET "its kubelet answers us, its healer does not"
 #define NOTE_ITSELF "it answers our question itself"
 #define NOTE_ACCEPTS "a port of it accepts, and nobody there shows who he is"
+#define NOTE_GOODBYE "its healer said goodbye: it is stopping"
 #define NOTE_LEASE "its Lease in the API server is renewed"
 #define NOTE_LEASE_OLD "its Lease was renewed while the API server answered"
 
@@ -168,11 +171,24 @@ static struct mono next_probe(const struct suspect *s)
 	return s->patient ? mono_add_ms(s->probed_at, HEAL_FLAP_PROBE_MS) : MONO_NEVER;
 }
 
+/* What said goodbye is probed all through its grace: from the silence of its ports it is known when it is down. */
+static struct mono grace_ends(const struct heal *h, struct suspect *s, struct mono now)
+{
+	struct mono held = goodbye_holds(h, s, now);
+
+	if (held.ns <= s->due.ns || mono_reached(now, held))
+		return s->due;
+	s->patient = true;
+	(void)str_copy(s->note, sizeof(s->note), NOTE_GOODBYE);
+	return held;
+}
+
 /* GRACE: wait for both the time and our own probe. */
 static void grace_tick(struct heal *h, struct suspect *s, const struct tick *t, const struct heal_facts *f, bool majority,
 		       struct plan *plan)
 {
-	bool over = mono_reached(t->now, s->due);
+	struct mono due = grace_ends(h, s, t->now);
+	bool over = mono_reached(t->now, due);
 
 	if (is_answered(s) && (over || s->patient)) {
 		suspect_answers(h, s, f, t->now);
@@ -183,7 +199,7 @@ static void grace_tick(struct heal *h, struct suspect *s, const struct tick *t, 
 	if (mono_reached(t->now, next_probe(s)) && (!over || !s->probed))
 		suspect_probe(s, t->now, plan);
 	if (!over)
-		plan_wake_at(plan, mono_min(s->due, next_probe(s)));
+		plan_wake_at(plan, mono_min(due, next_probe(s)));
 	else if (!s->probed)
 		plan_wake_at(plan, mono_add_ms(t->now, HEAL_PROBE_LOOK_MS));
 	else if (!majority)
@@ -358,6 +374,7 @@ void suspects_tick(struct heal *h, const struct tick *t, const struct heal_facts
 		if (p->status == PEER_FAILED && p->name != h->conf.self && in_my_site(h, p)) {
 			suspect_tick(h, s ? s : suspect_add(h, p, f, t->now), t, f, plan);
 		} else if (s) {
+			goodbye_forget(h, s->node);		/* it was there to go and come back */
 			(void)map_remove(h->suspects, s->node);
 			free(s);
 		}
@@ -410,6 +427,10 @@ void heal_on_probe(struct heal *h, const char *node, enum probe_answer answer, s
 	s->probing = false;
 	s->probed = true;
 	s->answer = answer;
+	if (answer != PROBE_SILENT)
+		s->silent_since = (struct mono){ 0 };
+	else if (!mono_is_set(s->silent_since))
+		s->silent_since = s->probed_at;
 }
 
 /* One voice per peer: the first one stands. When the table is full a voice for the suspect still finds a place. */

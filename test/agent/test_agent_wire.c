@@ -241,6 +241,34 @@ static void an_address_comes_back_and_must_be_one(void **state)
 	assert_string_equal(addr, good[1]);			/* untouched on failure */
 }
 
+static void a_goodbye_names_its_reason(void **state)
+{
+	char node[NODE_NAME_SIZE] = "-";
+	enum goodbye got = GOODBYE_COUNT;
+
+	(void)state;
+	for (enum goodbye reason = 0; reason < GOODBYE_COUNT; reason++) {
+		cleanup(buf_fini) struct buf b = BUF_INIT;
+
+		wire_put_goodbye(&b, "edge-2", reason);
+		assert_true(b.len <= WIRE_EVENT_MAX);
+		for (size_t n = 0; n < b.len; n++)
+			assert_int_equal(wire_get_goodbye(b.data, n, node, &got), -EPROTO);
+		assert_int_equal(wire_get_goodbye(b.data, b.len, node, &got), 0);
+		assert_string_equal(node, "edge-2");
+		assert_int_equal(got, reason);
+		b.data[4] = GOODBYE_COUNT;		/* a reason of later versions */
+		assert_int_equal(wire_get_goodbye(b.data, b.len, node, &got), -EPROTO);
+		assert_int_equal(got, reason);		/* untouched on failure */
+		b.data[4] = (char)reason;
+		buf_addc(&b, 'x');
+		assert_int_equal(wire_get_goodbye(b.data, b.len, node, &got), -EPROTO);
+	}
+	assert_string_equal(goodbye_name(GOODBYE_STOPPING), "stopping");
+	assert_string_equal(goodbye_name(GOODBYE_ROLLOUT), "rollout");
+	assert_string_equal(goodbye_name(GOODBYE_REMOVAL), "removal");
+}
+
 static void questions_for_grants_and_fences_come_back(void **state)
 {
 	struct wire_fence f = { "e6f6ef69-ec9e-42e6-8f3a-1d1c4b2f0a11", "edge-5", "edge-2", UINT64_MAX - 7 }, got;
@@ -365,6 +393,7 @@ int main(void)
 		cmocka_unit_test(garbage_does_no_harm),
 		cmocka_unit_test(a_witness_answers_yes_or_no),
 		cmocka_unit_test(an_address_comes_back_and_must_be_one),
+		cmocka_unit_test(a_goodbye_names_its_reason),
 		cmocka_unit_test(questions_for_grants_and_fences_come_back),
 		cmocka_unit_test(what_runs_is_told_by_short_uids),
 		cmocka_unit_test(what_became_of_pods_comes_back),

@@ -75,6 +75,8 @@ class Daemon(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    do_POST = do_GET
+
     def log_message(self, *args):
         pass
 
@@ -89,6 +91,10 @@ class UnixServer(socketserver.ThreadingUnixStreamServer):
 
     def finish_request(self, request, address):
         Daemon(request, ("unix", 0), self)
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):      # who gave up is gone
+            super().handle_error(request, client_address)
 
 
 def run(*args, stdin="", env=None):
@@ -264,6 +270,41 @@ def test_the_socket_first():
         expect(run("status", "-s", "unix:" + path), 1, [], ["no answer from " + path])
 
 
+def said_goodbye(answer, server=None):
+    """(what the verb said, seconds, how often the daemon was asked): the daemon behind its socket answers with `answer`."""
+    Daemon.answers["/v1/goodbye"] = answer
+    del Daemon.seen[:]
+    with tempfile.TemporaryDirectory() as d:
+        path = d + "/healer.sock"
+        with UnixServer(path, Daemon) as u:
+            u.daemon_threads = True
+            threading.Thread(target=u.serve_forever, daemon=True).start()
+            began = time.monotonic()
+            got = run("goodbye", "-s", "unix:" + path)
+            took = time.monotonic() - began
+            u.shutdown()
+    return got, took, Daemon.seen.count("/v1/goodbye")
+
+
+def test_goodbye():
+    """A preStop hook: Serf leaves after it, and nobody waits longer than 2 s for it, whatever the daemon does."""
+    told = (200, {"goodbye": "rollout"})
+    hangs = lambda path: time.sleep(10) or told                     # noqa: E731
+    ends = lambda path: told if len(Daemon.seen) == 1 else hangs(path)  # noqa: E731
+    got, took, times = said_goodbye(told)
+    expect(got, 0, ["The site is told: rollout."])
+    assert times == 3 and took >= 0.75, "gossip gets %.2f s after %d messages" % (took, times)
+    got, took, times = said_goodbye(ends)
+    expect(got, 0, ["The site is told: rollout."])
+    assert times == 2 and took < patient(2)
+    got, took, times = said_goodbye(hangs)
+    expect(got, 1, [], ["edge-healer goodbye: no answer from"])
+    assert times == 1 and took < patient(2)
+    expect(said_goodbye((503, {"error": "the serf agent of this node is away"}))[0], 1, [], ["the serf agent of this node is away"])
+    expect(run("goodbye", "word"), 2, [], ["unexpected argument \"word\""])
+    expect(run("goodbye"), 1, [], ["http.socket"])
+
+
 def test_token():
     with tempfile.NamedTemporaryFile("w") as f:
         f.write("s3cret\n")
@@ -293,7 +334,7 @@ def test_usage():
 
 
 def test_help():
-    for verb in ("agent", "status", "members", "pods", "readiness", "claims", "history", "forget", "render", "check-config", "completion", "version"):
+    for verb in ("agent", "status", "members", "pods", "readiness", "claims", "history", "forget", "goodbye", "render", "check-config", "completion", "version"):
         expect(run(verb, "--help"), 0, ["usage: edge-healer " + verb])
     expect(run("--help"), 0, ["status", "history"])
     expect(run("version"), 0, ["edge-healer "])

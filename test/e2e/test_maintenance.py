@@ -1,8 +1,31 @@
 """What operators do on purpose is no loss: cordon, drain, a rollout; and what Serf forgets, or says has left, still counts."""
 import signal
 import subprocess
+import time
 
-from stage import is_ready, stage, wait_for
+from stage import check_healthy, is_ready, stage, wait_for
+
+GRACE_S, SILENT_TIMES = 4, 3                # heal.node_grace here; HEAL_GOODBYE_SILENT
+REBOOT_GRACE_S, REBOOT_S = 10, 18          # without a goodbye it is lost 10 to 16 s after its kubelet is gone
+NOTICED_S = 8                               # until the last answer of its kubelet is old, and the peers have been asked
+
+
+def goodbye(c, n, *more):
+    """(exit code, what it says) of `edge-healer goodbye` on n, as its containers' preStop hooks run it."""
+    p = subprocess.run([c.binary, 'goodbye', *(more or ('--server', 'unix:' + n.path('healer.sock')))], capture_output=True, text=True, timeout=20)
+    return p.returncode, p.stdout + p.stderr
+
+
+def go(c, n):
+    """Both containers of its pod end: their hooks, SIGTERM, and serf leaves."""
+    assert goodbye(c, n) == (0, 'The site is told: stopping.\n')
+    n.parts['healer'].kill(signal.SIGTERM)
+    subprocess.run(['serf', 'leave', '-rpc-addr=' + n.rpc], check=True, capture_output=True, timeout=20)
+    n.parts['serf'].kill(signal.SIGTERM)
+
+
+def note_of(c, n, by):
+    return (c.suspect(by, n) or {}).get('note', '')
 
 
 @stage()
@@ -26,6 +49,69 @@ def test_a_leave_proves_nothing_and_a_machine_that_then_goes_is_lost(c):
     c.mend()
     c.wait_handover()
     c.assert_never_crowded(lost)
+
+
+@stage()
+def test_after_a_goodbye_serf_and_healer_may_be_away_for_twenty_seconds(c):
+    c.run_web(replicas=6)
+    before = c.done()
+    c.offline()
+    node = c.busiest()
+    peer = next(n for n in c.nodes if n is not node)
+    code, said = goodbye(c, node, '--server', node.url())
+    assert code == 1 and 'http.socket' in said, said
+    code, said = goodbye(c, node, '--server', 'unix:' + node.path('nothing.sock'))
+    assert code == 1 and 'nothing.sock' in said, said
+    go(c, node)
+    wait_for(lambda: c.suspect(peer, node), 20, 'gossip has lost it')
+    c.nothing_happens(20, before)
+    node.start_serf('%s:7946' % peer.ip)
+    node.start_healer()
+    wait_for(lambda: node.http('/v1/status') and not any(c.suspect(n, node) for n in c.nodes if n is not node), 40, 'it is back')
+    c.nothing_happens(5, before)
+    assert not c.rows('node lost') and len([r for r in c.runs() if not r['end']]) == 6
+    check_healthy(c)
+
+
+@stage(config={'heal.node_grace': '%ds' % GRACE_S})
+def test_who_says_goodbye_and_is_switched_off_is_lost_once_its_ports_were_silent_long_enough(c):
+    c.run_web(replicas=6)
+    c.offline()
+    node = c.busiest()
+    others = [n for n in c.nodes if n is not node]
+    go(c, node)
+    wait_for(lambda: all(c.suspect(n, node) for n in others), 20, 'gossip has lost it')
+    lost = c.lose(node)
+    off = time.monotonic()
+    wait_for(lambda: any('goodbye' in note_of(c, node, by) for by in others), GRACE_S * SILENT_TIMES, 'the goodbye delays its loss')
+    wait_for(lambda: c.rows('node lost', nodes=others), GRACE_S * SILENT_TIMES + NOTICED_S, 'it is lost')
+    took = time.monotonic() - off
+    assert took >= GRACE_S * SILENT_TIMES - 1, 'lost after %.1f s' % took
+    c.wait_copies(lost)
+    c.mend()
+    c.wait_handover()
+    c.assert_never_crowded(lost)
+    check_healthy(c)
+
+
+@stage(config={'heal.node_grace': '%ds' % REBOOT_GRACE_S})
+def test_who_says_goodbye_and_reboots_in_time_is_no_loss(c):
+    """Longer than it takes to find a node lost that says nothing, shorter than the silence that ends a goodbye."""
+    c.run_web(replicas=6)
+    c.offline()
+    node = c.busiest()
+    others = [n for n in c.nodes if n is not node]
+    go(c, node)
+    own = c.lose(node)
+    time.sleep(REBOOT_S)
+    node.power_on()
+    wait_for(lambda: node.http('/v1/status') and not any(c.suspect(n, node) for n in others), 40, 'it is back')
+    assert not c.rows('node lost'), 'its reboot was waited for'
+    c.wait_copies(own)                        # at home, as after any boot
+    assert not [r for r in c.runs() if r['orig'] in own and r['node'] != node.name], 'and nowhere else'
+    c.mend()
+    c.wait_handover()
+    check_healthy(c)
 
 
 @stage(speed=1)

@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -278,6 +279,27 @@ def test_the_static_pod_is_written_replaced_run_and_removed(c):
     assert not present(n), n.parts['healer'].text()[-600:]
     assert not open_intents(n)
     assert not errors(n.parts['healer'])
+
+
+@stage(nodes=1)
+def test_a_goodbye_names_a_reason_only_when_the_api_server_said_it(c):
+    if c.given_kubeconfig:
+        raise Skip('the DaemonSet\'s pods are made by hand here')
+    n = c.nodes[0]
+    own_pod(c, n, daemon_set(c), 'edge-healer-a', '1')
+    be(c, n, 'edge-healer-a')
+    wait_for(lambda: present(n), 30, 'it knows its own pod')
+
+    def said():
+        p = subprocess.run([c.binary, 'goodbye', '--server', 'unix:' + n.path('healer.sock')], capture_output=True, text=True, timeout=20)
+        return p.stdout or p.stderr
+    assert said() == 'The site is told: stopping.\n'
+    n.parts['kubelet'].kill()               # nobody brings the deletion to its end
+    code, body = c.api.call('DELETE', '/api/v1/namespaces/%s/pods/edge-healer-a' % c.ns)
+    assert code == 200, body
+    wait_for(lambda: said() == 'The site is told: rollout.\n', 20, 'its own pod is deleted')
+    n.parts['serf'].kill()
+    wait_for(lambda: 'serf agent of this node' in said(), 20, 'nobody can be told')
 
 
 @stage(nodes=1)

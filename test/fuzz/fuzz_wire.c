@@ -79,6 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cleanup(freep) struct got *g = mem_new(struct got);
 	struct wire_witness w;
 	char addr[PEER_ADDR_SIZE];
+	enum goodbye reason;
 	bool api, yes;
 	uint64_t mirror;
 	struct wire_fence fence;
@@ -113,6 +114,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		if (!fence.node[0] || wire_put_here(&b, fence.node, addr) != 0 || b.len != size ||
 		    memcmp(b.data, data, size) != 0)
+			abort();
+	}
+	if (wire_get_goodbye(data, size, fence.node, &reason) == 0) {
+		cleanup(buf_fini) struct buf b = BUF_INIT;
+
+		wire_put_goodbye(&b, fence.node, reason);
+		if (!fence.node[0] || reason >= GOODBYE_COUNT || b.len != size || memcmp(b.data, data, size) != 0)
 			abort();
 	}
 	if (wire_get_link(data, size, fence.node, &api) == 0 && !fence.node[0])
