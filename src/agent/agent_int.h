@@ -178,6 +178,7 @@ struct agent {
 	int64_t cpu_tag, mem_tag;		/* last told */
 	bool isolated_before;
 	struct op *join;
+	struct rates *rates;			/* how much gossip is listened to; of rates.c */
 	struct map *roster;			/* node name → struct known, of roster.c */
 	struct identities *identities;		/* of identities.c */
 
