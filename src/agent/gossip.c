@@ -30,10 +30,11 @@
 static const char *site_of(const struct agent *a, const struct serf_member *m)
 {
 	const char *name = gossip_node_name(a, m->name);
-	const char *tag = serf_member_tag(m, "site"), *before = tag ? NULL : roster_site(a, name);
+	const char *tag = intern_stranger(serf_member_tag(m, "site"));
+	const char *before = tag ? NULL : intern_stranger(roster_site(a, name));
 	const struct node *n = tag || before ? NULL : view_node(a->view, name);
 
-	return intern(tag ? tag : before ? before : n ? str_or(node_label(n, LABEL_ZONE), "") : "");
+	return tag ? tag : before ? before : intern(n ? str_or(node_label(n, LABEL_ZONE), "") : "");
 }
 
 /* What is out of range is no tag. */
@@ -57,15 +58,19 @@ const char *gossip_node_name(const struct agent *a, const char *serf_name)
 	return view_node(a->view, small) ? view_node(a->view, small)->name : serf_name;
 }
 
-static void peer_fill(const struct agent *a, const struct serf_member *m, struct peer *p)
+/* False: it is no Node, and there were too many of those; it is not shown either. */
+static bool peer_fill(const struct agent *a, const struct serf_member *m, struct peer *p)
 {
 	static const enum peer_status statuses[] = {
 		[SERF_ALIVE] = PEER_ALIVE, [SERF_LEAVING] = PEER_LEAVING, [SERF_LEFT] = PEER_LEFT,
 		[SERF_FAILED] = PEER_FAILED, [SERF_NONE] = PEER_UNKNOWN,
 	};
+	const char *name = intern_stranger(gossip_node_name(a, m->name));
 	int64_t cpu = 0, mem = 0, pods = 0, protocol = 0;
 
-	*p = (struct peer){ .name = intern(gossip_node_name(a, m->name)), .port = m->port, .status = statuses[m->status],
+	if (!name)
+		return false;
+	*p = (struct peer){ .name = name, .port = m->port, .status = statuses[m->status],
 			    .status_since = m->status_since, .site = site_of(a, m) };
 	(void)str_copy(p->addr, sizeof(p->addr), m->addr);
 	p->left = p->status == PEER_LEFT || p->status == PEER_LEAVING;
@@ -75,6 +80,19 @@ static void peer_fill(const struct agent *a, const struct serf_member *m, struct
 	p->blank = str_eq(serf_member_tag(m, "mirror"), "none");
 	p->api = str_eq(serf_member_tag(m, "api"), "1");
 	p->protocol = tag_number(m, "v", UINT8_MAX, &protocol) && protocol > 0 ? (int)protocol : 0;
+	return true;
+}
+
+void gossip_fill_peers(struct agent *a, const struct serf_members *m)
+{
+	free(a->peers.items);
+	a->peers.items = mem_new_n(struct peer, m->count);
+	a->peers.count = 0;
+	for (size_t i = 0; i < m->count; i++)
+		if (peer_fill(a, &m->items[i], &a->peers.items[a->peers.count]))
+			a->peers.count++;
+		else
+			metric_inc(METRIC_GOSSIP_DROPPED);
 }
 
 static void count_members(const struct agent *a)
@@ -113,11 +131,7 @@ static void on_members(void *arg, const struct serf_members *m, bool changed)
 	if (changed) {
 		size_t alive = count_alive(a);
 
-		free(a->peers.items);
-		a->peers.items = mem_new_n(struct peer, m->count);
-		a->peers.count = m->count;
-		for (size_t i = 0; i < m->count; i++)
-			peer_fill(a, &m->items[i], &a->peers.items[i]);
+		gossip_fill_peers(a, m);
 		metric_inc(METRIC_PEER_UPDATES);
 		roster_apply(a);
 		if (count_alive(a) > alive && a->link_repeats == 0)
