@@ -18,13 +18,8 @@ def container_id(uid, name, attempt=0):
 
 
 def _write(path, text):
-    """Over what is there, as the kernel shows it: nobody reads an empty file in between."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
-    try:
-        os.pwrite(fd, text.encode(), 0)
-        os.ftruncate(fd, len(text.encode()))
-    finally:
-        os.close(fd)
+    with open(path, 'w') as f:
+        f.write(text)
 
 
 class PodFolders:
