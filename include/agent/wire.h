@@ -27,6 +27,10 @@ size_t wire_put_claims(struct buf *b, const struct claim *claims, size_t n);
  * 0 or -EPROTO. */
 int wire_get_claims(const void *data, size_t n, void (*fn)(void *arg, const struct claim *c), void *arg);
 
+/* The node in whose name a user event of ours is sent; what it says is not looked at. False: a hello, malformed, or none
+ * of ours. */
+bool wire_event_node(const char *event, const void *data, size_t n, char out_node[NODE_NAME_SIZE]);
+
 #define WIRE_LINK_EVENT "eh-link"		/* a healer's link has changed */
 void wire_put_link(struct buf *b, const char *node, bool api);
 int wire_get_link(const void *data, size_t n, char out_node[NODE_NAME_SIZE], bool *out_api);	/* 0 or -EPROTO */

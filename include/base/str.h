@@ -53,4 +53,9 @@ int buf_try_add(struct buf *b, const void *data, size_t n, size_t limit);
 
 /* Interned names: one stored copy per distinct text, alive until intern_fini(). Compare pointers for equality. */
 const char *intern(const char *s);			/* NULL → NULL */
+/* The same for a text that anybody may invent, such as the name of a gossip member that is no Node: what is not known yet is
+ * taken up INTERN_STRANGERS_MAX times in the life of a process. NULL beyond that. */
+const char *intern_stranger(const char *s);
+#define INTERN_STRANGERS_MAX 4096	/* half a MiB of the longest names of serf; a site has some hundred members */
+size_t intern_count(void);
 void intern_fini(void);

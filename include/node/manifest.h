@@ -37,10 +37,11 @@ int manifest_remove(const char *dir, const char *file);
 bool manifest_exists(const char *dir, const char *file);
 /* Visit our files (not the temporary ones, which are removed on the way). 0 or -errno. */
 int manifest_each(const char *dir, void (*fn)(void *arg, const char *file), void *arg);
-/* The original pod uid and epoch that a file of ours names in its annotations, to prove whose it is.
- * 0, -EINVAL (not one of ours) or -errno. */
+/* The original pod uid and epoch that a pod, or a file of ours, names in its annotations, to prove whose it is: its own
+ * uid follows from both. 0, -EINVAL (not one of ours) or -errno. */
+int manifest_mark_of(const json_object *pod, char *out_uid, size_t size, unsigned *out_epoch);
 int manifest_identify(const char *dir, const char *file, char *out_uid, size_t size, unsigned *out_epoch);
-/* The names of a pod's containers (not of its init containers), with spaces between; of a file of ours: NULL = it cannot be read.
- * The caller frees them. */
+/* The names of a pod's containers (not of its init containers) that are RFC 1123 labels, for they become paths, with spaces
+ * between; of a file of ours: NULL = it cannot be read. The caller frees them. */
 char *manifest_containers_of(const json_object *pod);
 char *manifest_containers(const char *dir, const char *file);

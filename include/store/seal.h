@@ -24,6 +24,8 @@ struct seal;
 /* Read the keys; a file that is not there is made with one key (0600, synced). 0, -EPERM (group or others may read or
  * write it, it is another user's, a symbolic link, or no regular file), -EINVAL (no keys, or not this format) or -errno. */
 int seal_open(const char *path, struct seal **out_seal);
+/* From the bytes of such a file: 0 and *out_seal (the caller's, seal_free), or -EINVAL (no keys, or not this format). */
+int seal_parse(const char *text, size_t n, struct seal **out_seal);
 void seal_free(struct seal *s);		/* NULL-safe; wipes */
 void seal_freep(struct seal **s);
 const char *seal_first_id(const struct seal *s);

@@ -178,6 +178,7 @@ struct agent {
 	int64_t cpu_tag, mem_tag;		/* last told */
 	bool isolated_before;
 	struct op *join;
+	struct rates *rates;			/* how much gossip is listened to; of rates.c */
 	struct map *roster;			/* node name → struct known, of roster.c */
 	struct identities *identities;		/* of identities.c */
 
@@ -300,6 +301,8 @@ int gossip_read_auth_key(const char *path, char *out, size_t size);
 int gossip_new(struct agent *a);
 void gossip_free(struct agent *a);
 void gossip_tags_soon(struct agent *a);
+struct serf_members;
+void gossip_fill_peers(struct agent *a, const struct serf_members *m);	/* a->peers anew; standings are roster_apply()'s */
 bool gossip_is_member(const struct agent *a, const char *node);	/* of this cluster, whatever its site */
 /* A node's name as Kubernetes has it; borrowed from the mirror, or `serf_name` itself. */
 const char *gossip_node_name(const struct agent *a, const char *serf_name);

@@ -425,9 +425,9 @@ static bool answer_fence(struct agent *a, const void *payload, size_t n, struct 
 	q.mirror = f.mirror;
 	if (!is_neighbour(a, f.asker))
 		return true;
-	/* without a stamp the pod may be gone, for all we know */
+	/* without a stamp the pod may be gone, for all we know; a node that nobody knows of is kept only while there is room */
 	r->promises = (stamp_is_set(freshness_stamp(a)) || view_pod(a->view, f.pod_uid)) && !heal_may_still_run(a->heal, f.node) &&
-		      heal_asked_fence(a->heal, a->view, &a->peers, &q, loop_now(a->loop));
+		      intern_stranger(f.node) && heal_asked_fence(a->heal, a->view, &a->peers, &q, loop_now(a->loop));
 	wire_put_yes(&r->out, r->promises);
 	if (r->promises)
 		r->permitted = f;

@@ -1,8 +1,8 @@
 /* gossip.c — members into peers, tags out, claims both ways
  *
  * A claim of ours goes out as a user event and is repeated every CLAIMS_REPEAT_MS while it lives, for those who were cut off, and
- * at once when a healer says hello: it may have missed it, and would take the pod for unclaimed.
-
+ * at once when a healer says hello: it may have missed it, and would take the pod for unclaimed. What comes in is bounded by
+ * rates.c, in the name of each member and in all.
  */
 #include <errno.h>
 #include <math.h>
@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/metric.h"
 #include "blank.h"
+#include "rates.h"
 
 #define AUTH_KEY_MAX 4096
 #define TAG_TEXT_SIZE 32
@@ -29,10 +30,11 @@
 static const char *site_of(const struct agent *a, const struct serf_member *m)
 {
 	const char *name = gossip_node_name(a, m->name);
-	const char *tag = serf_member_tag(m, "site"), *before = tag ? NULL : roster_site(a, name);
+	const char *tag = intern_stranger(serf_member_tag(m, "site"));
+	const char *before = tag ? NULL : intern_stranger(roster_site(a, name));
 	const struct node *n = tag || before ? NULL : view_node(a->view, name);
 
-	return intern(tag ? tag : before ? before : n ? str_or(node_label(n, LABEL_ZONE), "") : "");
+	return tag ? tag : before ? before : intern(n ? str_or(node_label(n, LABEL_ZONE), "") : "");
 }
 
 /* What is out of range is no tag. */
@@ -56,15 +58,19 @@ const char *gossip_node_name(const struct agent *a, const char *serf_name)
 	return view_node(a->view, small) ? view_node(a->view, small)->name : serf_name;
 }
 
-static void peer_fill(const struct agent *a, const struct serf_member *m, struct peer *p)
+/* False: it is no Node, and there were too many of those; it is not shown either. */
+static bool peer_fill(const struct agent *a, const struct serf_member *m, struct peer *p)
 {
 	static const enum peer_status statuses[] = {
 		[SERF_ALIVE] = PEER_ALIVE, [SERF_LEAVING] = PEER_LEAVING, [SERF_LEFT] = PEER_LEFT,
 		[SERF_FAILED] = PEER_FAILED, [SERF_NONE] = PEER_UNKNOWN,
 	};
+	const char *name = intern_stranger(gossip_node_name(a, m->name));
 	int64_t cpu = 0, mem = 0, pods = 0, protocol = 0;
 
-	*p = (struct peer){ .name = intern(gossip_node_name(a, m->name)), .port = m->port, .status = statuses[m->status],
+	if (!name)
+		return false;
+	*p = (struct peer){ .name = name, .port = m->port, .status = statuses[m->status],
 			    .status_since = m->status_since, .site = site_of(a, m) };
 	(void)str_copy(p->addr, sizeof(p->addr), m->addr);
 	p->left = p->status == PEER_LEFT || p->status == PEER_LEAVING;
@@ -74,6 +80,19 @@ static void peer_fill(const struct agent *a, const struct serf_member *m, struct
 	p->blank = str_eq(serf_member_tag(m, "mirror"), "none");
 	p->api = str_eq(serf_member_tag(m, "api"), "1");
 	p->protocol = tag_number(m, "v", UINT8_MAX, &protocol) && protocol > 0 ? (int)protocol : 0;
+	return true;
+}
+
+void gossip_fill_peers(struct agent *a, const struct serf_members *m)
+{
+	free(a->peers.items);
+	a->peers.items = mem_new_n(struct peer, m->count);
+	a->peers.count = 0;
+	for (size_t i = 0; i < m->count; i++)
+		if (peer_fill(a, &m->items[i], &a->peers.items[a->peers.count]))
+			a->peers.count++;
+		else
+			metric_inc(METRIC_GOSSIP_DROPPED);
 }
 
 static void count_members(const struct agent *a)
@@ -112,11 +131,7 @@ static void on_members(void *arg, const struct serf_members *m, bool changed)
 	if (changed) {
 		size_t alive = count_alive(a);
 
-		free(a->peers.items);
-		a->peers.items = mem_new_n(struct peer, m->count);
-		a->peers.count = m->count;
-		for (size_t i = 0; i < m->count; i++)
-			peer_fill(a, &m->items[i], &a->peers.items[i]);
+		gossip_fill_peers(a, m);
 		metric_inc(METRIC_PEER_UPDATES);
 		roster_apply(a);
 		if (count_alive(a) > alive && a->link_repeats == 0)
@@ -359,13 +374,15 @@ static void on_claim(struct agent *a, const struct claim *c)
 {
 	enum claim_news news;
 
-	if (claims_count(heal_claims(a->heal)) >= CLAIMS_MAX || !is_believable(a, c)) {
+	if (claims_count(heal_claims(a->heal)) >= CLAIMS_MAX || !is_believable(a, c) ||
+	    !rates_may(a->rates, RATE_CHANGES, c->node, loop_now(a->loop))) {
 		metric_inc(METRIC_GOSSIP_DROPPED);
 		return;
 	}
 	news = heal_on_claim(a->heal, c, loop_now(a->loop));
 	if (news == CLAIM_NEWS_NONE)
 		return;
+	(void)rates_take(a->rates, RATE_CHANGES, c->node, loop_now(a->loop));
 	log_debug(LOG_HEAL, "claim", "pod=%s by=%s epoch=%u rank=%u state=%s", c->pod_uid, c->node, c->epoch, c->rank,
 		  claim_state_name(c->state));
 	if (news == CLAIM_NEWS_TAKEN_OVER || news == CLAIM_NEWS_BEATEN)
@@ -469,20 +486,10 @@ static void inbox_resolve(struct inbox *in)
 		inbox_offer(in, map_key(e));
 }
 
-static void on_user_event(void *arg, const char *name, const void *payload, size_t n)
+static void on_claims_told(struct agent *a, const void *payload, size_t n)
 {
-	struct inbox in = { .a = arg };
+	struct inbox in = { .a = a };
 
-	if (str_eq(name, WIRE_HELLO_EVENT))
-		timer_start_ms(in.a->claims_timer, (int64_t)(loop_random(in.a->loop) % HELLO_SPREAD_MS));
-	if (str_eq(name, WIRE_LINK_EVENT))
-		on_link_told(in.a, payload, n);
-	if (str_eq(name, WIRE_GOODBYE_EVENT))
-		goodbye_on_told(in.a, payload, n);
-	if (str_eq(name, WIRE_HERE_EVENT))
-		identities_on_here(in.a, payload, n);
-	if (!str_eq(name, WIRE_CLAIM_EVENT))
-		return;
 	in.items = mem_new_n(struct claim, UINT8_MAX);
 	in.by_prefix = map_new();
 	if (wire_get_claims(payload, n, inbox_add, &in) < 0)
@@ -490,6 +497,56 @@ static void on_user_event(void *arg, const char *name, const void *payload, size
 	inbox_resolve(&in);		/* a new claim on a pod that nobody here knows is of no use to us */
 	map_free(in.by_prefix);
 	free(in.items);
+}
+
+/* Never later than they would be told anyway: else a stream of hellos puts it off for ever. */
+static void on_hello(struct agent *a, const void *payload, size_t n)
+{
+	struct mono due = mono_add_ms(loop_now(a->loop), (int64_t)(loop_random(a->loop) % HELLO_SPREAD_MS));
+
+	(void)payload;
+	(void)n;
+	if (!timer_is_running(a->claims_timer) || due.ns < timer_due(a->claims_timer).ns)
+		timer_start_at(a->claims_timer, due);
+}
+
+static const struct {
+	const char *name;
+	void (*on_told)(struct agent *a, const void *payload, size_t n);
+} events[] = {
+	{ WIRE_CLAIM_EVENT, on_claims_told },
+	{ WIRE_HELLO_EVENT, on_hello },
+	{ WIRE_LINK_EVENT, on_link_told },
+	{ WIRE_HERE_EVENT, identities_on_here },
+	{ WIRE_GOODBYE_EVENT, goodbye_on_told },
+};
+
+static void on_user_event(void *arg, const char *name, const void *payload, size_t n)
+{
+	struct agent *a = arg;
+	char node[NODE_NAME_SIZE] = "";
+	bool named = wire_event_node(name, payload, n, node);
+
+	if (named && str_eq(node, a->self))
+		return;			/* our own comes back to us */
+	for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+		if (!str_eq(name, events[i].name))
+			continue;
+		if (rates_take(a->rates, RATE_MESSAGES, named && gossip_is_member(a, node) ? node : NULL, loop_now(a->loop)))
+			events[i].on_told(a, payload, n);
+		else
+			metric_inc(METRIC_GOSSIP_DROPPED);
+	}
+}
+
+static void on_query(void *arg, uint64_t id, const char *name, const void *payload, size_t n)
+{
+	struct agent *a = arg;
+
+	if (rates_take(a->rates, RATE_QUESTIONS, NULL, loop_now(a->loop)))
+		witness_on_query(a, id, name, payload, n);
+	else
+		metric_inc(METRIC_GOSSIP_DROPPED);
 }
 
 /* ---- the connection ---- */
@@ -534,7 +591,7 @@ int gossip_new(struct agent *a)
 	char key[AUTH_KEY_MAX];
 	struct serf_client_conf conf = { .rpc_addr = a->conf->serf_rpc, .auth_key = key, .poll_ms = a->conf->serf_poll_ms };
 	struct serf_handlers h = { .arg = a, .on_up = on_up, .on_down = on_down, .on_members = on_members,
-				   .on_user_event = on_user_event, .on_query = witness_on_query };
+				   .on_user_event = on_user_event, .on_query = on_query };
 	int r = gossip_read_auth_key(a->conf->serf_auth_key_file, key, sizeof(key));
 
 	if (r < 0) {
@@ -542,6 +599,7 @@ int gossip_new(struct agent *a)
 		return r;
 	}
 	conf.request_timeout_ms = a->conf->serf_peer_ttl_ms;	/* an answer later than this is of no use */
+	a->rates = rates_new();
 	a->cpu_tag = a->mem_tag = INT64_MIN;
 	a->load = (struct cpu_load)CPU_LOAD_INIT;
 	a->tags_timer = timer_new(a->loop, "tags", on_tags_due, a);
@@ -563,5 +621,6 @@ void gossip_free(struct agent *a)
 	timer_free(a->tags_timer);
 	timer_free(a->claims_timer);
 	serf_client_free(a->serf);
+	rates_free(a->rates);
 	free(a->peers.items);
 }

@@ -420,6 +420,25 @@ int wire_get_goodbye(const void *data, size_t n, char out_node[NODE_NAME_SIZE], 
 	return 0;
 }
 
+bool wire_event_node(const char *event, const void *data, size_t n, char out_node[NODE_NAME_SIZE])
+{
+	struct cursor c = { data, (const unsigned char *)data + n, false };
+	struct claim claim = { 0 };
+	char addr[PEER_ADDR_SIZE];
+	enum goodbye reason;
+	size_t count;
+	bool api;
+
+	if (str_eq(event, WIRE_LINK_EVENT))
+		return wire_get_link(data, n, out_node, &api) == 0;
+	if (str_eq(event, WIRE_HERE_EVENT))
+		return wire_get_here(data, n, out_node, addr) == 0;
+	if (str_eq(event, WIRE_GOODBYE_EVENT))
+		return wire_get_goodbye(data, n, out_node, &reason) == 0;
+	return str_eq(event, WIRE_CLAIM_EVENT) && get_claims_head(&c, &claim, &count) &&
+	       str_copy(out_node, NODE_NAME_SIZE, claim.node);
+}
+
 void wire_put_ask_grant(struct buf *b, const char *node, int64_t stop_after_ms)
 {
 	put_head(b, WIRE_ASK_GRANT);

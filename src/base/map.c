@@ -101,6 +101,7 @@ const char *map_key(const struct map_entry *e)
 
 /* The names of a process: namespaces, nodes, label texts. One thread uses them. */
 static struct map *names;
+static size_t strangers;		/* of them, what intern_stranger() took up */
 
 const char *intern(const char *s)
 {
@@ -118,8 +119,26 @@ const char *intern(const char *s)
 	return copy;
 }
 
+const char *intern_stranger(const char *s)
+{
+	const char *known = s && names ? map_get(names, s) : NULL;
+
+	if (known || !s)
+		return known;
+	if (strangers == INTERN_STRANGERS_MAX)
+		return NULL;
+	strangers++;
+	return intern(s);
+}
+
+size_t intern_count(void)
+{
+	return names ? map_count(names) : 0;
+}
+
 void intern_fini(void)
 {
+	strangers = 0;
 	if (!names)
 		return;
 	map_for_each(char, name, names) {

@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/uuid.h"
+#include "node/cgroup_int.h"
 #include "node/controller.h"
 
 #define TOP "kubepods"
@@ -171,14 +172,24 @@ int cgroup_pod_look(const struct cgroups *g, const char *uid)
 	return find_ours(g, uid, path);
 }
 
-/* cgroup.events of version 2: is `word` there? 1, 0, -ENOENT (version 1, or the pod is gone) or -errno. */
-static int read_event(const char *pod, const char *word)
+int cgroup_event_of(const char *text, const char *key)
+{
+	size_t n = strlen(key);
+
+	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n')
+		if (strncmp(line, key, n) == 0 && line[n] == ' ')
+			return str_has_prefix(line + n, " 0\n") ? 0 : str_has_prefix(line + n, " 1\n") ? 1 : -EPROTO;
+	return -ENODATA;
+}
+
+/* cgroup.events of version 2: 1, 0, -ENODATA (it does not say), -ENOENT (version 1, or the pod is gone) or -errno. */
+static int read_event(const char *pod, const char *key)
 {
 	cleanup(freep) char *file = str_format("%s/cgroup.events", pod);
 	cleanup(buf_fini) struct buf text = BUF_INIT;
 	int r = gone(file_read(file, EVENTS_MAX, &text));
 
-	return r < 0 ? r : text.data && strstr(text.data, word);
+	return r < 0 ? r : cgroup_event_of(str_or(text.data, ""), key);
 }
 
 static int has_container_folder(const char *pod)
@@ -223,9 +234,9 @@ static int populated_v1(const struct cgroups *g, const char *pod, const char *ui
 
 static int populated(const struct cgroups *g, const char *pod, const char *uid)
 {
-	int r = read_event(pod, "populated 1");
+	int r = read_event(pod, "populated");
 
-	return r == -ENOENT ? populated_v1(g, pod, uid) : r;
+	return r == -ENOENT ? populated_v1(g, pod, uid) : r == -ENODATA ? -EPROTO : r;
 }
 
 int cgroup_pod_is_populated(const struct cgroups *g, const char *uid)
@@ -283,7 +294,8 @@ int cgroup_pod_is_still(const struct cgroups *g, const char *uid)
 	if (r <= 0)
 		return r == 0 || r == -ENOENT ? 1 : r;
 	/* A kernel before 5.2 has version 2 without a freezer, perhaps beside version 1. */
-	r = read_event(path, "frozen ") == 1 ? read_event(path, "frozen 1") : frozen_v1(g, path, uid);
+	r = read_event(path, "frozen");
+	r = r == -ENODATA || r == -ENOENT ? frozen_v1(g, path, uid) : r;
 	return r == -ENOENT ? -ENOTSUP : r;
 }
 
@@ -314,6 +326,20 @@ static bool uid_of_folder(const struct shelf *s, const char *name, char out[UUID
 	for (char *p = out; s->slices && *p; p++)
 		*p = *p == '_' ? '-' : *p;
 	return true;
+}
+
+bool cgroup_uid_of(const char *top, const char *qos, const char *folder, char out[UUID_TEXT_SIZE])
+{
+	struct shelf s;
+
+	return is_top(top) && shelf_make(&s, "", top, qos) && uid_of_folder(&s, folder, out);
+}
+
+bool cgroup_path_of(const char *top, const char *qos, const char *uid, char *out, size_t size)
+{
+	struct shelf s;
+
+	return is_top(top) && shelf_make(&s, "", top, qos) && pod_path(&s, uid, out, size);
 }
 
 static int visit_shelf(void *arg, const struct shelf *s)

@@ -86,13 +86,12 @@ void gate_text_remove(struct buf *out)
 	buf_adds(out, "add table " TABLE "\ndelete table " TABLE "\n");
 }
 
-/* The first line of libnftables' text, without where in our text it was. */
-static void note_fault(struct gate *g, const char *what, const char *text)
+void gate_text_fault(const char *what, const char *text, char *out, size_t size)
 {
 	const char *error = strstr(str_or(text, ""), "Error: ");
 
 	error = error ? error + strlen("Error: ") : str_or(text, "");
-	(void)snprintf(g->fault, sizeof(g->fault), "%s: %.*s", what, (int)strcspn(error, "\n"), error);
+	(void)snprintf(out, size, "%s: %.*s", what, (int)strcspn(error, "\n"), error);
 }
 
 static int run(struct gate *g, const char *what, const struct buf *commands)
@@ -103,7 +102,7 @@ static int run(struct gate *g, const char *what, const struct buf *commands)
 	(void)nft_ctx_get_output_buffer(g->nft);
 	if (r == 0)
 		return 0;
-	note_fault(g, what, text);
+	gate_text_fault(what, text, g->fault, sizeof(g->fault));
 	return GATE_E_FAILED;
 }
 

@@ -9,3 +9,5 @@ void gate_text_table(struct buf *out);
 void gate_text_renew(struct buf *out, const struct endpoint *endpoints, size_t n);
 /* … and no table, whether there was one or not. */
 void gate_text_remove(struct buf *out);
+/* The first line of libnftables' text (NULL = none), without where in our text it was: "<what>: <why>". */
+void gate_text_fault(const char *what, const char *text, char *out, size_t size);

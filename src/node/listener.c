@@ -53,14 +53,11 @@ static bool is_at(const uint8_t *addr, size_t n, const struct endpoint *e)
 	return n == (e->family == AF_INET ? 4U : 16U) && memcmp(addr, e->addr, n) == 0;
 }
 
-static int search(const char *path, const struct endpoint *at, uint64_t *out_inode)
+int listener_find(FILE *f, const struct endpoint *at, uint64_t *out_inode)
 {
-	cleanup(file_closep) FILE *f = fopen(path, "re");
 	char line[512], hex[33];
 	uint8_t addr[16];
 
-	if (!f)
-		return -errno;		/* ENOENT: no IPv6 in this kernel */
 	while (fgets(line, sizeof(line), f)) {
 		unsigned port, state;
 		uint64_t inode;
@@ -78,6 +75,13 @@ static int search(const char *path, const struct endpoint *at, uint64_t *out_ino
 		}
 	}
 	return ferror(f) ? -EIO : -ENOENT;
+}
+
+static int search(const char *path, const struct endpoint *at, uint64_t *out_inode)
+{
+	cleanup(file_closep) FILE *f = fopen(path, "re");
+
+	return f ? listener_find(f, at, out_inode) : -errno;	/* ENOENT: no IPv6 in this kernel */
 }
 
 int listener_inode(const char *tables, const struct endpoint *at, uint64_t *out_inode)

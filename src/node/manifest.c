@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/name.h"
 #include "model/pod.h"
 #include "node/render.h"
 
@@ -173,21 +174,15 @@ static int read_pod(const char *dir, const char *file, json_object **out_pod)
 	return r < 0 ? r : json_parse(text.data, text.len, out_pod);
 }
 
-int manifest_identify(const char *dir, const char *file, char *out_uid, size_t size, unsigned *out_epoch)
+int manifest_mark_of(const json_object *pod, char *out_uid, size_t size, unsigned *out_epoch)
 {
-	cleanup(json_wipe_putp) json_object *pod = NULL;
-	const json_object *annotations;
-	const char *uid, *epoch;
+	const json_object *annotations = json_get(pod, "metadata.annotations");
+	const char *uid = json_str(json_get_key(annotations, ANNOTATION_ORIGINAL_UID));
+	const char *epoch = json_str(json_get_key(annotations, ANNOTATION_EPOCH));
 	char expected[UUID_TEXT_SIZE];
 	int64_t n;
-	int r = read_pod(dir, file, &pod);
 
-	if (r < 0)
-		return r;
-	annotations = json_get(pod, "metadata.annotations");
-	uid = json_str(json_get_key(annotations, ANNOTATION_ORIGINAL_UID));
-	epoch = json_str(json_get_key(annotations, ANNOTATION_EPOCH));
-	if (!uid || !epoch || num_parse_i64(epoch, 1, UINT32_MAX, &n) < 0)
+	if (!name_is_uid(uid) || !epoch || num_parse_i64(epoch, 1, UINT32_MAX, &n) < 0)
 		return -EINVAL;
 	render_uid(uid, (uint32_t)n, expected);
 	if (!str_eq(json_get_str(pod, "metadata.uid"), expected) || !str_copy(out_uid, size, uid))
@@ -196,13 +191,25 @@ int manifest_identify(const char *dir, const char *file, char *out_uid, size_t s
 	return 0;
 }
 
+int manifest_identify(const char *dir, const char *file, char *out_uid, size_t size, unsigned *out_epoch)
+{
+	cleanup(json_wipe_putp) json_object *pod = NULL;
+	int r = read_pod(dir, file, &pod);
+
+	return r < 0 ? r : manifest_mark_of(pod, out_uid, size, out_epoch);
+}
+
 char *manifest_containers_of(const json_object *pod)
 {
 	const json_object *list = json_get(pod, "spec.containers");
 	struct buf names = BUF_INIT;
 
-	for (size_t i = 0; i < json_len(list); i++)
-		buf_addf(&names, "%s%s", i ? " " : "", str_or(json_get_str(json_at(list, i), "name"), ""));
+	for (size_t i = 0; i < json_len(list); i++) {
+		const char *name = json_get_str(json_at(list, i), "name");
+
+		if (name_is_label(name))
+			buf_addf(&names, "%s%s", names.len ? " " : "", name);
+	}
 	return buf_take(&names);
 }
 

@@ -23,7 +23,8 @@
 
 #include "base/mem.h"
 
-enum { RECEIVE_MS = 500, ANSWER_SIZE = 32 * 1024 };
+enum { RECEIVE_MS = 500, ANSWER_SIZE = 32 * 1024,
+       FOREIGN_MAX = 64 };		/* datagrams of others, while one answer is waited for */
 
 /* What can hang, and what may still be closing: not listeners, not TIME_WAIT, not half-made connections to our own ports. */
 #define STATES (1u << TCP_ESTABLISHED | 1u << TCP_SYN_SENT | 1u << TCP_FIN_WAIT1 | 1u << TCP_FIN_WAIT2 | \
@@ -111,30 +112,70 @@ static void note(struct search *s, const struct nlmsghdr *m)
 	s->found[s->found_count++] = (struct found){ .family = d->idiag_family, .id = d->id };
 }
 
-/* Messages until the end of a dump or an answer of our own: 0 or -errno. `s` NULL = there is no dump to read. */
+enum { MORE = 1 };			/* no end yet */
+
+static int error_of(const struct nlmsghdr *m)
+{
+	const struct nlmsgerr *e = NLMSG_DATA(m);
+
+	return m->nlmsg_len < NLMSG_LENGTH(sizeof(*e)) || e->error > 0 ? -EBADMSG : e->error;
+}
+
+/* One datagram. 0 or -errno: that was the end of a dump, or an answer of its own. MORE: there will be another.
+ * NLMSG_NEXT() is not used: behind a last message whose length is not aligned it counts below zero, and reads on. */
+static int diag_take(const char *bytes, size_t n, struct search *s)
+{
+	for (size_t at = 0; n > at && n - at >= sizeof(struct nlmsghdr);) {
+		const struct nlmsghdr *m = (const void *)(bytes + at);
+
+		if (m->nlmsg_len < sizeof(*m) || m->nlmsg_len > n - at)
+			return -EBADMSG;
+		if (m->nlmsg_type == NLMSG_DONE)
+			return 0;
+		if (m->nlmsg_type == NLMSG_ERROR)
+			return error_of(m);
+		if (s && m->nlmsg_type == SOCK_DIAG_BY_FAMILY)
+			note(s, m);
+		at += NLMSG_ALIGN(m->nlmsg_len);
+	}
+	return MORE;
+}
+
+int sockdiag_read(const void *answer, size_t n, const struct endpoint *endpoints, size_t count, uint32_t spare_mark,
+		  size_t *out_found)
+{
+	struct search s = { .endpoints = endpoints, .count = count, .spare_mark = spare_mark };
+	int r = diag_take(answer, n, &s);
+
+	*out_found = s.found_count;
+	free(s.found);
+	return r == MORE ? -EAGAIN : r;
+}
+
+/* Messages until the end of a dump or an answer of our own: 0 or -errno. `s` NULL = there is no dump to read. Who has
+ * CAP_NET_ADMIN here may write to our socket as well: the kernel's own port is 0, and what others send is passed over. */
 static int diag_receive(int fd, struct search *s)
 {
 	cleanup(freep) char *answer = mem_calloc(1, ANSWER_SIZE);
 
-	for (;;) {
-		ssize_t got = recv(fd, answer, ANSWER_SIZE, 0);
-		unsigned left = got > 0 ? (unsigned)got : 0;
+	for (int foreign = 0; foreign < FOREIGN_MAX;) {
+		struct sockaddr_nl from = { 0 };
+		socklen_t len = sizeof(from);
+		ssize_t got = recvfrom(fd, answer, ANSWER_SIZE, MSG_TRUNC, (struct sockaddr *)&from, &len);
+		int r = MORE;
 
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got <= 0)
-			return got < 0 ? -errno : -EPIPE;
-		for (const struct nlmsghdr *m = (const void *)answer; NLMSG_OK(m, left); m = NLMSG_NEXT(m, left)) {
-			if (m->nlmsg_type == NLMSG_DONE)
-				return 0;
-			if (m->nlmsg_type == NLMSG_ERROR)
-				return m->nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr))
-					       ? ((const struct nlmsgerr *)NLMSG_DATA(m))->error
-					       : -EBADMSG;
-			if (s && m->nlmsg_type == SOCK_DIAG_BY_FAMILY)
-				note(s, m);
-		}
+		if (got <= 0 || got > ANSWER_SIZE)
+			return got < 0 ? -errno : got ? -EMSGSIZE : -EPIPE;
+		if (from.nl_pid == 0)
+			r = diag_take(answer, (size_t)got, s);
+		else
+			foreign++;
+		if (r != MORE)
+			return r;
 	}
+	return -EBUSY;
 }
 
 static int dump(int fd, uint8_t family, struct search *s)

@@ -94,7 +94,24 @@ static int take_lines(struct seal *s, const char *text)
 	return r < 0 ? r : s->count ? 0 : -EINVAL;
 }
 
-static int read_keys(const char *path, struct seal *s)
+int seal_parse(const char *text, size_t n, struct seal **out_seal)
+{
+	cleanup(seal_freep) struct seal *s = NULL;
+	char *copy;
+	int r;
+
+	if (n > SEAL_FILE_MAX || memchr(text, '\0', n))
+		return -EINVAL;
+	s = mem_new(struct seal);
+	copy = str_ndup(text, n);
+	r = take_lines(s, copy);
+	secret_free(copy, n);
+	if (r == 0)
+		*out_seal = take(s);
+	return r;
+}
+
+static int read_keys(const char *path, struct seal **out_seal)
 {
 	cleanup(fd_closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 	char text[SEAL_FILE_MAX + 1];
@@ -113,9 +130,7 @@ static int read_keys(const char *path, struct seal *s)
 			break;
 		len += n > 0 ? (size_t)n : 0;
 	}
-	r = n < 0 ? -errno : len > SEAL_FILE_MAX || memchr(text, '\0', len) ? -EINVAL : 0;
-	text[len < sizeof(text) ? len : SEAL_FILE_MAX] = '\0';
-	r = r < 0 ? r : take_lines(s, text);
+	r = n < 0 ? -errno : seal_parse(text, len, out_seal);
 	explicit_bzero(text, sizeof(text));
 	return r;
 }
@@ -157,17 +172,13 @@ static int make_file(const char *path)
 
 int seal_open(const char *path, struct seal **out_seal)
 {
-	cleanup(seal_freep) struct seal *s = mem_new(struct seal);
-	int r = read_keys(path, s);
+	int r = read_keys(path, out_seal);
 
 	if (r == -ENOENT) {
 		r = make_file(path);
-		r = r < 0 ? r : read_keys(path, s);
+		r = r < 0 ? r : read_keys(path, out_seal);
 	}
-	if (r < 0)
-		return r;
-	*out_seal = take(s);
-	return 0;
+	return r;
 }
 
 void seal_free(struct seal *s)

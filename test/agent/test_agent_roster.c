@@ -169,6 +169,41 @@ static void a_machine_in_capitals_is_its_node(void **state)
 	assert_string_equal(gossip_node_name(&g->a, "EDGE-7"), "EDGE-7");
 }
 
+/* Anybody may join the gossip under a new name again and again, with a new site each time. */
+static void invented_names_are_not_kept_for_ever(void **state)
+{
+	struct rig *g = *state;
+	size_t before;
+
+	put_node(g, "n2");
+	before = intern_count();
+	for (int i = 0; i < 10000; i++) {
+		cleanup(freep) char *name = str_format("invented-%d", i), *site = str_format("site-%d", i);
+		char v[] = "1", v_key[] = "v", site_key[] = "site", us[] = "n1", them[] = "N2";
+		struct serf_tag tags[] = { { v_key, v }, { site_key, site } };
+		struct serf_member members[] = {
+			{ .name = us, .status = SERF_ALIVE }, { .name = them, .status = SERF_ALIVE },
+			{ .name = name, .addr = "10.0.0.9", .status = SERF_ALIVE, .tags = tags, .tag_count = 2 },
+		};
+
+		gossip_fill_peers(&g->a, &(struct serf_members){ .items = members, .count = 3 });
+		roster_apply(&g->a);
+		assert_int_equal(at(g, "n1")->standing, PEER_MEMBER);
+		assert_int_equal(at(g, "n2")->standing, PEER_MEMBER);
+	}
+	assert_true(intern_count() <= before + INTERN_STRANGERS_MAX + 1); /* 1: a site of none */
+	assert_null(peers_find(&g->a.peers, "invented-9999"));
+	put_node(g, "invented-9999");	/* it has become a Node: it counts, as ever */
+	{
+		char name[] = "invented-9999";
+		struct serf_member member = { .name = name, .status = SERF_ALIVE };
+
+		gossip_fill_peers(&g->a, &(struct serf_members){ .items = &member, .count = 1 });
+		roster_apply(&g->a);
+		assert_int_equal(at(g, name)->standing, PEER_MEMBER);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +211,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_leave_of_a_member_is_a_failure, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_stranger_is_not_remembered, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_machine_in_capitals_is_its_node, setup, teardown),
+		cmocka_unit_test_setup_teardown(invented_names_are_not_kept_for_ever, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,26 @@ static void test_intern(void **state)
 	intern_fini(); /* nothing left: nothing happens */
 }
 
+static void test_invented_names_have_an_end(void **state)
+{
+	const char *node = intern("edge-1");
+	size_t before = intern_count(), taken = 0;
+
+	(void)state;
+	for (int i = 0; i < 10000; i++) {
+		cleanup(freep) char *name = str_format("invented-%d", i);
+
+		taken += intern_stranger(name) != NULL;
+	}
+	assert_int_equal(taken, INTERN_STRANGERS_MAX);
+	assert_int_equal(intern_count(), before + INTERN_STRANGERS_MAX);
+	assert_ptr_equal(intern_stranger("edge-1"), node); /* what is known is no stranger's */
+	assert_ptr_equal(intern_stranger("invented-0"), intern("invented-0"));
+	assert_null(intern_stranger(NULL));
+	assert_non_null(intern("edge-2")); /* the API server's names have no end */
+	intern_fini();
+}
+
 static void test_secrets_are_equal_or_not(void **state)
 {
 	static const struct { const char *given, *secret; bool equal; } rows[] = {
@@ -181,6 +201,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_glob),    cmocka_unit_test(test_glob_hostile),   cmocka_unit_test(test_nearest),
 	    cmocka_unit_test(test_numbers), cmocka_unit_test(test_hash_is_stable), cmocka_unit_test(test_small),
+	    cmocka_unit_test(test_invented_names_have_an_end),
 	    cmocka_unit_test(test_intern),  cmocka_unit_test(test_secrets_are_equal_or_not),
 	};
 

@@ -125,5 +125,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (wire_get_link(data, size, fence.node, &api) == 0 && !fence.node[0])
 		abort();
+	if (wire_event_node(WIRE_CLAIM_EVENT, data, size, fence.node) && !fence.node[0])
+		abort();
+	if (wire_event_node(WIRE_HELLO_EVENT, data, size, fence.node))
+		abort();
 	return 0;
 }

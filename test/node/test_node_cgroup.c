@@ -99,6 +99,11 @@ static void test_layouts(void **state)
 		assert_string_equal(cgroups_folder(g), root);
 		assert_int_equal(cgroup_pod_look(g, POD), 0);
 		assert_int_equal(cgroup_pod_look(g, OTHER), -ENOENT);
+		put(at, "cgroup.events", "frozen 0\npopul"); /* cut: nothing is known, least of all that it has ended */
+		assert_int_equal(cgroup_pod_is_populated(g, POD), -EPROTO);
+		assert_int_equal(cgroup_pod_is_still(g, POD), -EPROTO);
+		put(at, "cgroup.events", "");
+		assert_int_equal(cgroup_pod_is_populated(g, POD), -EPROTO);
 		put(at, "cgroup.events", "populated 0\nfrozen 0\n");
 		assert_int_equal(cgroup_pod_is_populated(g, POD), 0);
 		assert_int_equal(cgroup_each_pod(g, on_pod, &seen), 0);
@@ -343,6 +348,8 @@ static void test_v2_is_read_back(void **state)
 	put(at, "cgroup.events", "populated 1\nfrozen 1\n");
 	assert_int_equal(cgroup_pod_is_still(g, POD), 1);
 	assert_false(cgroup_pod_outlives_kill(g, POD));
+	put(at, "cgroup.events", "populated 1\nfrozen 10\n");
+	assert_int_equal(cgroup_pod_is_still(g, POD), -EPROTO);
 	put(at, "cgroup.events", "populated 1\n"); /* before Linux 5.2 */
 	assert_int_equal(cgroup_pod_is_still(g, POD), -ENOTSUP);
 }

@@ -174,7 +174,7 @@ static void test_identify(void **state)
 	    ANNOTATED("", LOST, "99999999999"),
 	};
 	char uid[UID_SIZE] = "", fresh[UUID_TEXT_SIZE], tiny[8];
-	cleanup(freep) char *good = NULL, *other = NULL;
+	cleanup(freep) char *good = NULL, *other = NULL, *path = NULL;
 	unsigned epoch = 0;
 
 	(void)state;
@@ -189,6 +189,10 @@ static void test_identify(void **state)
 	other = str_format("{\"metadata\":{\"uid\":\"%s\",\"annotations\":{\"%s\":\"%s\",\"%s\":\"3\"}}}", fresh,
 			   ANNOTATION_ORIGINAL_UID, LOST, ANNOTATION_EPOCH);
 	assert_int_equal(identify(other, uid, &epoch), -EINVAL);
+	render_uid("../../etc", 2, fresh);
+	path = str_format("{\"metadata\":{\"uid\":\"%s\",\"annotations\":{\"%s\":\"../../etc\",\"%s\":\"2\"}}}", fresh,
+			  ANNOTATION_ORIGINAL_UID, ANNOTATION_EPOCH);
+	assert_int_equal(identify(path, uid, &epoch), -EINVAL);
 	assert_int_equal(identify(good, uid, &epoch), 0);
 	assert_string_equal(uid, LOST);
 	assert_int_equal(epoch, 2);
@@ -215,6 +219,20 @@ static void test_containers(void **state)
 	assert_null(manifest_containers(dir, "other.json"));
 }
 
+/* They are looked for below the folder of logs. */
+static void test_containers_are_no_paths(void **state)
+{
+	cleanup(freep) char *names = NULL;
+
+	(void)state;
+	tmp_write(tmp_path(dir, "edge-healer-i.json"),
+		  "{\"spec\":{\"containers\":[{\"name\":\"../../etc\"},{\"name\":\"web\"},{\"name\":\"a b\"},{},"
+		  "{\"name\":\"side\"}]}}");
+	names = manifest_containers(dir, "edge-healer-i.json");
+	assert_string_equal(names, "web side");
+	assert_null(manifest_containers(dir, "edge-healer-none.json"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +243,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_too_big, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_each, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_identify, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_containers_are_no_paths, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_containers, setup, teardown),
 	};
 
