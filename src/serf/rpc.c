@@ -20,7 +20,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { RPC_MAGIC = 0x5e2f0001, RPC_READ_SIZE = 64 << 10, RPC_STEADY_MS = 1000, IPC_VERSION = 1 };
+/* So much is read at once: some 60 messages of gossip, after which the loop sees to others. With 64 KiB a flood of them held it for
+ * 15 ms, and 56 ms under AddressSanitizer. */
+#define RPC_READ_SIZE (16 << 10)
+enum { RPC_MAGIC = 0x5e2f0001, RPC_STEADY_MS = 1000, IPC_VERSION = 1 };
 
 static const struct { const char *name; unsigned next; } states[RPC_STATE_COUNT] = {
 	[RPC_IDLE]	 = { "idle", 1u << RPC_CONNECTING },

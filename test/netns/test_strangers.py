@@ -36,11 +36,6 @@ def restart(c, n, **http_keys):
     wait_for(lambda: n.ask('/livez')[0] == 200, 10, 'it is back')
 
 
-def memory_mib(n):
-    with open('/proc/%d/status' % n.parts['healer'].p.pid) as f:
-        return next(int(line.split()[1]) / 1024 for line in f if line.startswith('VmHWM:'))
-
-
 @stage(nodes=2)
 def test_who_may_ask(c):
     one, two = c.nodes
@@ -128,7 +123,6 @@ def flooded_by_gossip(c, kind, sender):
     longest = longest_between(before, pauses(n))
     wait_for(lambda: set(lost) <= {x['uid'] for x in n.http('/v1/claims') or []}, 15, 'the flooded one has heard who runs them: %s' % where)
     assert longest <= 0.05, 'a callback of the loop took %g s of CPU time' % longest
-    assert memory_mib(n) <= 96, memory_mib(n)
     p.say('off')
     assert int(p.line('sent ')) >= 20000, 'the flood was there: ' + p.text()
     wait_for(lambda: n.http('/v1/status'), 5, 'it answers as before')
